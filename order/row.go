@@ -1,0 +1,80 @@
+package order
+
+import "time"
+
+// State is where an order stands at one stage.
+type State string
+
+// The states. An order goes from none or Early to Waiting, and from there to
+// Finished or Refused; it never goes back.
+const (
+	None     State = ""         // The stage has never heard of the order.
+	Early    State = "early"    // Reports came before the order itself.
+	Waiting  State = "waiting"  // It waits for the stage's people.
+	Finished State = "done"     // The stage is done with it and has passed it on.
+	Refused  State = "rejected" // The stage rejected it.
+)
+
+// Input says on which of a stage's two input topics an event came.
+type Input int
+
+// The inputs of a stage.
+const (
+	Arrivals Input = iota // The topic from which orders come.
+	Reports               // The topic of what people report about them.
+)
+
+// Row is all that a stage remembers about one order: the value of the stage's
+// group table. Whatever the stage emits can be rebuilt from it (Emissions).
+type Row struct {
+	State   State
+	Order   Order     // Zero while Early.
+	Arrived time.Time // When the order arrived here; UTC, whole milliseconds.
+	Claim   string    // Who has taken it on; empty when nobody.
+
+	// Applied holds, for each input, one more than the offset of the last
+	// event that changed this row; 0 means none did.
+	Applied [2]int64
+
+	// Outcomes are those of the last maxOutcomes reports, oldest first.
+	Outcomes []Outcome
+
+	// Pending are the reports of an Early row, oldest first.
+	Pending []Report
+}
+
+// Outcome is what became of a report.
+type Outcome struct {
+	ReportID string
+	Result   Result
+	Digest   string // That of the report.
+}
+
+// Result is the answer to a report.
+type Result string
+
+// The results.
+const (
+	Accepted Result = "accepted" // It did what it says, or that was so already.
+	TooLate  Result = "late"     // The stage had finished with the order before.
+	Taken    Result = "taken"    // Somebody else has claimed the order.
+)
+
+const (
+	maxOutcomes = 8
+	maxPending  = 32
+)
+
+// Outcome returns what became of the report with this id, as far back as the
+// row remembers.
+func (r *Row) Outcome(reportID string) (Outcome, bool) {
+	for _, o := range r.Outcomes {
+		if o.ReportID == reportID {
+			return o, true
+		}
+	}
+	return Outcome{}, false
+}
+
+// Gone says that the stage has finished with the order, one way or the other.
+func (r *Row) Gone() bool { return r.State == Finished || r.State == Refused }

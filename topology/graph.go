@@ -1,0 +1,63 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+)
+
+// edge is one arrow of the line's graph; a node is a topic or a group.
+type edge struct{ from, to string }
+
+func (l Line) edges() (edges []edge) {
+	for i, s := range l.Stages {
+		edges = append(edges, edge{s.Input, s.Group()}, edge{s.Reports(), s.Group()}, edge{s.Group(), s.Table()},
+			edge{s.Group(), l.After(i)}, edge{s.Group(), l.Failures}, edge{s.Group(), l.DeadLetters})
+	}
+	return edges
+}
+
+// Text describes the line for a terminal, one stage a line.
+func (l Line) Text() string {
+	var b strings.Builder
+	for i, s := range l.Stages {
+		fmt.Fprintf(&b, "%-11s %-16s → %-16s table %-17s reports %-19s POST /order/%-9s %s\n",
+			s.Name, s.Input, l.After(i), s.Table(), s.Reports(), s.Verb, s.Event)
+	}
+	fmt.Fprintf(&b, "rejected orders: %s   messages that mean nothing: %s\n", l.Failures, l.DeadLetters)
+	return b.String()
+}
+
+// Mermaid is the line as a Mermaid flow chart, as Markdown pages show it.
+// Dead letters are left out: every stage has them.
+func (l Line) Mermaid() string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	for i, s := range l.Stages {
+		fmt.Fprintf(&b, "  %s([%s]) --> %s[%s] --> %s([%s])\n", s.Input, s.Input, s.Group(), s.Role, l.After(i), l.After(i))
+		fmt.Fprintf(&b, "  %s([%s]) -.-> %s\n", s.Reports(), s.Reports(), s.Group())
+		fmt.Fprintf(&b, "  %s --- %s[(%s)]\n", s.Group(), s.Table(), s.Table())
+		fmt.Fprintf(&b, "  %s -- REJECT --> %s([%s])\n", s.Group(), l.Failures, l.Failures)
+	}
+	return b.String()
+}
+
+// DOT is the line in Graphviz's language, with every topic.
+func (l Line) DOT() string {
+	var b strings.Builder
+	b.WriteString("digraph line {\n  rankdir=LR;\n")
+	for topic, kind := range l.Topics() {
+		shape := "box"
+		if kind == Table {
+			shape = "cylinder"
+		}
+		fmt.Fprintf(&b, "  %q [shape=%s];\n", topic, shape)
+	}
+	for _, s := range l.Stages {
+		fmt.Fprintf(&b, "  %q [shape=ellipse, label=%q];\n", s.Group(), s.Role)
+	}
+	for _, e := range l.edges() {
+		fmt.Fprintf(&b, "  %q -> %q;\n", e.from, e.to)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}

@@ -1,0 +1,164 @@
+// Package topology is the line as data: its stages, and the topics, tables,
+// groups, routes and hub events that follow from them. Everything that the
+// program does for a stage derives from its entry here.
+//
+// It never knows how a topic is read nor how a route is served.
+package topology
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"ecupcakes/order"
+)
+
+// Stage is one station of the line.
+type Stage struct {
+	Name  string       // "mixing": group, table, labels.
+	Role  string       // "mixer": who works there.
+	Verb  string       // "mix": the route of the command that finishes an order here.
+	Label string       // "MIX": what the button says.
+	Page  string       // "mixer": the page of the web client.
+	Input string       // "orderrequests": the topic from which orders come.
+	Event string       // "InformNewOrderToMix": the hub's event for an arrival.
+	Done  order.Status // "mixed": the status of an order that is finished here.
+}
+
+// Reports is the topic of what the stage's people report.
+func (s Stage) Reports() string { return s.Name + "-reports" }
+
+// Group is the consumer group of the stage's processor.
+func (s Stage) Group() string { return s.Name }
+
+// Table is the topic of the stage's group table: goka names it so.
+func (s Stage) Table() string { return s.Name + "-table" }
+
+// By is the name of the field that names who finished an order: "MixedBy".
+func (s Stage) By() string { return title(string(s.Done)) + "By" }
+
+// On is the name of the field that says when: "MixedOn".
+func (s Stage) On() string { return title(string(s.Done)) + "On" }
+
+func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// Line is a whole line. The output of a stage is the input of the next one.
+type Line struct {
+	Stages      []Stage
+	Output      string // The topic of the last stage's output.
+	Failures    string // The topic of rejected orders.
+	DeadLetters string // The topic of messages that mean nothing to the line.
+}
+
+// Cupcakes is the factory's line.
+var Cupcakes = Line{
+	Stages: []Stage{
+		{"mixing", "mixer", "mix", "MIX", "mixer", "orderrequests", "InformNewOrderToMix", "mixed"},
+		{"baking", "baker", "bake", "BAKE", "baker", "readytobake", "InformNewOrderToBake", "baked"},
+		{"decorating", "decorator", "decorate", "DECORATE", "decorator", "readytodecorate", "InformNewOrderToDecorate", "decorated"},
+		{"packaging", "packer", "box", "PACKAGE", "packaging", "readytopackage", "InformNewOrderToPackage", "packaged"},
+		{"shipping", "shipper", "ship", "SHIP", "shipping", "readytoship", "InformNewOrderToShip", "shipped"},
+	},
+	Output:      "shipped",
+	Failures:    "orderfailures",
+	DeadLetters: "deadletters",
+}
+
+// After is the topic to which stage i passes its orders on.
+func (l Line) After(i int) string {
+	if i+1 < len(l.Stages) {
+		return l.Stages[i+1].Input
+	}
+	return l.Output
+}
+
+// Before is the status of an order that arrives at stage i.
+func (l Line) Before(i int) order.Status {
+	if i == 0 {
+		return order.Placed
+	}
+	return l.Stages[i-1].Done
+}
+
+// Decides is what order.Next needs to know of stage i.
+func (l Line) Decides(i int) order.Stage {
+	return order.Stage{Name: l.Stages[i].Name, After: l.Before(i), Done: l.Stages[i].Done}
+}
+
+// Index is the place of the named stage in the line, -1 if there is none.
+func (l Line) Index(name string) int {
+	for i, s := range l.Stages {
+		if s.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Names are the names of the stages, in the order of the line.
+func (l Line) Names() []string {
+	names := make([]string, len(l.Stages))
+	for i, s := range l.Stages {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// Kind says how a topic is kept.
+type Kind int
+
+// The kinds of topics.
+const (
+	Stream Kind = iota // Events, kept for a time.
+	Table              // The changelog of a group table: compacted, kept for ever.
+)
+
+// Topics are all topics of the line in the order in which an order meets them,
+// with their kind.
+func (l Line) Topics() iter.Seq2[string, Kind] {
+	return func(yield func(string, Kind) bool) {
+		for _, s := range l.Stages {
+			if !yield(s.Input, Stream) || !yield(s.Reports(), Stream) || !yield(s.Table(), Table) {
+				return
+			}
+		}
+		_ = yield(l.Output, Stream) && yield(l.Failures, Stream) && yield(l.DeadLetters, Stream)
+	}
+}
+
+// Validate returns why the line cannot run: a name that is missing or stands
+// for two things.
+func (l Line) Validate() error {
+	if len(l.Stages) == 0 {
+		return fmt.Errorf("the line has no stage")
+	}
+	seen := map[string]string{}
+	unique := func(what, name string) error {
+		if name == "" {
+			return fmt.Errorf("a stage of the line has no %s", what)
+		}
+		if _, twice := seen[what+name]; twice {
+			return fmt.Errorf("the line has the %s %q twice", what, name)
+		}
+		seen[what+name] = name
+		return nil
+	}
+	for topic := range l.Topics() {
+		if err := unique("topic", topic); err != nil {
+			return err
+		}
+	}
+	for _, s := range l.Stages {
+		for _, n := range [][2]string{{"stage", s.Name}, {"verb", s.Verb}, {"page", s.Page}, {"event", s.Event}, {"status", string(s.Done)}, {"role", s.Role}} {
+			if err := unique(n[0], n[1]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, reserved := range []order.Status{order.Placed, order.Rejected} {
+		if _, used := seen["status"+string(reserved)]; used {
+			return fmt.Errorf("the status %q belongs to no stage", reserved)
+		}
+	}
+	return nil
+}
