@@ -1,0 +1,221 @@
+package gokaplus
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/codec"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+)
+
+func TestConfig(t *testing.T) {
+	o := Options{InstanceID: "instance", CommitInterval: time.Second, Sarama: func(c *sarama.Config) { c.Net.DialTimeout = 42 * time.Second }}
+	a, b := Config(o), Config(o)
+	if err := a.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if a == b {
+		t.Fatal("two builders share a configuration")
+	}
+	if a.Net.DialTimeout != 42*time.Second || a.Consumer.Group.InstanceId != "instance" || a.Consumer.Offsets.AutoCommit.Interval != time.Second {
+		t.Fatalf("an option is missing: %+v", a)
+	}
+	if err := Config(Options{}).Validate(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConsumerGroupWaitsForASlowMember(t *testing.T) {
+	k := startKafka(t, 1, "in")
+	var used *sarama.Config
+	o := Options{Sarama: func(c *sarama.Config) { used = c }}
+	g, err := o.withDefaults().consumerGroup(k.ListenAddrs(), "group", "client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if used.Net.ReadTimeout <= used.Consumer.Group.Rebalance.Timeout {
+		t.Fatalf("a request to join is given up after %v, the broker may answer it after %v", used.Net.ReadTimeout, used.Consumer.Group.Rebalance.Timeout)
+	}
+}
+
+func TestTablesMustExist(t *testing.T) {
+	k := startKafka(t, 4, "in", "fits-table")
+	cl := k.client(t)
+	createTopic(t, cl, "short-table", 2)
+	for group, want := range map[goka.Group]string{"missing": "missing-table must exist", "short": "short-table has 2 partitions and the inputs have 4", "fits": ""} {
+		graph := goka.DefineGroup(group, goka.Input("in", new(codec.String), func(goka.Context, any) {}), goka.Persist(new(codec.String)))
+		p, err := NewProcessor(k.ListenAddrs(), graph, Options{})
+		if want == "" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("group %s: %v, want %q", group, err, want)
+		}
+	}
+
+	tm := goka.NewTopicManagerConfig()
+	tm.Table.Replication = 1
+	graph := goka.DefineGroup("missing", goka.Input("in", new(codec.String), func(goka.Context, any) {}), goka.Persist(new(codec.String)))
+	p, err := NewProcessor(k.ListenAddrs(), graph, Options{Topics: tm})
+	if err != nil {
+		t.Fatalf("goka may create the table: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOptionsTogether takes messages through an emitter, a processor with a table, and a view.
+func TestOptionsTogether(t *testing.T) {
+	server := httptest.NewTLSServer(nil) // for its certificate, which is valid for 127.0.0.1
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	secure := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+
+	for _, tc := range []struct {
+		name   string
+		broker []kfake.Opt
+		o      Options
+	}{
+		{"plaintext", nil, Options{}},
+		{
+			"TLS and SASL",
+			[]kfake.Opt{kfake.TLS(&tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12}), kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "secret")},
+			Options{
+				InstanceID: "instance",
+				Sarama: func(c *sarama.Config) {
+					c.Net.TLS.Enable, c.Net.TLS.Config = true, secure
+					c.Net.SASL.Enable, c.Net.SASL.User, c.Net.SASL.Password = true, "user", "secret"
+				},
+				Kgo: []kgo.Opt{kgo.DialTLSConfig(secure), kgo.SASL(plain.Auth{User: "user", Pass: "secret"}.AsMechanism())},
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			k := startKafkaWith(t, 4, []string{"in", "group-table"}, tc.broker...)
+			var logged syncBuffer
+			tc.o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+			tc.o.Progress = &Progress{}
+			p, err := NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
+				goka.Input("in", new(codec.Int64), func(ctx goka.Context, m any) {
+					sum, _ := ctx.Value().(int64)
+					ctx.SetValue(sum + m.(int64))
+				}),
+				goka.Persist(new(codec.Int64)),
+			), tc.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := NewView(k.ListenAddrs(), "group-table", new(codec.Int64), tc.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 2)
+			go func() { ended <- p.Run(ctx) }()
+			go func() { ended <- v.Run(ctx) }()
+
+			e, err := NewEmitter(k.ListenAddrs(), "in", new(codec.Int64), tc.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range int64(100) {
+				if _, err := e.Emit(fmt.Sprint("key", i%10), i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the view shows the sums", func() bool {
+				for i := range int64(10) {
+					if sum, err := v.Get(fmt.Sprint("key", i)); err != nil || sum != 10*i+450 {
+						return false
+					}
+				}
+				return true
+			})
+			if !v.Recovered() {
+				t.Error("the view is not recovered")
+			}
+			eventually(t, "all is worked off", func() bool {
+				var done int64
+				for _, pp := range tc.o.Progress.Partitions() {
+					if pp.Lag() > 0 || pp.InFlight > 0 {
+						return false
+					}
+					done += pp.Next
+				}
+				return done == 100
+			})
+			cancel()
+			for range 2 {
+				if err := within(t, "processor and view stop", ended); err != nil {
+					t.Error(err)
+				}
+			}
+			if !strings.Contains(logged.String(), "[Processor group] setup generation 1") {
+				t.Errorf("goka's log did not arrive: %q", logged.String())
+			}
+		})
+	}
+}
+
+// syncBuffer is a buffer that goroutines may share.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func TestLoggers(t *testing.T) {
+	var b bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	g := gokaLogger{log}
+	g.Print("a", 1)
+	g.Println("b", 2)
+	g.Printf("c%d", 3)
+	k := kgoLogger{log}
+	k.Log(kgo.LogLevelWarn, "d", "broker", 4)
+	k.Log(kgo.LogLevelError, "e")
+	want := "level=INFO msg=a1\nlevel=INFO msg=\"b 2\"\nlevel=INFO msg=c3\nlevel=WARN msg=d broker=4\nlevel=ERROR msg=e\n"
+	if b.String() != want {
+		t.Fatalf("got %q, want %q", b.String(), want)
+	}
+}

@@ -1,0 +1,66 @@
+package gokaplus
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/IBM/sarama"
+)
+
+// Progress shows how far each input partition of the running processors has been worked off; goka's own OffsetLag of
+// inputs is always 0. The zero value is ready; one Progress may serve any number of builders and may be read at any
+// time.
+type Progress struct {
+	mu     sync.Mutex
+	claims map[*window]func() PartitionProgress
+}
+
+// PartitionProgress is the state of one partition that this process consumes.
+type PartitionProgress struct {
+	Group     string
+	Topic     string
+	Partition int32
+	Next      int64 // the first offset not finished; what a restart would read again starts here
+	HighWater int64 // the offset of the next message to be produced, as of the last fetch; 0 before the first
+	InFlight  int   // messages delivered and either unfinished or waiting behind an unfinished one
+}
+
+// Lag is how many offsets are not finished, including what is in flight.
+func (p PartitionProgress) Lag() int64 { return max(0, p.HighWater-p.Next) }
+
+// Partitions returns the partitions consumed now, ordered by group, topic and partition.
+func (p *Progress) Partitions() []PartitionProgress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []PartitionProgress
+	for read := range maps.Values(p.claims) {
+		all = append(all, read())
+	}
+	slices.SortFunc(all, func(a, b PartitionProgress) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return all
+}
+
+// add shows a claim until the returned function is called.
+func (p *Progress) add(group string, c sarama.ConsumerGroupClaim, w *window) (remove func()) {
+	if p == nil {
+		return func() {}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.claims == nil {
+		p.claims = map[*window]func() PartitionProgress{}
+	}
+	p.claims[w] = func() PartitionProgress {
+		next, inFlight := w.position()
+		return PartitionProgress{group, c.Topic(), c.Partition(), max(next, c.InitialOffset()), c.HighWaterMarkOffset(), inFlight}
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.claims, w)
+	}
+}
