@@ -1,0 +1,227 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"ecupcakes/topology"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Retention is how long the events of the streams are kept: the longest outage
+// of a processor that loses nothing.
+const Retention = 7 * 24 * time.Hour
+
+// Topic is a topic that the line needs.
+type Topic struct {
+	Name        string
+	Partitions  int32
+	Replication int16
+	Configs     map[string]string
+}
+
+// Finding is one difference between what is needed and what the cluster has.
+type Finding struct {
+	Topic   string
+	Missing bool   // It is not there; Apply creates it.
+	What    string // For a person, with what to do.
+}
+
+// Admin looks after the topics of a cluster.
+type Admin struct{ client *kadm.Client }
+
+// NewAdmin returns an administrator of the cluster. It must be closed.
+func NewAdmin(c Config) (*Admin, error) {
+	// Metadata must not be older than that, or topics just created are not seen.
+	client, err := kgo.NewClient(append(c.Client(), kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
+	if err != nil {
+		return nil, fmt.Errorf("making a Kafka client: %w", err)
+	}
+	return &Admin{kadm.NewClient(client)}, nil
+}
+
+// Close closes the connection.
+func (a *Admin) Close() { a.client.Close() }
+
+// Reach waits until the cluster answers, and returns how many brokers it has,
+// or why not when ctx ends.
+func (a *Admin) Reach(ctx context.Context) (brokers int, err error) {
+	for {
+		m, err := a.client.BrokerMetadata(ctx)
+		if err == nil && len(m.Brokers) > 0 {
+			return len(m.Brokers), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("no Kafka broker answers: %w; see that the addresses, user and password are right and the cluster runs", errors.Join(err, ctx.Err()))
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// Needed lists the line's topics for a cluster of so many brokers, all with the
+// same number of partitions: an order's key then stays in the same partition
+// through all stages. From three brokers on, each message is on three of them
+// and acknowledged by two, so that one may die.
+func Needed(line topology.Line, partitions int32, brokers int) []Topic {
+	replication, insync := int16(1), "1"
+	if brokers >= 3 {
+		replication, insync = 3, "2"
+	}
+	var topics []Topic
+	for name, kind := range line.Topics() {
+		t := Topic{name, partitions, replication, map[string]string{"min.insync.replicas": insync}}
+		switch kind {
+		case topology.Stream:
+			t.Configs["cleanup.policy"] = "delete"
+			t.Configs["retention.ms"] = strconv.FormatInt(Retention.Milliseconds(), 10)
+		case topology.Table:
+			t.Configs["cleanup.policy"] = "compact"
+			t.Configs["segment.ms"] = strconv.FormatInt((6 * time.Hour).Milliseconds(), 10) // Only closed segments are compacted.
+		}
+		topics = append(topics, t)
+	}
+	return topics
+}
+
+// Check compares what is needed with what is there.
+func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
+	names := make([]string, len(needed))
+	for i, t := range needed {
+		names[i] = t.Name
+	}
+	have, err := a.client.ListTopics(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("listing topics: %w", err)
+	}
+	var findings []Finding
+	var present []string
+	for _, t := range needed {
+		h := have[t.Name]
+		switch {
+		case errors.Is(h.Err, kerr.UnknownTopicOrPartition):
+			findings = append(findings, Finding{t.Name, true, fmt.Sprintf("is missing: `topics apply` creates it with %d partitions and replication %d", t.Partitions, t.Replication)})
+			continue
+		case h.Err != nil:
+			return nil, fmt.Errorf("looking at topic %s: %w", t.Name, h.Err)
+		case len(h.Partitions) != int(t.Partitions):
+			findings = append(findings, Finding{t.Name, false, fmt.Sprintf(
+				"has %d partitions, not %d: run with --partitions %d, or use a new cluster; the number cannot be changed, because an order would then be looked for in another partition",
+				len(h.Partitions), t.Partitions, len(h.Partitions))})
+		}
+		present = append(present, t.Name)
+	}
+	if len(present) == 0 {
+		return findings, nil
+	}
+	configs, err := a.client.DescribeTopicConfigs(ctx, present...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of the topics: %w", err)
+	}
+	for _, t := range needed {
+		if !slices.Contains(present, t.Name) {
+			continue
+		}
+		h, err := configs.On(t.Name, nil)
+		if err := errors.Join(err, h.Err); err != nil {
+			return nil, fmt.Errorf("reading the configuration of topic %s: %w", t.Name, err)
+		}
+		for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
+			if f := differs(key, t.Configs[key], h.Configs); f != "" {
+				findings = append(findings, Finding{t.Name, false, f})
+			}
+		}
+	}
+	return findings, nil
+}
+
+// differs says what is wrong with a setting, empty if nothing. More retention
+// and more replicas than needed are fine, and how often segments are closed
+// costs only space.
+func differs(key, need string, have []kadm.Config) string {
+	i := slices.IndexFunc(have, func(c kadm.Config) bool { return c.Key == key })
+	if i < 0 || have[i].Value == nil {
+		return ""
+	}
+	value := *have[i].Value
+	enough := value == need
+	switch key {
+	case "retention.ms", "min.insync.replicas":
+		v, errV := strconv.ParseInt(value, 10, 64)
+		n, errN := strconv.ParseInt(need, 10, 64)
+		enough = errV == nil && errN == nil && (v >= n || key == "retention.ms" && v == -1)
+	case "segment.ms":
+		enough = true
+	}
+	if enough {
+		return ""
+	}
+	return fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", key, value, need)
+}
+
+// Apply creates the topics that are missing and waits until each of their
+// partitions has a leader. Topics that are there stay as they are.
+func (a *Admin) Apply(ctx context.Context, needed []Topic) error {
+	for _, t := range needed {
+		configs := map[string]*string{}
+		for k, v := range t.Configs {
+			configs[k] = &v
+		}
+		_, err := a.client.CreateTopic(ctx, t.Partitions, t.Replication, configs, t.Name)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("creating topic %s: %w", t.Name, err)
+		}
+	}
+	for {
+		leaderless, err := a.leaderless(ctx, needed)
+		if err == nil && leaderless == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for a leader of topic %s: %w", leaderless, errors.Join(err, ctx.Err()))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (a *Admin) leaderless(ctx context.Context, needed []Topic) (string, error) {
+	for _, t := range needed {
+		have, err := a.client.ListTopics(ctx, t.Name)
+		if err != nil {
+			return t.Name, err
+		}
+		h := have[t.Name]
+		if h.Err != nil || len(h.Partitions) == 0 {
+			return t.Name, h.Err
+		}
+		for _, p := range h.Partitions {
+			if p.Err != nil || p.Leader < 0 {
+				return t.Name, p.Err
+			}
+		}
+	}
+	return "", nil
+}
+
+// Ends tells where the partitions of a topic end now, by their number.
+func (a *Admin) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
+	listed, err := a.client.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the end offsets of %s: %w", topic, err)
+	}
+	ends := map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	return ends, nil
+}

@@ -1,0 +1,187 @@
+// Package processors runs the line: one generic goka processor that serves any
+// stage. It applies what order.Next decides to the stage's table and topics,
+// and puts messages that mean nothing to the line on the dead-letter topic, so
+// that none of them can stop it.
+//
+// It holds no rule of the domain and never knows HTTP.
+package processors
+
+import (
+	"fmt"
+	"strconv"
+
+	"ecupcakes/codecs"
+	"ecupcakes/order"
+	"ecupcakes/topology"
+
+	"github.com/lovoo/goka"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics count what the stages of one process did.
+type Metrics struct {
+	events *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{events: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ecupcakes_stage_events_total",
+		Help: "Events that a stage has taken from its topics, by what they meant to it.",
+	}, []string{"stage", "input", "verdict"})}
+	r.MustRegister(m.events)
+	return m
+}
+
+// deadLettered is the verdict on a message that was not even an event.
+const deadLettered order.Verdict = "unreadable"
+
+// maxDeadLetter bounds what is kept of a bad message, in bytes, so that a dead
+// letter always fits into a message. The header "truncated" says when it is
+// not all; the origin in the headers tells where the rest is.
+const maxDeadLetter = 256 << 10
+
+// stage is one stage's processor.
+type stage struct {
+	decides order.Stage
+	inputs  [2]string
+	outputs [2]goka.Stream // By order.Output.
+	dead    goka.Stream
+	counts  map[order.Verdict][2]prometheus.Counter
+}
+
+// Graph is what goka runs for stage i of the line.
+//
+// Needed of the processor's options: in-order commits and an initial offset of
+// oldest, or orders can be lost; nil messages are processed (Options does so).
+func Graph(line topology.Line, i int, m *Metrics) *goka.GroupGraph {
+	s := line.Stages[i]
+	p := &stage{
+		decides: line.Decides(i),
+		inputs:  [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
+		outputs: [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
+		dead:    goka.Stream(line.DeadLetters),
+		counts:  map[order.Verdict][2]prometheus.Counter{},
+	}
+	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Nothing, order.Misplaced, deadLettered} {
+		p.counts[v] = [2]prometheus.Counter{
+			order.Arrivals: m.events.WithLabelValues(s.Name, "arrivals", string(v)),
+			order.Reports:  m.events.WithLabelValues(s.Name, "reports", string(v)),
+		}
+	}
+	return goka.DefineGroup(goka.Group(s.Group()),
+		goka.Input(goka.Stream(s.Input), codecs.Order{}, func(ctx goka.Context, msg any) { p.handle(ctx, order.Arrivals, msg) }),
+		goka.Input(goka.Stream(s.Reports()), codecs.Report{}, func(ctx goka.Context, msg any) { p.handle(ctx, order.Reports, msg) }),
+		goka.Output(p.outputs[order.Onward], codecs.Order{}),
+		goka.Output(p.outputs[order.Failures], codecs.Order{}),
+		goka.Output(p.dead, codecs.Raw{}),
+		goka.Persist(codecs.Row{}),
+	)
+}
+
+// Options are the processor options that the graph relies on.
+func Options() []goka.ProcessorOption {
+	return []goka.ProcessorOption{goka.WithNilHandling(goka.NilProcess)}
+}
+
+func (p *stage) handle(ctx goka.Context, in order.Input, msg any) {
+	verdict := p.take(ctx, in, msg)
+	p.counts[verdict][in].Inc()
+}
+
+func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
+	event, why := event(ctx, msg)
+	if why != "" {
+		p.deadLetter(ctx, msg, why)
+		return deadLettered
+	}
+	var row order.Row
+	switch v := ctx.Value().(type) {
+	case nil:
+	case *order.Row:
+		row = *v
+	case *codecs.Bad: // Nobody can tell what was done for this order: touch nothing.
+		p.deadLetter(ctx, msg, "the stage's row for this order cannot be read: "+v.Why)
+		return deadLettered
+	}
+	d := order.Next(p.decides, row, event)
+	switch d.Verdict {
+	case order.Applied, order.Repeated:
+		p.apply(ctx, &d)
+	case order.Misplaced:
+		p.deadLetter(ctx, msg, d.Why)
+	}
+	return d.Verdict
+}
+
+// event makes an event of a message, or says why it is none.
+func event(ctx goka.Context, msg any) (e order.Event, why string) {
+	e = order.Event{Offset: ctx.Offset(), Time: ctx.Timestamp().UTC()}
+	var id string
+	switch m := msg.(type) {
+	case nil:
+		return e, "it has no value"
+	case *codecs.Bad:
+		return e, m.Why
+	case *order.Order:
+		e.Order, id = m, m.ID
+	case *order.Report:
+		e.Report, id = m, m.OrderID
+	}
+	if id != ctx.Key() {
+		return e, fmt.Sprintf("its key %.80q is not its order's id %q", ctx.Key(), id)
+	}
+	return e, ""
+}
+
+// apply writes the row and sends the emissions. The order is encoded once for
+// both.
+func (p *stage) apply(ctx goka.Context, d *order.Decision) {
+	encoded, err := codecs.EncodeOrder(&d.Row.Order)
+	if err != nil {
+		fail(ctx, err)
+	}
+	row, err := codecs.EncodeRow(&d.Row, encoded)
+	if err != nil {
+		fail(ctx, err)
+	}
+	ctx.SetValue(codecs.Encoded(row))
+	for _, e := range d.Emissions {
+		ctx.Emit(p.outputs[e.To], ctx.Key(), codecs.Encoded(encoded))
+	}
+}
+
+// fail stops the processor with the message uncommitted; it is supervised and
+// starts again. goka's Fail returns when a shutdown has begun already, and the
+// message would count as done: hence the panic.
+func fail(ctx goka.Context, err error) {
+	ctx.Fail(err)
+	panic(err)
+}
+
+func (p *stage) deadLetter(ctx goka.Context, msg any, why string) {
+	var raw []byte
+	switch m := msg.(type) {
+	case *codecs.Bad:
+		raw = m.Raw
+	case *order.Order:
+		raw, _ = codecs.EncodeOrder(m)
+	case *order.Report:
+		raw, _ = codecs.EncodeReport(m)
+	}
+	h := goka.Headers{
+		"reason":    []byte(why),
+		"stage":     []byte(p.decides.Name),
+		"topic":     []byte(ctx.Topic()),
+		"partition": strconv.AppendInt(nil, int64(ctx.Partition()), 10),
+		"offset":    strconv.AppendInt(nil, ctx.Offset(), 10),
+	}
+	if len(raw) > maxDeadLetter {
+		h["truncated"] = strconv.AppendInt(nil, int64(len(raw)), 10)
+		raw = raw[:maxDeadLetter]
+	}
+	if raw == nil {
+		raw = []byte{} // A tombstone would say that the letter is gone.
+	}
+	ctx.Emit(p.dead, ctx.Key(), raw, goka.WithCtxEmitHeaders(h))
+}

@@ -1,0 +1,97 @@
+package views
+
+import (
+	"context"
+	"fmt"
+
+	"ecupcakes/codecs"
+	"ecupcakes/gokaplus"
+
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+)
+
+type partition struct {
+	stage  int
+	number int32
+}
+
+// progress is how far the first reading of a table's partition has come.
+type progress struct{ next, end int64 }
+
+// Ends tells where the partitions of a topic end now, by their number.
+type Ends func(ctx context.Context, topic string) (map[int32]int64, error)
+
+// View makes a view of one stage's table, to be run. Each call gives a new one,
+// as a restart needs it; what is known already stays.
+//
+// The goka view keeps no rows itself: its callback puts them into the index,
+// which holds the furthest stage's row of each order only.
+func (v *Views) View(ctx context.Context, stage int, brokers []string, ends Ends, o gokaplus.Options) (gokaplus.Runner, error) {
+	table := v.line.Stages[stage].Table()
+	end, err := ends(ctx, table)
+	if err != nil {
+		return nil, fmt.Errorf("asking where %s ends: %w", table, err)
+	}
+	v.mu.Lock()
+	for number, end := range end {
+		v.progress[partition{stage, number}] = &progress{end: end}
+	}
+	v.mu.Unlock()
+	view, err := gokaplus.NewView(brokers, goka.Table(table), codecs.Row{}, o,
+		goka.WithViewCallback(func(ctx goka.UpdateContext, _ storage.Storage, key string, value []byte) error {
+			v.take(stage, ctx, key, value)
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("following %s: %w", table, err)
+	}
+	return &following{view, v, stage}, nil
+}
+
+// following is a view that says when it has caught up.
+type following struct {
+	*gokaplus.View
+	views *Views
+	stage int
+}
+
+func (f *following) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		select {
+		case <-f.WaitRunning():
+			f.views.caught(f.stage)
+		case <-ctx.Done():
+		}
+	}()
+	err := f.View.Run(ctx)
+	cancel()
+	<-waited
+	return err
+}
+
+func (v *Views) caught(stage int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.caughtUp[stage] = true
+}
+
+// take never fails and never panics: goka would stop the view, or the program.
+func (v *Views) take(stage int, ctx goka.UpdateContext, key string, value []byte) {
+	defer func() {
+		if r := recover(); r != nil {
+			v.log.Error("a row was skipped", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "panic", r)
+		}
+	}()
+	if bad := v.index.update(stage, key, ctx.Offset(), value); bad != nil {
+		v.log.Error("a row cannot be read", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "why", bad.Why)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if p := v.progress[partition{stage, ctx.Partition()}]; p != nil {
+		p.next = ctx.Offset() + 1
+	}
+}
