@@ -1,0 +1,219 @@
+// Package api is the HTTP side of the line: commands that become events, and
+// queries that the views answer. Its routes derive from the topology, its
+// OpenAPI document and its problem+json errors from the handlers.
+//
+// It never knows sarama, goka nor how a message travels: it is handed a Send.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"ecupcakes/order"
+	"ecupcakes/topology"
+	"ecupcakes/views"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	swgui "github.com/swaggest/swgui/v5emb"
+)
+
+// Config is what the API needs of the rest of the program.
+type Config struct {
+	Line     topology.Line
+	Menu     order.Menu
+	Views    *views.Views
+	Send     func(ctx context.Context, topic, key string, value []byte) error // Returns nil once the message is durable.
+	Ready    func() error                                                     // Why this process cannot serve, for /readyz.
+	Registry *prometheus.Registry
+	Log      *slog.Logger
+	Patience time.Duration // How long a command waits for Kafka and for its outcome; 0 means 5 s.
+	Version  string
+}
+
+// maxBody bounds the body of a request, in bytes.
+const maxBody = 64 << 10
+
+// maxCommands bounds the commands that are carried out at a time; each may wait
+// for the broker.
+const maxCommands = 1024
+
+type api struct {
+	Config
+	commands chan struct{} // Capacity maxCommands; one value for each that runs.
+	seconds  *prometheus.HistogramVec
+}
+
+func (a *api) now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// New returns the handler of everything under /api/ and of /healthz, /readyz,
+// /metrics, /openapi.json and /docs; see Owns.
+func New(c Config) http.Handler {
+	handler, _ := build(c)
+	return handler
+}
+
+// Document returns the OpenAPI document of a line's API, as JSON.
+func Document(line topology.Line) ([]byte, error) {
+	_, doc := build(Config{Line: line, Menu: order.DefaultMenu, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	return json.MarshalIndent(doc, "", "  ")
+}
+
+// Owns says whether the API answers for a path.
+func Owns(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "api", "healthz", "readyz", "metrics", "openapi.json", "docs":
+		return true
+	}
+	return false
+}
+
+func build(c Config) (http.Handler, *huma.OpenAPI) {
+	if c.Patience == 0 {
+		c.Patience = patience
+	}
+	a := &api{Config: c, commands: make(chan struct{}, maxCommands)}
+	a.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "ecupcakes_http_request_seconds",
+		Help:    "How long requests took.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"operation", "code"})
+	c.Registry.MustRegister(a.seconds)
+
+	huma.NewError = newProblem
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("eCupcakes", c.Version)
+	config.Info.Description = "Order cupcakes and walk them through the factory. Errors are application/problem+json."
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.CreateHooks = nil // No $schema links in answers.
+	h := humago.New(mux, config)
+	h.UseMiddleware(a.measure)
+	a.register(h)
+
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := a.Ready(); err != nil {
+			problem(notReady, http.StatusServiceUnavailable, "Not ready: %v.", err).retry(time.Second).write(w)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	document, err := json.Marshal(h.OpenAPI())
+	if err != nil {
+		panic("the API's own description cannot be written: " + err.Error())
+	}
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(document)
+	})
+	mux.Handle("GET /docs/", swgui.New("eCupcakes", "/openapi.json", "/docs/"))
+	mux.Handle("GET /docs", http.RedirectHandler("/docs/", http.StatusMovedPermanently))
+	return a.guard(mux), h.OpenAPI()
+}
+
+func (a *api) register(h huma.API) {
+	command := func(id, path, summary string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: http.MethodPost, Path: "/api/v1" + path, Summary: summary, MaxBodyBytes: maxBody,
+			DefaultStatus: http.StatusOK, Errors: []int{400, 404, 409, 413, 422, 503}, Tags: []string{"commands"}, Middlewares: huma.Middlewares{a.limit(h)},
+		}
+	}
+	query := func(id, path, summary string, errors ...int) huma.Operation {
+		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: "/api/v1" + path, Summary: summary, Errors: append(errors, 503), Tags: []string{"queries"}}
+	}
+	place := command("place", "/order", "Place an order")
+	place.DefaultStatus, place.Errors = http.StatusCreated, []int{400, 413, 422, 503}
+	huma.Register(h, place, a.place)
+	for i, s := range a.Line.Stages {
+		op := command(s.Verb, "/order/"+s.Verb, s.Label+": "+s.Name+" is finished with an order")
+		op.RequestBody = stepSchema(s)
+		huma.Register(h, op, func(ctx context.Context, in *reportInput) (*orderOutput, error) { return a.finish(ctx, i, in) })
+	}
+	reject := command("reporterror", "/order/reporterror", "REJECT: an order cannot be made at the stage where it is")
+	reject.RequestBody = rejectSchema()
+	huma.Register(h, reject, a.reject)
+
+	huma.Register(h, query("order", "/order/{id}", "An order and its history", 404), a.get)
+	huma.Register(h, query("orders", "/orders", "All orders, newest first", 422), a.list)
+	huma.Register(h, query("stations", "/stations", "The line: how each station stands"), a.stations)
+	huma.Register(h, query("queue", "/stations/{stage}/orders", "What waits at a station, oldest first", 404), a.queue)
+	huma.Register(h, query("menu", "/menu", "What can be ordered"), a.menu)
+}
+
+// limit refuses a command when too many are being carried out.
+func (a *api) limit(h huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		select {
+		case a.commands <- struct{}{}:
+			defer func() { <-a.commands }()
+			next(ctx)
+		default:
+			ctx.SetHeader("Retry-After", "1")
+			p := problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many commands are being carried out: try again.")
+			ctx.SetHeader("Content-Type", p.ContentType(""))
+			ctx.SetStatus(p.Status)
+			_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)
+		}
+	}
+}
+
+func (a *api) measure(ctx huma.Context, next func(huma.Context)) {
+	start := time.Now()
+	next(ctx)
+	a.seconds.WithLabelValues(ctx.Operation().OperationID, strconv.Itoa(ctx.Status())).Observe(time.Since(start).Seconds())
+}
+
+// guard stands before the routes: pages of other sites cannot command, a panic
+// is a 500, and what no route answers for is a problem like any other.
+func (a *api) guard(mux *http.ServeMux) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				a.Log.Error("a request panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				problem("internal", http.StatusInternalServerError, "Something went wrong here; try again, and tell the factory if it stays.").write(w)
+			}
+		}()
+		if err := protection.Check(r); err != nil {
+			problem("cross-origin", http.StatusForbidden, "A page of another site cannot send commands here.").write(w)
+			return
+		}
+		if _, pattern := mux.Handler(r); pattern == "" {
+			missed(mux, w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// missed turns the router's own plain-text 404 and 405 into problems.
+func missed(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	probe := &statusProbe{header: http.Header{}}
+	mux.ServeHTTP(probe, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		allow := probe.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		problem("method-not-allowed", probe.status, "%s is not for this path: use %s.", r.Method, allow).write(w)
+		return
+	}
+	problem("not-found", http.StatusNotFound, "There is nothing at this path: see /docs.").write(w)
+}
+
+type statusProbe struct {
+	header http.Header
+	status int
+}
+
+func (p *statusProbe) Header() http.Header         { return p.header }
+func (p *statusProbe) WriteHeader(status int)      { p.status = status }
+func (p *statusProbe) Write(b []byte) (int, error) { return len(b), nil }

@@ -1,0 +1,287 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// chunk bounds one WebSocket message, give or take one record, and what may wait for a client beside events.
+const chunk = 32 << 10
+
+// buffers lends a buffer to each writer while it runs.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// client is one connection. Its reader is the goroutine of its request; its writer runs only while there is something to
+// write.
+type client struct {
+	hub     *Hub
+	station *station // nil: there is none of the topic that it asked for
+	group   string   // its consumer group
+	ws      *websocket.Conn
+	conn    net.Conn // beneath ws
+
+	// Times as of Hub.now.
+	connected int64
+	heard     atomic.Int64 // last message from the client
+	written   atomic.Int64 // end of the last write
+	writing   atomic.Int64 // start of the present write, or 0
+
+	// The reader's own: the records of the second that began at this time.
+	second  int64
+	inbound int
+
+	wakes atomic.Int64 // more than 0 while a writer runs, or ran for the last time
+
+	mu      sync.Mutex
+	greeted bool   // the handshake is answered
+	shown   bool   // the snapshot is set
+	closed  bool   // replies end with the last record
+	replies []byte // records that wait to be written before any event
+
+	// The snapshot: set once under mu, the writer's own from then on.
+	orders   iter.Seq[json.RawMessage]
+	waiting  int                            // how many they are
+	position uint64                         // of the last change that it includes, then of the last one written
+	next     func() (json.RawMessage, bool) // pulls from orders, once it is begun
+	stop     func()
+}
+
+// read handles what the client sends until the connection ends.
+func (c *client) read() {
+	for {
+		_, data, err := c.ws.Read(context.Background())
+		if err != nil {
+			return
+		}
+		c.heard.Store(c.hub.now())
+		if err := c.receive(data); err != nil {
+			c.close("The connection is closed because "+err.Error()+".", false)
+		}
+	}
+}
+
+// receive handles one WebSocket message. The error is for the client, whose connection it ends.
+func (c *client) receive(data []byte) error {
+	for more := true; more; more = len(data) > 0 {
+		record, rest, whole := bytes.Cut(data, []byte{separator})
+		if !whole {
+			return errors.New("a record is incomplete: each must end with the character 0x1e")
+		}
+		if now := c.hub.now(); now-c.second >= int64(time.Second) {
+			c.second, c.inbound = now, 0
+		}
+		if c.inbound++; c.inbound > c.hub.options.InboundPerSecond {
+			return errors.New("too many records arrived within a second")
+		}
+		if err := c.handle(record); err != nil {
+			return err
+		}
+		data = rest
+	}
+	return nil
+}
+
+func (c *client) handle(record []byte) error {
+	c.mu.Lock()
+	greeted, closed := c.greeted, c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil // nothing is left to do but to wait for the client's side to close
+	}
+	if !greeted {
+		return c.greet(record)
+	}
+	m, err := parse(record)
+	switch {
+	case err != nil:
+		return err
+	case m.Type == typeClose:
+		c.close("", false)
+	case (m.Type == typeInvocation || m.Type == typeStreamInvocation) && m.InvocationID != "":
+		c.reply(refusal(m.InvocationID, m.Target))
+	}
+	return nil
+}
+
+// greet answers the handshake. The answer waits for what join decides, to go out in one message with it: a client that
+// is turned away in the same breath counts its attempt as failed, and backs off before the next one.
+func (c *client) greet(record []byte) error {
+	if err := checkHandshake(record); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.replies, c.greeted = append(c.replies, handshakeAccepted...), true
+	c.mu.Unlock()
+	c.hub.join(c)
+	return nil
+}
+
+// show starts with a snapshot of the station, which the changes after its position follow.
+func (c *client) show(orders iter.Seq[json.RawMessage], count int, position uint64) {
+	c.mu.Lock()
+	c.orders, c.waiting, c.position, c.shown = orders, count, position, true
+	c.mu.Unlock()
+	c.wake()
+}
+
+// reply queues a record that is not an event. A client that lets too many of them pile up is too slow.
+func (c *client) reply(record []byte) {
+	c.mu.Lock()
+	full := len(c.replies)+len(record) > chunk
+	if !full && !c.closed {
+		c.replies = append(c.replies, record...)
+	}
+	c.mu.Unlock()
+	if full {
+		c.tooSlow()
+		return
+	}
+	c.wake()
+}
+
+// close makes a close record (or a refused handshake, as long as there was none) the last one that is written, and then
+// closes the connection. It says whether it was the first to do so; it never waits.
+func (c *client) close(text string, reconnect bool) bool {
+	c.mu.Lock()
+	first := !c.closed
+	if first {
+		last := message{Error: text}
+		if c.greeted {
+			last.Type, last.AllowReconnect = typeClose, reconnect
+		}
+		c.replies, c.closed = append(c.replies, encode(last)...), true
+	}
+	c.mu.Unlock()
+	c.wake()
+	return first
+}
+
+// tooSlow sends away a client that cannot keep up. It finds the present state when it comes back.
+func (c *client) tooSlow() {
+	if c.close("This connection is too slow for the events of its station. Reconnect to get the orders anew.", true) {
+		c.hub.slow.Add(1)
+		c.hub.log.Warn("slow screen cut", "topic", c.station.Topic, "consumergroup", c.group)
+	}
+}
+
+// cut ends the connection without a word: all reads and writes fail from now on. Unlike closing, it never waits.
+func (c *client) cut() { _ = c.conn.SetDeadline(time.Unix(1, 0)) }
+
+// check applies the time-outs and keeps the connection alive.
+func (c *client) check() {
+	c.mu.Lock()
+	greeted := c.greeted
+	c.mu.Unlock()
+	o, now, writing := c.hub.options, c.hub.now(), c.writing.Load()
+	since := func(then int64) time.Duration { return time.Duration(now - then) }
+	switch {
+	case writing != 0 && since(writing) > o.WriteTimeout:
+		c.tooSlow()
+		c.cut()
+	case !greeted && since(c.connected) > o.HandshakeTimeout:
+		c.close("No handshake arrived in time.", true)
+	case since(c.heard.Load()) > o.ClientTimeout:
+		c.close("Nothing was heard from the client for too long.", true)
+	case greeted && since(c.written.Load()) > o.KeepAlive*2/3:
+		c.reply(ping)
+	}
+}
+
+// wake starts the writer, or tells the one that runs to look again.
+func (c *client) wake() {
+	if c.wakes.Add(1) == 1 {
+		c.hub.serving.Go(c.write)
+	}
+}
+
+// write writes until there is nothing left. When the connection is at its end it leaves wakes as it is, so that no other
+// writer ever starts.
+func (c *client) write() {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	for wakes := c.wakes.Load(); wakes > 0; wakes = c.wakes.Add(-wakes) {
+		for {
+			data, last := c.collect((*buffer)[:0])
+			*buffer = data
+			if len(data) == 0 {
+				break
+			}
+			if !c.send(data) || last {
+				if c.stop != nil {
+					c.stop()
+				}
+				_ = c.ws.Close(websocket.StatusNormalClosure, "") // waits at most 10 s for the client to do the same
+				return
+			}
+		}
+	}
+}
+
+// send writes one WebSocket message. Its time-out is check's business.
+func (c *client) send(data []byte) bool {
+	c.writing.Store(c.hub.now())
+	err := c.ws.Write(context.Background(), websocket.MessageText, data)
+	c.writing.Store(0)
+	c.written.Store(c.hub.now())
+	if err != nil {
+		c.cut()
+	}
+	return err == nil
+}
+
+// collect appends what is to be written next: replies, then the snapshot, then the events after it. Nothing may follow
+// the last, which is never empty.
+func (c *client) collect(b []byte) (_ []byte, last bool) {
+	c.mu.Lock()
+	b = append(b, c.replies...)
+	c.replies = nil
+	shown, closed := c.shown, c.closed
+	c.mu.Unlock()
+	if shown && !closed {
+		b = c.appendEvents(c.appendSnapshot(b))
+	}
+	return b, closed
+}
+
+func (c *client) appendSnapshot(b []byte) []byte {
+	if c.orders != nil {
+		c.next, c.stop = iter.Pull(c.orders)
+		c.orders = nil
+	}
+	for c.next != nil && len(b) < chunk {
+		order, more := c.next()
+		if !more {
+			c.next, c.stop = nil, nil // lets go of the snapshot
+			return appendSynced(b, c.waiting)
+		}
+		b = appendInvocation(b, c.station.arrived, order)
+		c.hub.events.Add(1)
+	}
+	return b
+}
+
+// appendEvents appends the events after the client's position. Before the snapshot is at its end there is no room for any.
+func (c *client) appendEvents(b []byte) []byte {
+	log := &c.station.log
+	c.hub.mu.RLock()
+	lost := c.position < log.lost
+	for i := log.after(c.position); !lost && i < log.len() && len(b) < chunk; i++ {
+		e := log.at(i)
+		b, c.position = append(b, e.record...), e.position
+		c.hub.events.Add(1)
+	}
+	c.hub.mu.RUnlock()
+	if lost {
+		c.tooSlow()
+	}
+	return b
+}

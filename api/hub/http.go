@@ -1,0 +1,133 @@
+package hub
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coder/websocket"
+)
+
+// Path is where the hub must be mounted; negotiate is below it.
+const Path = "/ordermonitorhub"
+
+// maxGroup is the longest consumer group, in bytes: Kafka's limit for names.
+const maxGroup = 249
+
+// ServeHTTP serves the hub's two addresses: negotiate and the WebSocket itself. Errors are problem details (RFC 9457).
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method, serve := http.MethodGet, h.connect
+	switch r.URL.Path {
+	case Path:
+	case Path + "/negotiate":
+		method, serve = http.MethodPost, negotiate
+	default:
+		problem(w, http.StatusNotFound, "The hub is at "+Path+": connect to it with a SignalR client.")
+		return
+	}
+	switch {
+	case !h.allows(w, r):
+		problem(w, http.StatusForbidden, "Pages of the origin "+r.Header.Get("Origin")+" may not use this hub: add it to the allowed origins, or use the page that this server offers.")
+	case r.Method == http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method != method:
+		w.Header().Set("Allow", method+", OPTIONS")
+		problem(w, http.StatusMethodNotAllowed, "Use "+method+" here, as a SignalR client does.")
+	case h.full():
+		w.Header().Set("Retry-After", "5")
+		problem(w, http.StatusServiceUnavailable, "The hub takes no more clients now: it is full or shutting down. Try again in a moment.")
+	default:
+		serve(w, r)
+	}
+}
+
+// allows checks the request's origin, which only browsers send: the host of the request itself or one of the options'.
+// The latter get the headers of a CORS answer.
+func (h *Hub) allows(w http.ResponseWriter, r *http.Request) bool {
+	w.Header().Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if slices.Contains(h.options.Origins, origin) {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Allow-Credentials", "true") // SignalR's JavaScript client sends credentials by default
+		if r.Method == http.MethodOptions {
+			w.Header().Set("Access-Control-Allow-Methods", "POST")
+			w.Header().Set("Access-Control-Allow-Headers", "authorization, content-type, x-requested-with, x-signalr-user-agent")
+			w.Header().Set("Access-Control-Max-Age", "600")
+		}
+		return true
+	}
+	u, err := url.Parse(origin)
+	return origin == "" || err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// negotiate offers WebSockets. It keeps nothing, so any instance may serve the connection that follows.
+func negotiate(w http.ResponseWriter, r *http.Request) {
+	answer := map[string]any{
+		"negotiateVersion":    0,
+		"connectionId":        rand.Text(),
+		"availableTransports": []any{map[string]any{"transport": "WebSockets", "transferFormats": []string{"Text"}}},
+	}
+	if version, _ := strconv.Atoi(r.URL.Query().Get("negotiateVersion")); version >= 1 {
+		answer["negotiateVersion"], answer["connectionToken"] = 1, rand.Text()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(answer) // fails only when the client is gone
+}
+
+// connect serves one client from the upgrade to the end of its connection.
+func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	group := query.Get("consumergroup")
+	if len(group) > maxGroup {
+		problem(w, http.StatusBadRequest, "The consumergroup is longer than "+strconv.Itoa(maxGroup)+" bytes: choose a shorter one.")
+		return
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		problem(w, http.StatusUpgradeRequired, "This is a SignalR hub over WebSockets: connect to it with a SignalR client.")
+		return
+	}
+	keep := &connKeeper{ResponseWriter: w}
+	ws, err := websocket.Accept(keep, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // the origin is checked already
+	if err != nil {
+		return // Accept has answered
+	}
+	now := h.now()
+	c := &client{hub: h, station: h.stations[query.Get("topic")], group: group, ws: ws, conn: keep.conn, connected: now}
+	c.heard.Store(now)
+	c.written.Store(now)
+	ws.SetReadLimit(h.options.ReadLimit)
+	if !h.add(c) {
+		_ = ws.CloseNow()
+		return
+	}
+	defer h.remove(c)
+	defer ws.CloseNow()
+	c.read()
+}
+
+// connKeeper keeps the connection that is taken over from it: a websocket.Conn cannot be cut while it closes.
+type connKeeper struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (k *connKeeper) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(k.ResponseWriter).Hijack()
+	k.conn = conn
+	return conn, buffered, err
+}
+
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	answer := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail}
+	_ = json.NewEncoder(w).Encode(answer) // fails only when the client is gone
+}

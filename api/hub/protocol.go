@@ -1,0 +1,101 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// The SignalR hub protocol in its JSON encoding, version 1. A WebSocket message holds one or more records, each a JSON
+// object and a separator, which valid JSON never contains.
+// https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md
+const separator = 0x1e
+
+// Types of records that this hub looks at or sends; it passes over all others.
+const (
+	typeInvocation       = 1
+	typeCompletion       = 3
+	typeStreamInvocation = 4
+	typePing             = 6
+	typeClose            = 7
+)
+
+var (
+	handshakeAccepted = []byte("{}\x1e")
+	ping              = encode(message{Type: typePing})
+	informOrderLeft   = invocation("InformOrderLeft")
+	informSynced      = invocation("InformSynced")
+)
+
+// message has the fields of all records that matter here. A handshake answer has no type.
+type message struct {
+	Type           int    `json:"type,omitempty"`
+	InvocationID   string `json:"invocationId,omitempty"`
+	Target         string `json:"target,omitempty"`
+	Error          string `json:"error,omitempty"`
+	AllowReconnect bool   `json:"allowReconnect,omitempty"`
+}
+
+func encode(m message) []byte {
+	b, _ := json.Marshal(m) // strings, a number and a truth value cannot fail
+	return append(b, separator)
+}
+
+func quote(s string) json.RawMessage {
+	b, _ := json.Marshal(s)
+	return b
+}
+
+// invocation is the start of a record that calls a client's method; appendInvocation completes it.
+func invocation(target string) []byte {
+	return fmt.Appendf(nil, `{"type":%d,"target":%s,"arguments":[`, typeInvocation, quote(target))
+}
+
+func appendInvocation(b, start []byte, argument json.RawMessage) []byte {
+	b = append(b, start...)
+	b = append(b, argument...)
+	return append(b, "]}\x1e"...)
+}
+
+// appendSynced appends the record that ends a snapshot of so many orders.
+func appendSynced(b []byte, waiting int) []byte {
+	argument := strconv.AppendInt([]byte(`{"waiting":`), int64(waiting), 10)
+	return appendInvocation(b, informSynced, append(argument, '}'))
+}
+
+// refusal answers an invocation: this hub offers no methods.
+func refusal(invocationID, target string) []byte {
+	return encode(message{Type: typeCompletion, InvocationID: invocationID, Error: fmt.Sprintf("Unknown hub method %q: this hub only sends.", target)})
+}
+
+// parse reads one record behind the handshake.
+func parse(record []byte) (message, error) {
+	var m message
+	if err := json.Unmarshal(record, &m); err != nil {
+		return message{}, fmt.Errorf("a record is malformed: %w", err)
+	}
+	if m.Type <= 0 {
+		return message{}, errors.New("a record is malformed: it has no type")
+	}
+	return m, nil
+}
+
+// checkHandshake reads the first record of a client. Version 2 adds only stateful reconnect, which negotiate never grants:
+// clients that ask for it there fall back to version 1.
+func checkHandshake(record []byte) error {
+	var request struct {
+		Protocol string
+		Version  int
+	}
+	if err := json.Unmarshal(record, &request); err != nil {
+		return fmt.Errorf("the handshake is malformed: %w", err)
+	}
+	if request.Protocol != "json" {
+		return fmt.Errorf("the protocol %q is not supported: use json", request.Protocol)
+	}
+	if request.Version != 1 {
+		return fmt.Errorf("the server does not support version %d of the json protocol: use version 1", request.Version)
+	}
+	return nil
+}

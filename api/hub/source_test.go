@@ -1,0 +1,125 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// kitchen is a Source in memory: what waits at each station, and the last changes.
+type kitchen struct {
+	keep int    // changes kept
+	pad  string // makes orders longer
+
+	mu       sync.Mutex
+	closed   error // why there is no answer yet
+	gap      bool  // the next Changes fails
+	position uint64
+	waiting  map[string][]string // ids, oldest first
+	orders   map[string]json.RawMessage
+	changes  []Change
+	changed  chan struct{} // closed at the next change
+}
+
+func newKitchen() *kitchen {
+	return &kitchen{keep: 1000, waiting: map[string][]string{}, orders: map[string]json.RawMessage{}, changed: make(chan struct{})}
+}
+
+func (k *kitchen) Waiting(topic string) (iter.Seq[json.RawMessage], int, uint64, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed != nil {
+		return nil, 0, 0, k.closed
+	}
+	orders := k.list(topic)
+	return slices.Values(orders), len(orders), k.position, nil
+}
+
+func (k *kitchen) Changes(ctx context.Context, after uint64) ([]Change, error) {
+	for {
+		k.mu.Lock()
+		oldest, news, gap := k.position-uint64(len(k.changes)), slices.Clone(k.changes), k.gap
+		k.gap = false
+		changed := k.changed
+		k.mu.Unlock()
+		if gap || after < oldest {
+			return nil, fmt.Errorf("kitchen: %w", ErrGap)
+		}
+		if news = news[after-oldest:]; len(news) > 0 {
+			return news, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// put announces the order at the topic's station, whether it comes from another one, is new, or only changed.
+func (k *kitchen) put(topic, id string) { k.change("", topic, id) }
+
+func (k *kitchen) move(from, to, id string) { k.change(from, to, id) }
+
+func (k *kitchen) take(topic, id string) { k.change(topic, "", id) }
+
+func (k *kitchen) change(from, to, id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.position++
+	order := json.RawMessage(fmt.Sprintf(`{"id":%q,"position":%d,"pad":%q}`, id, k.position, k.pad))
+	k.waiting[from] = slices.DeleteFunc(k.waiting[from], func(other string) bool { return other == id })
+	if to != "" && !slices.Contains(k.waiting[to], id) {
+		k.waiting[to] = append(k.waiting[to], id)
+	}
+	k.orders[id] = order
+	k.changes = append(k.changes, Change{Position: k.position, Left: from, Arrived: to, ID: id, Order: order})
+	k.changes = k.changes[max(0, len(k.changes)-k.keep):]
+	k.wakeLocked()
+}
+
+func (k *kitchen) wakeLocked() {
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// lose makes whoever waits for changes find a gap.
+func (k *kitchen) lose() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.gap = true
+	k.wakeLocked()
+}
+
+func (k *kitchen) setClosed(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = err
+}
+
+func (k *kitchen) list(topic string) []json.RawMessage {
+	orders := []json.RawMessage{}
+	for _, id := range k.waiting[topic] {
+		orders = append(orders, k.orders[id])
+	}
+	return orders
+}
+
+func (k *kitchen) text(topic string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return join(k.list(topic))
+}
+
+func join(orders []json.RawMessage) string {
+	var b strings.Builder
+	for _, o := range orders {
+		b.Write(o)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

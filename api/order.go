@@ -1,0 +1,87 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"ecupcakes/order"
+	"ecupcakes/topology"
+	"ecupcakes/views"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Order is an order as clients see it, in every answer and on the hub.
+type Order struct {
+	ID        string     `json:"id" doc:"The order's id."`
+	Flavour   string     `json:"flavour"`
+	Size      string     `json:"size"`
+	Quantity  int        `json:"quantity"`
+	Status    string     `json:"status" doc:"placed, the done-word of the last finished stage (mixed, …), or rejected."`
+	Stage     string     `json:"stage,omitempty" doc:"The stage where it is or to which it is on its way; absent once it has left the line."`
+	State     string     `json:"state" enum:"waiting,moving,done,rejected"`
+	PlacedOn  time.Time  `json:"placedOn"`
+	ArrivedOn *time.Time `json:"arrivedOn,omitempty" doc:"When it came to the station where it waits."`
+	ClaimedBy string     `json:"claimedBy,omitempty" doc:"Who is on it."`
+	Reason    string     `json:"reason,omitempty" doc:"Why it was rejected."`
+	History   []Step     `json:"history" nullable:"false" doc:"What is behind it, oldest first."`
+}
+
+// Step is a stage that has finished with an order.
+type Step struct {
+	Stage     string    `json:"stage"`
+	By        string    `json:"by"`
+	ArrivedOn time.Time `json:"arrivedOn" doc:"When the stage before was done with it."`
+	On        time.Time `json:"on"`
+	Seconds   float64   `json:"seconds" doc:"How long it was there."`
+}
+
+// present makes an order as clients see it.
+func present(line topology.Line, at int, o views.Order) Order {
+	p := Order{
+		ID: o.ID, Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, Status: string(o.Status),
+		State: string(o.State), PlacedOn: o.PlacedOn, ClaimedBy: o.Claim, Reason: o.Reason,
+		History: make([]Step, len(o.History)),
+	}
+	if at >= 0 {
+		p.Stage = line.Stages[at].Name
+		if o.State == order.Waiting {
+			p.ArrivedOn = &o.Arrived
+		} else {
+			p.State = "moving"
+		}
+	}
+	for i, s := range o.History {
+		arrived := o.ArrivedOn(i)
+		p.History[i] = Step{s.Stage, s.By, arrived, s.On, max(0, s.On.Sub(arrived).Seconds())}
+	}
+	return p
+}
+
+func (a *api) order(o views.Order) Order { return present(a.Line, a.Views.Present(o), o) }
+
+// Size is "S", "M", …, or its place on the menu, counted from 0, as the first
+// clients of this API sent it.
+type Size string
+
+// UnmarshalJSON takes a string or a number. A number that is no place on the
+// menu stays as it is, for the menu to refuse.
+func (s *Size) UnmarshalJSON(b []byte) error {
+	var place int
+	if json.Unmarshal(b, &place) == nil {
+		*s = Size(string(b))
+		if place >= 0 && place < len(order.DefaultMenu.Sizes) {
+			*s = Size(order.DefaultMenu.Sizes[place])
+		}
+		return nil
+	}
+	return json.Unmarshal(b, (*string)(s))
+}
+
+// Schema describes a Size to huma and to the readers of the document.
+func (Size) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "One of the menu's sizes, or its place there: 0 to 3.", Examples: []any{"M"},
+		OneOf: []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeInteger}},
+	}
+}

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Problem is every error's body, as RFC 9457 has it. Its Type is stable and
+// meant for programs; Detail is for people and says what to do.
+type Problem struct {
+	Type   string              `json:"type" format:"uri" example:"urn:ecupcakes:problem:unknown-order"`
+	Title  string              `json:"title"`
+	Status int                 `json:"status"`
+	Detail string              `json:"detail"`
+	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"One entry for each field that is wrong."`
+	Order  *Order              `json:"order,omitempty" doc:"The order as it is, where the problem is its state."`
+
+	retryAfter time.Duration
+}
+
+// The types of problems.
+const (
+	unknownOrder  = "unknown-order"
+	notItsTurn    = "not-its-turn"
+	alreadyDone   = "already-done"
+	taken         = "taken"
+	keyReused     = "key-reused"
+	invalid       = "invalid"
+	notReady      = "not-ready"
+	noBroker      = "broker-unavailable"
+	tooManyAtOnce = "too-many-at-once"
+)
+
+func problem(kind string, status int, format string, args ...any) *Problem {
+	return &Problem{Type: "urn:ecupcakes:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// about adds the order whose state is the problem.
+func (p *Problem) about(o Order) *Problem {
+	p.Order = &o
+	return p
+}
+
+// retry says when to try again; whole seconds, at least one.
+func (p *Problem) retry(after time.Duration) *Problem {
+	p.retryAfter = after
+	return p
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus is for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders is for huma.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(max(1, int(p.retryAfter.Seconds()))))
+	}
+	return h
+}
+
+// ContentType is for huma.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// write sends the problem where huma is not in charge.
+func (p *Problem) write(w http.ResponseWriter) {
+	for k, v := range p.GetHeaders() {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // Who hung up needs no answer.
+}
+
+// statusTypes are the types of the problems that huma finds.
+var statusTypes = map[int]string{
+	http.StatusBadRequest:            "malformed",
+	http.StatusNotFound:              "not-found",
+	http.StatusMethodNotAllowed:      "method-not-allowed",
+	http.StatusNotAcceptable:         "not-acceptable",
+	http.StatusRequestTimeout:        "too-slow",
+	http.StatusRequestEntityTooLarge: "too-large",
+	http.StatusUnsupportedMediaType:  "unsupported-media-type",
+	http.StatusUnprocessableEntity:   invalid,
+}
+
+// newProblem gives huma's own errors our form. What went wrong inside is not
+// for clients.
+func newProblem(status int, msg string, errs ...error) huma.StatusError {
+	kind := statusTypes[status]
+	if status >= http.StatusInternalServerError || kind == "" {
+		kind, msg, errs = "internal", "Something went wrong here; try again, and tell the factory if it stays.", nil
+	}
+	switch status {
+	case http.StatusUnsupportedMediaType:
+		msg, errs = "Send the body as JSON, with the header Content-Type: application/json.", nil
+	case http.StatusRequestEntityTooLarge:
+		msg = fmt.Sprintf("The body is longer than %d bytes: an order needs a few hundred.", maxBody)
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
+		msg = "The request cannot be understood: see errors, and /docs for what is expected."
+	}
+	p := problem(kind, status, "%s", msg)
+	for _, e := range errs {
+		if d, ok := e.(huma.ErrorDetailer); ok {
+			p.Errors = append(p.Errors, d.ErrorDetail())
+		} else if e != nil {
+			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: e.Error()})
+		}
+	}
+	return p
+}

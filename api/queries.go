@@ -1,0 +1,232 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"ecupcakes/order"
+	"ecupcakes/views"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// maxWait bounds how long a client may have us wait for an order to appear.
+const maxWait = 30 * time.Second
+
+type getInput struct {
+	ID          string `path:"id" maxLength:"64" doc:"The order's id."`
+	Prefer      string `header:"Prefer" example:"wait=3" doc:"wait=n waits up to n seconds, at most 30, for the order to appear."`
+	Wait        int    `query:"wait" minimum:"0" maximum:"30" doc:"The same as Prefer: wait=n."`
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag that the client has."`
+}
+
+var preferWait = regexp.MustCompile(`(?i)\bwait=(\d{1,4})\b`)
+
+func (in *getInput) wait() time.Duration {
+	seconds := in.Wait
+	if m := preferWait.FindStringSubmatch(in.Prefer); m != nil {
+		seconds, _ = strconv.Atoi(m[1])
+	}
+	return min(time.Duration(seconds)*time.Second, maxWait)
+}
+
+type getOutput struct {
+	ETag         string `header:"ETag"`
+	CacheControl string `header:"Cache-Control"`
+	Body         Order
+}
+
+func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
+	if err := a.ready(); err != nil {
+		return nil, err
+	}
+	o, ok := a.Views.Order(in.ID)
+	if !ok && in.wait() > 0 {
+		ctx, cancel := context.WithTimeout(ctx, in.wait())
+		defer cancel()
+		var err error
+		o, err = a.Views.Await(ctx, in.ID, func(views.Order) bool { return true })
+		ok = err == nil
+	}
+	if !ok {
+		return nil, unknown(in.ID)
+	}
+	if matches(in.IfNoneMatch, o.ETag) {
+		return nil, huma.ErrorWithHeaders(huma.Status304NotModified(), http.Header{"ETag": {o.ETag}})
+	}
+	return &getOutput{o.ETag, "no-cache", a.order(o)}, nil
+}
+
+func matches(ifNoneMatch, etag string) bool {
+	for tag := range strings.SplitSeq(ifNoneMatch, ",") {
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+type listInput struct {
+	Status string `query:"status" maxLength:"64" doc:"Only orders with this status."`
+	Stage  string `query:"stage" maxLength:"64" doc:"Only orders at this stage or on their way to it."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" maxLength:"256" doc:"The next of the page before."`
+}
+
+type listOutput struct {
+	Body struct {
+		Orders []Order `json:"orders" nullable:"false" doc:"Newest first."`
+		Next   string  `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
+	}
+}
+
+func (a *api) list(_ context.Context, in *listInput) (*listOutput, error) {
+	if err := a.ready(); err != nil {
+		return nil, err
+	}
+	f := views.Filter{Status: order.Status(in.Status)}
+	if in.Stage != "" {
+		i := a.Line.Index(in.Stage)
+		if i < 0 {
+			return nil, a.noStage(http.StatusUnprocessableEntity, in.Stage)
+		}
+		f.Stage = &i
+	}
+	from, err := parseCursor(in.Cursor)
+	if err != nil {
+		return nil, problem(invalid, http.StatusUnprocessableEntity, "The cursor is none that this API gave: start again without one.")
+	}
+	orders, next, more := a.Views.Latest(f, from, in.Limit)
+	out := &listOutput{}
+	out.Body.Orders = make([]Order, len(orders))
+	for i, o := range orders {
+		out.Body.Orders[i] = a.order(o)
+	}
+	if more {
+		out.Body.Next = formatCursor(next)
+	}
+	return out, nil
+}
+
+func formatCursor(c views.Cursor) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", c.Placed.UnixMilli(), c.ID))
+}
+
+func parseCursor(s string) (c views.Cursor, err error) {
+	if s == "" {
+		return c, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return c, fmt.Errorf("decoding the cursor: %w", err)
+	}
+	placed, id, _ := strings.Cut(string(b), " ")
+	ms, err := strconv.ParseInt(placed, 10, 64)
+	if err != nil || !order.ValidID(id) {
+		return c, fmt.Errorf("the cursor %q is none of ours", b)
+	}
+	return views.Cursor{Placed: time.UnixMilli(ms).UTC(), ID: id}, nil
+}
+
+// Station is a stage of the line as clients see it.
+type Station struct {
+	Stage           string     `json:"stage"`
+	Role            string     `json:"role" doc:"Who works there."`
+	Verb            string     `json:"verb" doc:"Its command: POST /api/v1/order/{verb}."`
+	Action          string     `json:"action" doc:"What the button says."`
+	Done            string     `json:"done" doc:"The status of an order that it has finished."`
+	Page            string     `json:"page" doc:"Its page in the web client."`
+	Topic           string     `json:"topic" doc:"What a screen of it asks the hub for."`
+	Event           string     `json:"event" doc:"The hub's event for an order that arrives."`
+	Waiting         int        `json:"waiting"`
+	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Since when the first one waits."`
+}
+
+type stationsOutput struct {
+	Body struct {
+		Stations []Station      `json:"stations" nullable:"false" doc:"In the order of the line."`
+		Finished map[string]int `json:"finished" doc:"How many orders have left the line, by status."`
+	}
+}
+
+func (a *api) stations(context.Context, *struct{}) (*stationsOutput, error) {
+	if err := a.ready(); err != nil {
+		return nil, err
+	}
+	now, counts := a.Views.Stations()
+	out := &stationsOutput{}
+	for i, s := range a.Line.Stages {
+		station := Station{
+			Stage: s.Name, Role: s.Role, Verb: s.Verb, Action: s.Label, Done: string(s.Done), Page: s.Page,
+			Topic: s.Input, Event: s.Event, Waiting: now[i].Waiting,
+		}
+		if now[i].Waiting > 0 {
+			station.OldestArrivedOn = &now[i].Oldest
+		}
+		out.Body.Stations = append(out.Body.Stations, station)
+	}
+	last := a.Line.Stages[len(a.Line.Stages)-1].Done
+	out.Body.Finished = map[string]int{string(last): counts[last], string(order.Rejected): counts[order.Rejected]}
+	return out, nil
+}
+
+type queueInput struct {
+	Stage string `path:"stage" maxLength:"64"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+type queueOutput struct {
+	Body struct {
+		Waiting int     `json:"waiting" doc:"How many wait in all."`
+		Orders  []Order `json:"orders" nullable:"false" doc:"Oldest first."`
+	}
+}
+
+func (a *api) queue(_ context.Context, in *queueInput) (*queueOutput, error) {
+	if err := a.ready(); err != nil {
+		return nil, err
+	}
+	i := a.Line.Index(in.Stage)
+	if i < 0 {
+		return nil, a.noStage(http.StatusNotFound, in.Stage)
+	}
+	orders, count, _ := a.Views.Waiting(i, in.Limit)
+	out := &queueOutput{}
+	out.Body.Waiting, out.Body.Orders = count, make([]Order, len(orders))
+	for k, o := range orders {
+		out.Body.Orders[k] = a.order(o)
+	}
+	return out, nil
+}
+
+func (a *api) noStage(status int, name string) *Problem {
+	return problem("unknown-stage", status, "There is no stage %.80q: the line has %s.", name, strings.Join(a.Line.Names(), ", "))
+}
+
+type menuOutput struct {
+	Body struct {
+		Flavours    []Flavour `json:"flavours" nullable:"false"`
+		Sizes       []string  `json:"sizes" nullable:"false" doc:"Smallest first."`
+		MaxQuantity int       `json:"maxQuantity"`
+	}
+}
+
+// Flavour is one of the menu's.
+type Flavour struct {
+	Name string `json:"name"`
+}
+
+func (a *api) menu(context.Context, *struct{}) (*menuOutput, error) {
+	out := &menuOutput{}
+	for _, f := range a.Menu.Flavours {
+		out.Body.Flavours = append(out.Body.Flavours, Flavour{f})
+	}
+	out.Body.Sizes, out.Body.MaxQuantity = a.Menu.Sizes, a.Menu.MaxQuantity
+	return out, nil
+}
