@@ -1,0 +1,92 @@
+import { test as base, expect, type Browser, type Locator, type Page } from "@playwright/test";
+import { Server } from "./server";
+
+/** What a spec needs of the factory: its address, people at its pages, and orders. */
+interface Factory {
+  factory: {
+    url: string;
+    /** Signs somebody in, in a browser profile of their own, and waits for their page. */
+    enter: (name: string, role: string) => Promise<Page>;
+    /** Places an order without a browser and gives its id. */
+    order: (flavour: string, quantity?: number) => Promise<string>;
+  };
+  /** A second server, for a spec that takes it down. It runs when the spec starts, and must end cleanly after it. */
+  ownServer: Server;
+}
+
+export const test = base.extend<Factory>({
+  baseURL: async ({}, use) => { await use(address()); },
+  factory: async ({ browser }, use) => {
+    const people: Page[] = [];
+    await use({
+      url: address(),
+      enter: async (name, role) => {
+        const page = await enter(browser, address(), name, role);
+        people.push(page);
+        return page;
+      },
+      order: (flavour, quantity) => placeOrder(address(), flavour, quantity),
+    });
+    for (const page of people) await page.context().close();
+  },
+  ownServer: async ({}, use) => {
+    const server = new Server();
+    await server.start();
+    await use(server);
+    const code = await server.stop();
+    server.remove();
+    expect(code, "the exit code after SIGTERM").toBe(0);
+  },
+});
+
+export { expect };
+
+function address(): string {
+  const url = process.env.ECUPCAKES_URL;
+  if (!url) throw new Error("ECUPCAKES_URL is not set; globalSetup.ts does that");
+  return url;
+}
+
+export async function enter(browser: Browser, url: string, name: string, role: string): Promise<Page> {
+  const context = await browser.newContext({ baseURL: url });
+  const page = await context.newPage();
+  await page.goto("/");
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("radio", { name: role }).check();
+  await page.getByRole("button", { name: "Start" }).click();
+  await expect(page).not.toHaveURL(`${url}/`);
+  return page;
+}
+
+export async function placeOrder(url: string, flavour: string, quantity = 1, size = "M"): Promise<string> {
+  return (await post(url, "order", { Order: { Flavour: flavour, Quantity: quantity, Size: size } })).order.id;
+}
+
+/** Does steps on an order without a browser, in line order from the first one on. */
+export async function advance(url: string, id: string, steps: [verb: string, by: string, name: string][]): Promise<void> {
+  for (const [verb, by, name] of steps) await post(url, `order/${verb}`, { Order: { Id: id, [by]: name } });
+}
+
+export async function reject(url: string, id: string, reason: string, by: string): Promise<void> {
+  await post(url, "order/reporterror", { Order: { Id: id }, Reason: reason, ReportedBy: by });
+}
+
+async function post(url: string, path: string, body: object): Promise<{ order: { id: string } }> {
+  const answer = await fetch(`${url}/api/v1/${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`POST ${path}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as { order: { id: string } };
+}
+
+/** An order's card on a station's page. */
+export function cardOf(page: Page, id: string): Locator {
+  return page.getByRole("list", { name: /^New orders/ }).getByRole("listitem").filter({ hasText: id.slice(-6) });
+}
+
+/** Waits until a station's page has the whole queue. */
+export async function live(page: Page): Promise<void> {
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+}

@@ -1,0 +1,86 @@
+import type { Locator, Page } from "@playwright/test";
+import { cardOf, expect, live, test } from "./factory";
+
+test("an order that one mixer takes leaves the other's screen", async ({ factory }) => {
+  const ana = await factory.enter("Ana", "Mixer");
+  const bob = await factory.enter("Bob", "Mixer");
+  const id = await factory.order("Strawberry");
+  await expect(cardOf(bob, id)).toBeVisible();
+  await cardOf(ana, id).getByRole("button", { name: "MIX" }).click();
+  await expect(cardOf(ana, id)).toHaveCount(0);
+  await expect(cardOf(bob, id)).toHaveCount(0);
+});
+
+test("a reload shows the same orders in the same order", async ({ factory }) => {
+  const mixer = await factory.enter("Ana", "Mixer");
+  const ids = [await factory.order("Strawberry"), await factory.order("Chocolate"), await factory.order("Strawberry")];
+  for (const id of ids) await expect(cardOf(mixer, id)).toBeVisible();
+  const cards = mixer.getByRole("list", { name: /^New orders/ }).getByRole("listitem");
+  const names = () => cards.evaluateAll((items) => items.map((item) => item.getAttribute("aria-label")));
+  const before = await names();
+  await mixer.reload();
+  await live(mixer);
+  expect(await names()).toEqual(before);
+});
+
+test("a failed step is told on the card and a retry sends the same key", async ({ factory }) => {
+  const mixer = await factory.enter("Ana", "Mixer");
+  const id = await factory.order("Strawberry");
+  const keys: (string | undefined)[] = [];
+  await mixer.route("**/api/v1/order/mix", async (route) => {
+    keys.push(route.request().headers()["idempotency-key"]);
+    if (keys.length === 1) await route.abort("connectionreset");
+    else await route.continue();
+  });
+  const card = cardOf(mixer, id);
+  await card.getByRole("button", { name: "MIX" }).click();
+  await expect(card.getByRole("alert")).toContainText("The server cannot be reached");
+  await card.getByRole("button", { name: "Try again" }).click();
+  await expect(card).toHaveCount(0);
+  expect(keys).toHaveLength(2);
+  expect(keys[0]).toBeTruthy();
+  expect(keys[1]).toBe(keys[0]);
+});
+
+test("MIX and REJECT work with the keyboard alone", async ({ factory }) => {
+  const mixer = await factory.enter("Ana", "Mixer");
+  const [mixed, rejected] = [await factory.order("Strawberry"), await factory.order("Chocolate")];
+  const press = async (key: string, times: number) => {
+    for (let i = 0; i < times; i++) await mixer.keyboard.press(key);
+  };
+
+  const mix = cardOf(mixer, mixed).getByRole("button", { name: "MIX" });
+  await expect(mix).toBeVisible();
+  await tabTo(mixer, mix);
+  await mixer.keyboard.press("Enter");
+  await expect(cardOf(mixer, mixed)).toHaveCount(0);
+  await expect(mixer.getByRole("list", { name: /^New orders/ }).getByRole("listitem").first()).toBeFocused();
+
+  const refuse = cardOf(mixer, rejected).getByRole("button", { name: "REJECT" });
+  await tabTo(mixer, refuse);
+  await mixer.keyboard.press("Space");
+  const dialog = mixer.getByRole("dialog");
+  await expect(dialog).toBeVisible();
+  await mixer.keyboard.press("Escape");
+  await expect(dialog).toHaveCount(0);
+  await expect(refuse).toBeFocused();
+
+  await mixer.keyboard.press("Enter");
+  await tabTo(mixer, dialog.getByRole("textbox", { name: "Reason" }));
+  await mixer.keyboard.type("Dropped it");
+  // Once around: the focus must not get out of the dialog.
+  await press("Tab", 12);
+  expect(await mixer.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
+  await tabTo(mixer, dialog.getByRole("button", { name: "Reject order" }));
+  await mixer.keyboard.press("Enter");
+  await expect(cardOf(mixer, rejected)).toHaveCount(0);
+});
+
+/** Presses Tab until the element has the focus, as somebody without a mouse does. */
+async function tabTo(page: Page, element: Locator): Promise<void> {
+  for (let presses = 0; presses < 400; presses++) {
+    if (await element.evaluate((wanted) => wanted === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error("Tab does not get there");
+}

@@ -1,0 +1,52 @@
+import { cardOf, enter, expect, live, placeOrder, test } from "./factory";
+
+test("screens say that the server is gone, and are live again by themselves with the same orders", async ({ browser, ownServer: server }) => {
+  test.setTimeout(120_000);
+  const ids = [await placeOrder(server.url, "Strawberry"), await placeOrder(server.url, "Chocolate", 2)];
+  const mixer = await enter(browser, server.url, "Ana", "Mixer");
+  const manager = await enter(browser, server.url, "Max", "Manager");
+  const customer = await enter(browser, server.url, "Zoe", "Customer");
+  await customer.goto(`/order/${ids[0]}`);
+  await live(mixer);
+  await live(manager);
+  await live(customer);
+  for (const id of ids) await expect(cardOf(mixer, id)).toBeVisible();
+
+  await server.kill();
+  for (const page of [mixer, manager, customer]) {
+    await expect(page.getByText("Live", { exact: true })).toHaveCount(0);
+    await expect(page.getByText(/^(Reconnecting…|Offline) since \d\d:\d\d$/)).toBeVisible();
+    await expect(page.getByRole("alert")).toContainText("this page keeps trying", { ignoreCase: true });
+  }
+  await expect(mixer.getByText(/^Offline since/)).toBeVisible();
+  for (const id of ids) {
+    await expect(cardOf(mixer, id)).toBeVisible();
+    await expect(cardOf(mixer, id).getByRole("button", { name: "MIX" })).toBeDisabled();
+  }
+
+  await server.start();
+  for (const page of [mixer, manager, customer]) {
+    await expect(page.getByText("Live", { exact: true })).toBeVisible({ timeout: 45_000 });
+    await expect(page.getByRole("alert")).toHaveCount(0);
+  }
+  await expect(mixer.getByRole("listitem", { includeHidden: false }).filter({ hasText: "×" })).toHaveCount(ids.length);
+  for (const id of ids) await expect(cardOf(mixer, id)).toBeVisible();
+  await cardOf(mixer, ids[0] ?? "").getByRole("button", { name: "MIX" }).click();
+  await expect(cardOf(mixer, ids[0] ?? "")).toHaveCount(0);
+  await expect(customer.getByRole("heading", { level: 1 })).toHaveText("Mixed, and waiting for the oven");
+  for (const page of [mixer, manager, customer]) await page.context().close();
+});
+
+test("a page opened while the server is away finds it later", async ({ browser, ownServer: server }) => {
+  test.setTimeout(120_000);
+  const mixer = await enter(browser, server.url, "Ana", "Mixer");
+  await live(mixer);
+  // The browser has the page, but neither the API nor the hub answers.
+  await mixer.context().route(/\/api\/|ordermonitorhub/, (route) => route.abort("connectionrefused"));
+  await mixer.reload();
+  await expect(mixer.getByText("Connecting…")).toBeVisible();
+  await expect(mixer.getByRole("alert")).toBeVisible();
+  await mixer.context().unrouteAll();
+  await live(mixer);
+  await mixer.context().close();
+});

@@ -1,0 +1,144 @@
+import type { Page } from "@playwright/test";
+import axe from "axe-core";
+import { advance, cardOf, expect, live, placeOrder, reject, test } from "./factory";
+
+/** Every page in every state that looks different; each gets the page ready to be looked at. */
+const pages: Record<string, (page: Page, orders: { moving: string; rejected: string; shipped: string }) => Promise<void>> = {
+  signin: async (page) => {
+    await page.goto("/");
+    await expect(page.getByRole("radio", { name: "Packer" })).toBeVisible();
+  },
+  menu: async (page) => {
+    await page.goto("/");
+    await page.getByRole("button", { name: "Pages and sign-out" }).click();
+    await expect(page.getByRole("link", { name: "Dashboard" })).toBeVisible();
+  },
+  create: async (page) => {
+    await page.goto("/create");
+    await page.getByRole("radio", { name: "Strawberry" }).check();
+  },
+  "create-errors": async (page) => {
+    await page.goto("/create");
+    await page.getByLabel("How many?").fill("101");
+    await page.getByRole("button", { name: "ORDER" }).click();
+    await expect(page.getByRole("alert")).toBeVisible();
+  },
+  order: async (page, { moving }) => {
+    await page.goto(`/order/${moving}`);
+    await expect(page.getByText("in line for")).toBeVisible();
+  },
+  "order-shipped": async (page, { shipped }) => {
+    await page.goto(`/order/${shipped}`);
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("Shipped, and on its way to you");
+  },
+  "order-rejected": async (page, { rejected }) => {
+    await page.goto(`/order/${rejected}`);
+    await expect(page.getByText("Burnt")).toBeVisible();
+  },
+  "order-unknown": async (page) => {
+    await page.goto("/order/0199aaaa-0000-7000-8000-000000000000");
+    await expect(page.getByRole("heading", { name: "We do not know this order" })).toBeVisible();
+  },
+  ...Object.fromEntries(
+    ["mixer", "baker", "decorator", "packaging", "shipping"].map((name) => [
+      name,
+      async (page: Page) => {
+        await page.goto(`/${name}`);
+        await live(page);
+      },
+    ]),
+  ),
+  "reject-dialog": async (page, { moving }) => {
+    await page.goto("/baker");
+    await cardOf(page, moving).getByRole("button", { name: "REJECT" }).click();
+    await page.getByRole("button", { name: "Burnt" }).click();
+  },
+  "mixer-offline": async (page) => {
+    await page.goto("/mixer");
+    await live(page);
+    await page.routeWebSocket(/ordermonitorhub/, (socket) => socket.close());
+    await page.reload();
+    await expect(page.getByText(/^Offline since/)).toBeVisible({ timeout: 30_000 });
+  },
+  dashboard: async (page) => {
+    await page.goto("/dashboard");
+    await live(page);
+    await expect(page.getByRole("row").nth(1)).toBeVisible();
+  },
+  "not-found": async (page) => {
+    await page.goto("/no/such/page");
+    await expect(page.getByRole("heading", { name: "Nothing is baked here" })).toBeVisible();
+  },
+};
+
+const looks = [
+  { colorScheme: "light", viewport: { width: 1280, height: 800 } },
+  { colorScheme: "dark", viewport: { width: 390, height: 844 } },
+  { colorScheme: "light", viewport: { width: 390, height: 844 } },
+  { colorScheme: "dark", viewport: { width: 1280, height: 800 } },
+] as const;
+
+let orders: { moving: string; rejected: string; shipped: string };
+
+test.beforeAll(async () => {
+  const url = process.env.ECUPCAKES_URL ?? "";
+  orders = { moving: await placeOrder(url, "Strawberry", 2), rejected: await placeOrder(url, "Chocolate"), shipped: await placeOrder(url, "Strawberry") };
+  await placeOrder(url, "Chocolate", 12, "XL");
+  await advance(url, orders.moving, [["mix", "MixedBy", "Ana"]]);
+  await advance(url, orders.rejected, [["mix", "MixedBy", "Ana"]]);
+  await reject(url, orders.rejected, "Burnt", "Ben");
+  await advance(url, orders.shipped, [
+    ["mix", "MixedBy", "Ana"],
+    ["bake", "BakedBy", "Ben"],
+    ["decorate", "DecoratedBy", "Cleo"],
+    ["box", "PackagedBy", "Dan"],
+    ["ship", "ShippedBy", "Eva"],
+  ]);
+});
+
+for (const { colorScheme, viewport } of looks) {
+  test.describe(`${colorScheme}, ${viewport.width} wide`, () => {
+    test.use({ colorScheme, viewport, contextOptions: { reducedMotion: "reduce" } });
+    for (const [name, open] of Object.entries(pages)) {
+      test(`${name} is accessible, fits and breaks no policy`, async ({ page }) => {
+        const refused: string[] = [];
+        page.on("console", (message) => { if (/Content Security Policy/i.test(message.text())) refused.push(message.text()); });
+        page.on("pageerror", (error) => refused.push(error.message));
+        await open(page, orders);
+        await page.screenshot({ path: `screenshots/${name}-${colorScheme}-${viewport.width}.png` });
+
+        expect(await violations(page)).toEqual([]);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+        expect(refused).toEqual([]);
+      });
+    }
+  });
+}
+
+test("the chosen theme outlives a reload and beats the system's", async ({ page }) => {
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.goto("/");
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const light = await background();
+  await page.getByRole("button", { name: "Switch to the dark theme" }).click();
+  const dark = await background();
+  expect(dark).not.toBe(light);
+  await page.reload();
+  expect(await background()).toBe(dark);
+});
+
+test("a page that does not exist says so and leads back", async ({ page }) => {
+  for (const path of ["/toaster", "/no/such/page"]) {
+    await page.goto(path);
+    await expect(page.getByRole("heading", { name: "Nothing is baked here" })).toBeVisible();
+  }
+  await page.getByRole("link", { name: "Go to the start page" }).click();
+  await expect(page.getByLabel("Your name")).toBeVisible();
+});
+
+/** Runs axe in the page and gives one line for each element that breaks a rule. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations: found } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
+  return found.flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
+}

@@ -1,0 +1,42 @@
+import { join } from "node:path";
+import { advance, cardOf, expect, live, placeOrder, reject, test } from "./factory";
+
+/** Not a test: makes the README's pictures from the real thing, with a day's work on the line. */
+
+const pictures = join(import.meta.dirname, "../../docs/pictures");
+const steps: [string, string, string][] = [
+  ["mix", "MixedBy", "Ana"],
+  ["bake", "BakedBy", "Ben"],
+  ["decorate", "DecoratedBy", "Cleo"],
+  ["box", "PackagedBy", "Dan"],
+  ["ship", "ShippedBy", "Eva"],
+];
+
+test("pictures", async ({ factory }) => {
+  const { flavours, sizes } = (await (await fetch(`${factory.url}/api/v1/menu`)).json()) as { flavours: { name: string }[]; sizes: string[] };
+  const ids: string[] = [];
+  for (let i = 0; i < 24; i++) {
+    const id = await placeOrder(factory.url, flavours[i % flavours.length]?.name ?? "", 1 + ((i * 5) % 12), sizes[i % sizes.length]);
+    await advance(factory.url, id, steps.slice(0, i < 18 ? 5 - (i % 6) : 0));
+    if (i === 4) await reject(factory.url, id, "Burnt", "Ben");
+    ids.push(id);
+  }
+
+  const customer = await factory.enter("Zoe", "Customer");
+  await customer.getByRole("radio", { name: "Strawberry" }).check();
+  await customer.screenshot({ path: join(pictures, "create.png") });
+
+  await customer.goto(`/order/${ids[2]}`);
+  await expect(customer.getByText("in line for")).toBeVisible();
+  await customer.screenshot({ path: join(pictures, "order.png") });
+
+  const mixer = await factory.enter("Ana", "Mixer");
+  await live(mixer);
+  await expect(cardOf(mixer, ids.at(-1) ?? "")).toBeVisible();
+  await mixer.screenshot({ path: join(pictures, "kitchen.png") });
+
+  const manager = await factory.enter("Max", "Manager");
+  await live(manager);
+  await expect(manager.getByRole("row").nth(5)).toBeVisible();
+  await manager.screenshot({ path: join(pictures, "dashboard.png") });
+});

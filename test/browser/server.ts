@@ -1,0 +1,62 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+
+const binary = resolve(import.meta.dirname, process.env.ECUPCAKES_BIN ?? "../../bin/ecupcakes");
+
+/** How long the binary may take to start or to stop. */
+const patience = 30_000;
+
+/** The real binary with everything in it, on a free port and in a data folder of its own. */
+export class Server {
+  url = "";
+  readonly #data = mkdtempSync(join(tmpdir(), "ecupcakes-browser-"));
+  #process: ChildProcess | undefined;
+
+  /** Starts the binary; after a first run, on the same port and with the same data. */
+  async start(): Promise<void> {
+    const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
+    const args = ["up", "--listen", listen, "--kafka-listen", "127.0.0.1:0", "--data", this.#data, "--json"];
+    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = child;
+    const line = await Promise.race([
+      once(createInterface(child.stdout), "line").then(([first]) => String(first)),
+      once(child, "exit").then(([code]) => { throw new Error(`${binary} exited with ${String(code)} before it was up`); }),
+      late(`${binary} did not say in time that it is up`),
+    ]);
+    this.url = (JSON.parse(line) as { url: string }).url.replace(/\/$/, "");
+  }
+
+  /** Asks the binary to stop, as a service manager does, and gives its exit code. */
+  async stop(): Promise<number | null> {
+    return this.#end("SIGTERM");
+  }
+
+  /** Takes the process away without a warning. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** Removes the data; the server must not be running. */
+  remove(): void {
+    rmSync(this.#data, { recursive: true, force: true });
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const exit = once(child, "exit");
+    child.kill(signal);
+    const [code] = await Promise.race([exit, late(`${binary} did not end in time after ${signal}`)]);
+    return code as number | null;
+  }
+}
+
+function late(message: string): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => { reject(new Error(message)); }, patience).unref();
+  });
+}

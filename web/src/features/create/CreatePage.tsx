@@ -1,0 +1,152 @@
+import { useState } from "react";
+import { useNavigate } from "react-router";
+import { useMenuQuery, usePlaceOrderMutation } from "../../api/api";
+import { useIdempotencyKey } from "../../api/idempotency";
+import { fieldProblems, problemText, type CallError } from "../../api/problem";
+import type { Menu, NewOrder } from "../../api/types";
+import { sizeTitle } from "../../labels";
+import { Button } from "../../ui/Button";
+import { Cupcake } from "../../ui/Cupcake";
+import { Notice } from "../../ui/Notice";
+import styles from "./CreatePage.module.css";
+
+export function CreatePage() {
+  const { data: menu, error, refetch } = useMenuQuery(undefined);
+  return (
+    <>
+      <title>Order · eCupcakes</title>
+      <h1>What may we bake for you?</h1>
+      {menu && <OrderForm menu={menu} />}
+      {!menu && error && (
+        <Notice>
+          <p>{problemText(error)}</p>
+          <Button onClick={() => void refetch()}>Try again</Button>
+        </Notice>
+      )}
+      {!menu && !error && <p>Fetching the menu…</p>}
+    </>
+  );
+}
+
+export function OrderForm({ menu }: { menu: Menu }) {
+  const [order, setOrder] = useState<NewOrder>({ flavour: "", size: menu.sizes[1] ?? menu.sizes[0] ?? "", quantity: 1 });
+  const [place, { isLoading, isSuccess, error }] = usePlaceOrderMutation();
+  const keyFor = useIdempotencyKey();
+  const navigate = useNavigate();
+  const problems = fieldProblems(error);
+  const change = (part: Partial<NewOrder>) => { setOrder({ ...order, ...part }); };
+
+  const submit = async () => {
+    const placed = await place({ ...order, key: keyFor(order) });
+    if (placed.data) await navigate(`/order/${placed.data.order.id}`);
+  };
+
+  return (
+    <form
+      className={styles.form}
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!isLoading) void submit();
+      }}
+    >
+      <fieldset className={styles.flavours} aria-describedby="flavour-problem">
+        <legend>Flavour</legend>
+        <FieldProblem id="flavour-problem" text={problems.flavour} />
+        <div className={styles.cards}>
+          {menu.flavours.map(({ name }) => (
+            <label key={name} className={styles.flavour}>
+              <input type="radio" name="flavour" value={name} checked={order.flavour === name} onChange={() => { change({ flavour: name }); }} />
+              <Cupcake flavour={name} />
+              {name}
+            </label>
+          ))}
+        </div>
+      </fieldset>
+
+      <div className={styles.ticket}>
+        <div className={styles.preview} data-size={order.size}>
+          {order.flavour ? <Cupcake flavour={order.flavour} /> : <p>Pick a flavour</p>}
+        </div>
+
+        <fieldset aria-describedby="size-problem">
+          <legend>Size</legend>
+          <div className={styles.sizes}>
+            {menu.sizes.map((size) => (
+              <label key={size} className={styles.size} title={sizeTitle(size)}>
+                <input
+                  type="radio"
+                  name="size"
+                  value={size}
+                  aria-label={sizeTitle(size)}
+                  checked={order.size === size}
+                  onChange={() => { change({ size }); }}
+                />
+                {size}
+              </label>
+            ))}
+          </div>
+          <FieldProblem id="size-problem" text={problems.size} />
+        </fieldset>
+
+        <div className={styles.field}>
+          <label htmlFor="quantity">How many?</label>
+          <div className={styles.stepper}>
+            <Stepper label="One less" sign="−" idle={order.quantity <= 1} onStep={() => { change({ quantity: order.quantity - 1 }); }} />
+            <input
+              id="quantity"
+              type="number"
+              inputMode="numeric"
+              min={1}
+              max={menu.maxQuantity}
+              value={order.quantity || ""}
+              aria-describedby="quantity-problem"
+              aria-invalid={problems.quantity !== undefined}
+              onChange={(event) => { change({ quantity: Math.trunc(event.target.valueAsNumber) || 0 }); }}
+            />
+            <Stepper label="One more" sign="+" idle={order.quantity >= menu.maxQuantity} onStep={() => { change({ quantity: order.quantity + 1 }); }} />
+          </div>
+          <FieldProblem id="quantity-problem" text={problems.quantity} />
+        </div>
+
+        {error && (
+          <Notice>
+            {problemText(error)} {unanswered(error) && "Press ORDER again: you will not get it twice."}
+          </Notice>
+        )}
+        <Button type="submit" look="main" size="kitchen" idle={isLoading || isSuccess}>
+          {isLoading ? "Ordering…" : "ORDER"}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+/** The order may or may not have been placed; repeating it as it is settles that. */
+function unanswered(error: CallError): boolean {
+  return "status" in error && (typeof error.status === "string" || error.status >= 500);
+}
+
+/** A stepper is clicked quickly and often, so unlike Button it takes the second click of a double click. */
+function Stepper({ label, sign, idle, onStep }: { label: string; sign: string; idle: boolean; onStep: () => void }) {
+  return (
+    <button
+      type="button"
+      aria-label={label}
+      aria-disabled={idle || undefined}
+      onClick={() => {
+        if (!idle) onStep();
+      }}
+    >
+      {sign}
+    </button>
+  );
+}
+
+function FieldProblem({ id, text }: { id: string; text: string | undefined }) {
+  return (
+    <p id={id} className={styles.problem}>
+      {text}
+    </p>
+  );
+}

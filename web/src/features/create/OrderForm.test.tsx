@@ -1,0 +1,93 @@
+import { render, screen, waitFor } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { Provider } from "react-redux";
+import { MemoryRouter, Route, Routes } from "react-router";
+import { describe, expect, it } from "vitest";
+import { newStore } from "../../store";
+import { problem, stubServer, type Call } from "../../testServer";
+import { OrderForm } from "./CreatePage";
+
+const menu = { flavours: [{ name: "Lemon" }, { name: "Mint" }], sizes: ["S", "M", "L", "XL"], maxQuantity: 100 };
+const placed = () => Response.json({ order: { id: "0199-abcdef", flavour: "Lemon" } }, { status: 201 });
+
+function show(answer: (call: Call) => Response | Promise<Response>) {
+  const calls = stubServer(answer);
+  render(
+    <Provider store={newStore()}>
+      <MemoryRouter>
+        <Routes>
+          <Route path="/" element={<OrderForm menu={menu} />} />
+          <Route path="/order/0199-abcdef" element={<p>the order's page</p>} />
+        </Routes>
+      </MemoryRouter>
+    </Provider>,
+  );
+  return { calls, user: userEvent.setup(), order: screen.getByRole("button", { name: "ORDER" }) };
+}
+
+describe("the order form", () => {
+  it("orders what was chosen and goes to the order", async () => {
+    const { calls, user, order } = show(placed);
+    await user.click(screen.getByRole("radio", { name: "Lemon" }));
+    await user.click(screen.getByRole("radio", { name: "Extra large" }));
+    await user.click(screen.getByRole("button", { name: "One more" }));
+    await user.click(order);
+    expect(await screen.findByText("the order's page")).toBeDefined();
+    expect(calls).toMatchObject([{ method: "POST", path: "/api/v1/order", body: { Order: { Flavour: "Lemon", Size: "XL", Quantity: 2 } } }]);
+    expect(calls[0]?.key).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("orders once, however often the button is hit", async () => {
+    let answer: (response: Response) => void = () => {};
+    const { calls, user, order } = show(() => new Promise<Response>((resolve) => { answer = resolve; }));
+    await user.click(screen.getByRole("radio", { name: "Mint" }));
+    await user.dblClick(order);
+    await user.click(order);
+    await waitFor(() => { expect(calls).toHaveLength(1); });
+    answer(placed());
+    expect(await screen.findByText("the order's page")).toBeDefined();
+    expect(calls).toHaveLength(1);
+  });
+
+  it("repeats a failed order under the same key, and a changed one under another", async () => {
+    const { calls, user, order } = show(() => problem(503, "The line is starting."));
+    await user.click(screen.getByRole("radio", { name: "Mint" }));
+    for (const expected of [1, 2]) {
+      await user.click(order);
+      await waitFor(() => { expect(calls).toHaveLength(expected); });
+      expect((await screen.findByRole("alert")).textContent).toContain("will not get it twice");
+    }
+    await user.click(screen.getByRole("radio", { name: "Lemon" }));
+    await user.click(order);
+    await waitFor(() => { expect(calls).toHaveLength(3); });
+    expect(calls[1]?.key).toBe(calls[0]?.key);
+    expect(calls[2]?.key).not.toBe(calls[0]?.key);
+  });
+
+  it("shows each bad field's message at the field", async () => {
+    const { user, order } = show(() =>
+      problem(422, "The order cannot be taken.", [
+        { location: "body.Order.Flavour", message: "pick one from the menu" },
+        { location: "body.Order.Quantity", message: "at most 100" },
+      ]),
+    );
+    await user.click(order);
+    await screen.findByText("at most 100");
+    const quantity = screen.getByRole("spinbutton", { name: "How many?" });
+    expect(document.getElementById(quantity.getAttribute("aria-describedby") ?? "")?.textContent).toBe("at most 100");
+    expect(quantity.getAttribute("aria-invalid")).toBe("true");
+    const flavours = screen.getByRole("group", { name: "Flavour" });
+    expect(document.getElementById(flavours.getAttribute("aria-describedby") ?? "")?.textContent).toBe("pick one from the menu");
+  });
+
+  it("keeps the steppers within the menu's bounds", async () => {
+    const { user } = show(placed);
+    const quantity = screen.getByRole<HTMLInputElement>("spinbutton", { name: "How many?" });
+    await user.click(screen.getByRole("button", { name: "One less" }));
+    expect(quantity.value).toBe("1");
+    await user.clear(quantity);
+    await user.type(quantity, "100");
+    await user.click(screen.getByRole("button", { name: "One more" }));
+    expect(quantity.value).toBe("100");
+  });
+});

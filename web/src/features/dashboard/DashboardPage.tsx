@@ -1,0 +1,82 @@
+import { useState } from "react";
+import { useLineQuery, useOrdersQuery } from "../../api/api";
+import { problemText } from "../../api/problem";
+import { title } from "../../labels";
+import { formatTime, useNow } from "../../ui/age";
+import { Button } from "../../ui/Button";
+import { Freshness } from "../../ui/Freshness";
+import { Notice } from "../../ui/Notice";
+import styles from "./DashboardPage.module.css";
+import { LineOverview } from "./LineOverview";
+import { OrderTable } from "./OrderTable";
+
+const polling = { pollingInterval: 1000 };
+const rows = 20;
+
+/** Polls are a second apart, so figures older than this have missed some. */
+const staleAfter = 4000;
+
+export function DashboardPage() {
+  const line = useLineQuery(undefined, polling);
+  const [status, setStatus] = useState("");
+  // The cursors of the pages up to the present one; the first page has none.
+  const [cursors, setCursors] = useState([""]);
+  const orders = useOrdersQuery({ status, cursor: cursors.at(-1) ?? "", limit: rows }, polling);
+
+  const now = useNow();
+  const error = line.error ?? orders.error;
+  const asOf = Math.min(line.fulfilledTimeStamp ?? 0, orders.fulfilledTimeStamp ?? now);
+  const stale = line.data !== undefined && (error !== undefined || now - asOf > staleAfter);
+  const next = orders.data?.next;
+
+  return (
+    <div className={styles.page}>
+      <title>Dashboard · eCupcakes</title>
+      <div className={styles.top}>
+        <h1>The line</h1>
+        <Freshness state={stale ? "offline" : line.data ? "live" : "connecting"} since={stale ? asOf : undefined} />
+      </div>
+      {error && (
+        <Notice>
+          {problemText(error)} {stale && `These are the figures of ${formatTime(asOf)}; `}
+          {stale ? "this page keeps trying." : "This page keeps trying."}
+        </Notice>
+      )}
+      <div className={styles.figures} data-stale={stale}>
+        {line.data && <LineOverview line={line.data} />}
+        <section aria-labelledby="newest" className={styles.orders}>
+          <div className={styles.top}>
+            <h2 id="newest">Newest orders</h2>
+            <label className={styles.filter}>
+              Status
+              <select
+                value={status}
+                onChange={(event) => {
+                  setStatus(event.target.value);
+                  setCursors([""]);
+                }}
+              >
+                <option value="">All</option>
+                {["placed", ...(line.data?.stations.map(({ done }) => done) ?? []), "rejected"].map((word) => (
+                  <option key={word} value={word}>
+                    {title(word)}
+                  </option>
+                ))}
+              </select>
+            </label>
+          </div>
+          {orders.currentData && <OrderTable orders={orders.currentData.orders} />}
+          <nav className={styles.paging} aria-label="Pages of orders">
+            <Button idle={cursors.length === 1} onClick={() => { setCursors(cursors.slice(0, -1)); }}>
+              Newer
+            </Button>
+            <span>Page {cursors.length}</span>
+            <Button idle={!next} onClick={() => { if (next) setCursors([...cursors, next]); }}>
+              Older
+            </Button>
+          </nav>
+        </section>
+      </div>
+    </div>
+  );
+}

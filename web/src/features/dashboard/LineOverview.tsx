@@ -1,0 +1,43 @@
+import { Link } from "react-router";
+import type { Line } from "../../api/types";
+import { title } from "../../labels";
+import { Age } from "../../ui/Age";
+import { Icon, StageIcon } from "../../ui/Icon";
+import styles from "./LineOverview.module.css";
+
+/** The stations in line order with what waits there, and what came out at the end. */
+export function LineOverview({ line: { stations, finished } }: { line: Line }) {
+  return (
+    <section aria-label="Stations">
+      <ol className={styles.line}>
+        {stations.map(({ stage, page, waiting, oldestArrivedOn }) => (
+          <li key={stage} className={styles.station}>
+            <h2>
+              <Link to={`/${page}`}>
+                <StageIcon stage={stage} /> {title(stage)}
+              </Link>
+            </h2>
+            <p className={styles.count}>
+              <b>{waiting}</b> waiting
+            </p>
+            {oldestArrivedOn ? <Age since={oldestArrivedOn} /> : <p className={styles.calm}>nothing to do</p>}
+          </li>
+        ))}
+      </ol>
+      <dl className={styles.finished}>
+        <div>
+          <dt>
+            <Icon name="check" /> Shipped
+          </dt>
+          <dd>{finished.shipped}</dd>
+        </div>
+        <div>
+          <dt>
+            <Icon name="cross" /> Rejected
+          </dt>
+          <dd>{finished.rejected}</dd>
+        </div>
+      </dl>
+    </section>
+  );
+}

@@ -1,0 +1,79 @@
+import { createSelector, createSlice, type PayloadAction } from "@reduxjs/toolkit";
+import type { Order } from "../../api/types";
+import type { FeedEvent } from "../../hub/stationFeed";
+
+/**
+ * `live` is said only after the server has told the whole queue. `reconnecting` turns into `offline` after a few failed
+ * attempts; the attempts go on.
+ */
+export type Link = { state: "connecting" | "live" } | { state: "reconnecting" | "offline"; since: number };
+
+export interface StationState {
+  link: Link;
+  /** What the screen shows, by id. While the link is not live, it is what was true last. */
+  shown: Record<string, Order>;
+  /** The snapshot that is coming in; it takes the place of `shown` when it is complete. */
+  incoming: Record<string, Order>;
+  /** Orders that arrived while live, counted so that the same order twice in a row is still news. */
+  news: { count: number; last?: Order };
+}
+
+/** With the back-off of half a second doubling, the third failure comes after about four seconds. */
+const failuresUntilOffline = 3;
+
+const initialState: StationState = { link: { state: "connecting" }, shown: {}, incoming: {}, news: { count: 0 } };
+
+export const station = createSlice({
+  name: "station",
+  initialState,
+  reducers: {
+    /** Another station's page was opened. */
+    opened: () => initialState,
+
+    received(state, action: PayloadAction<FeedEvent[]>) {
+      for (const event of action.payload) apply(state, event);
+    },
+  },
+});
+
+export const { opened, received } = station.actions;
+
+function apply(state: StationState, event: FeedEvent): void {
+  const live = state.link.state === "live";
+  const list = live ? state.shown : state.incoming;
+  switch (event.type) {
+    case "arrived":
+      if (live && !(event.order.id in list)) state.news = { count: state.news.count + 1, last: event.order };
+      list[event.order.id] = event.order;
+      break;
+    case "left":
+      // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- Immer's way to drop an entry.
+      delete list[event.id];
+      break;
+    case "synced":
+      if (!live) state.shown = state.incoming;
+      state.incoming = {};
+      state.link = { state: "live" };
+      break;
+    case "lost":
+      state.incoming = {};
+      state.link = afterLoss(state.link, event);
+      break;
+  }
+}
+
+function afterLoss(link: Link, { failures, at }: { failures: number; at: number }): Link {
+  if (link.state === "connecting" && failures < failuresUntilOffline) return link;
+  const since = "since" in link ? link.since : at;
+  return { state: failures < failuresUntilOffline ? "reconnecting" : "offline", since };
+}
+
+/** The queue, oldest first; ids break ties, so that the order of cards never depends on the order of messages. */
+export const selectQueue = createSelector(
+  [(state: { station: StationState }) => state.station.shown],
+  (shown) => Object.values(shown).sort((a, b) => compare(a.arrivedOn ?? a.placedOn, b.arrivedOn ?? b.placedOn) || compare(a.id, b.id)),
+);
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

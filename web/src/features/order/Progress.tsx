@@ -1,0 +1,68 @@
+import type { Order, Station } from "../../api/types";
+import { title } from "../../labels";
+import { formatAge, formatTime, useNow } from "../../ui/age";
+import { Icon, StageIcon } from "../../ui/Icon";
+import styles from "./Progress.module.css";
+import { stepsOf, type Step } from "./steps";
+
+/** The line as the order travels it: who did what, when, and how long it took. */
+export function Progress({ order, stations }: { order: Order; stations: Station[] }) {
+  return (
+    <ol className={styles.line}>
+      <li className={styles.step} data-state="done">
+        <span className={styles.mark}>
+          <Icon name="note" />
+        </span>
+        <div>
+          <h3>Placed</h3>
+          <p>{formatTime(order.placedOn)}</p>
+        </div>
+      </li>
+      {stepsOf(order, stations).map((step) => (
+        <li key={step.stage} className={styles.step} data-state={step.state} aria-current={step.state === "here" ? "step" : undefined}>
+          <span className={styles.mark}>
+            <StageIcon stage={step.stage} />
+            {step.state === "done" && <Badge name="check" />}
+            {step.state === "rejected" && <Badge name="cross" />}
+          </span>
+          <div>
+            <StepWords step={step} />
+          </div>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function StepWords({ step: { stage, done, state, visit, since } }: { step: Step }) {
+  if (visit) {
+    return (
+      <>
+        <h3>{state === "rejected" ? `Rejected at ${stage}` : title(done)}</h3>
+        <p>
+          by {visit.by} at {formatTime(visit.on)}
+        </p>
+        <p>after {formatAge(visit.seconds * 1000)}</p>
+      </>
+    );
+  }
+  return (
+    <>
+      <h3>{title(stage)}</h3>
+      {state === "here" ? since ? <Waiting since={since} /> : <p>arriving</p> : null}
+    </>
+  );
+}
+
+function Waiting({ since }: { since: string }) {
+  const age = useNow() - Date.parse(since);
+  return <p>in line for {formatAge(age)}</p>;
+}
+
+function Badge({ name }: { name: "check" | "cross" }) {
+  return (
+    <span className={styles.badge}>
+      <Icon name={name} />
+    </span>
+  );
+}

@@ -1,0 +1,27 @@
+import type { Order, Station, Visit } from "../../api/types";
+
+/** One stage as the customer sees it. */
+export interface Step {
+  stage: string;
+  done: string;
+  state: "done" | "here" | "rejected" | "ahead";
+  visit?: Visit;
+  /** When the order arrived here, if it is here. */
+  since?: string | undefined;
+}
+
+/** Lays an order's history over the line. A stage that the order skipped past counts as ahead until it has a visit. */
+export function stepsOf(order: Order, stations: Pick<Station, "stage" | "done">[]): Step[] {
+  const visits = new Map(order.history.map((visit) => [visit.stage, visit]));
+  const rejectedAt = order.state === "rejected" ? order.history.at(-1)?.stage : undefined;
+  const here = order.state === "waiting" || order.state === "moving" ? (order.stage ?? firstUnvisited(stations, visits)) : undefined;
+  return stations.map(({ stage, done }) => {
+    const visit = visits.get(stage);
+    if (visit) return { stage, done, visit, state: stage === rejectedAt ? "rejected" : "done" };
+    return stage === here ? { stage, done, state: "here", since: order.arrivedOn } : { stage, done, state: "ahead" };
+  });
+}
+
+function firstUnvisited(stations: Pick<Station, "stage">[], visits: Map<string, Visit>): string | undefined {
+  return stations.find(({ stage }) => !visits.has(stage))?.stage;
+}

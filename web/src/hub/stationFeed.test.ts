@@ -1,0 +1,116 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { followStation, type FeedEvent } from "./stationFeed";
+
+interface Policy {
+  nextRetryDelayInMilliseconds: (context: { previousRetryCount: number }) => number | null;
+}
+
+interface Hub {
+  handlers: Partial<Record<string, (argument: unknown) => void>>;
+  closed: () => void;
+  policy?: Policy;
+  url: string;
+}
+
+// A connection without a network: the test decides whether starting works and what the server says.
+const hub = vi.hoisted(() => {
+  const made: Hub = { handlers: {}, closed: () => {}, url: "" };
+  return { ...made, start: vi.fn<() => Promise<void>>(), stop: vi.fn(() => Promise.resolve()) };
+});
+
+vi.mock("@microsoft/signalr", () => ({
+  HttpTransportType: { WebSockets: 1 },
+  LogLevel: { None: 6 },
+  HubConnectionBuilder: class {
+    withUrl(url: string) {
+      hub.url = url;
+      return this;
+    }
+    withAutomaticReconnect(policy: Policy) {
+      hub.policy = policy;
+      return this;
+    }
+    withServerTimeout() {
+      return this;
+    }
+    configureLogging() {
+      return this;
+    }
+    build() {
+      return {
+        on: (name: string, handler: (argument: unknown) => void) => { hub.handlers[name] = handler; },
+        onclose: (handler: () => void) => { hub.closed = handler; },
+        start: hub.start,
+        stop: hub.stop,
+      };
+    }
+  },
+}));
+
+const mixing = { topic: "orderrequests", event: "InformNewOrderToMix", role: "mixer" };
+
+describe("following a station", () => {
+  let told: FeedEvent[][];
+  const tell = (events: FeedEvent[]) => { told.push(events); };
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    told = [];
+    hub.start.mockReset().mockResolvedValue();
+    hub.stop.mockClear();
+  });
+  afterEach(() => { vi.useRealTimers(); });
+
+  it("names the station and hands on what the server says, in order and together", async () => {
+    followStation(mixing, tell);
+    hub.handlers.InformNewOrderToMix?.({ id: "a" });
+    hub.handlers.InformOrderLeft?.("a");
+    hub.handlers.InformSynced?.({ waiting: 0 });
+    await vi.advanceTimersByTimeAsync(100);
+    expect(hub.url).toBe("/ordermonitorhub?consumergroup=mixer&topic=orderrequests");
+    expect(told).toEqual([[{ type: "arrived", order: { id: "a" } }, { type: "left", id: "a" }, { type: "synced" }]]);
+  });
+
+  it("starts again and again until the server is there", async () => {
+    hub.start.mockRejectedValue(new Error("refused"));
+    followStation(mixing, tell);
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    const tries = hub.start.mock.calls.length;
+    expect(tries).toBeGreaterThan(50);
+    hub.start.mockResolvedValue();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hub.start).toHaveBeenCalledTimes(tries + 1);
+    expect(told.flat().map((event) => event.type === "lost" && event.failures).slice(0, 3)).toEqual([1, 2, 3]);
+  });
+
+  it("tells each loss and never gives up on coming back", async () => {
+    followStation(mixing, tell);
+    for (const previousRetryCount of [0, 1, 500]) {
+      expect(hub.policy?.nextRetryDelayInMilliseconds({ previousRetryCount })).toBeTypeOf("number");
+    }
+    await vi.advanceTimersByTimeAsync(100);
+    expect(told.flat()).toMatchObject([{ type: "lost", failures: 0 }, { type: "lost", failures: 1 }, { type: "lost", failures: 500 }]);
+  });
+
+  it("starts again after the server has closed for good", async () => {
+    followStation(mixing, tell);
+    await vi.advanceTimersByTimeAsync(0);
+    hub.closed();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(hub.start).toHaveBeenCalledTimes(2);
+    expect(told.flat()).toMatchObject([{ type: "lost", failures: 0 }]);
+  });
+
+  it("is silent once stopped", async () => {
+    hub.start.mockRejectedValue(new Error("refused"));
+    const stop = followStation(mixing, tell);
+    await vi.advanceTimersByTimeAsync(0);
+    stop();
+    hub.handlers.InformSynced?.({ waiting: 0 });
+    hub.closed();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hub.start).toHaveBeenCalledTimes(1);
+    expect(hub.stop).toHaveBeenCalledTimes(1);
+    expect(told).toEqual([]);
+  });
+});

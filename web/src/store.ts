@@ -1,0 +1,21 @@
+import { configureStore } from "@reduxjs/toolkit";
+import { useDispatch, useSelector } from "react-redux";
+import { api } from "./api/api";
+import { station } from "./features/kitchen/stationSlice";
+import { rememberSession, session } from "./features/session/sessionSlice";
+
+export function newStore() {
+  const store = configureStore({
+    reducer: { [api.reducerPath]: api.reducer, session: session.reducer, station: station.reducer },
+    middleware: (defaults) =>
+      // These walk the whole state after each action, which a queue of thousands of orders makes too slow in development.
+      defaults({ serializableCheck: false, immutableCheck: false }).concat(api.middleware),
+  });
+  store.subscribe(() => { rememberSession(store.getState().session); });
+  return store;
+}
+
+type Store = ReturnType<typeof newStore>;
+export type State = ReturnType<Store["getState"]>;
+export const useAppDispatch = useDispatch.withTypes<Store["dispatch"]>();
+export const useAppSelector = useSelector.withTypes<State>();

@@ -1,0 +1,39 @@
+import { useState } from "react";
+import { Icon } from "./Icon";
+import styles from "./Layout.module.css";
+
+type Theme = "light" | "dark";
+
+/** Switches between light and dark. Until it is used, the system decides; public/theme.js applies the choice on later loads. */
+export function ThemeToggle() {
+  const [theme, setTheme] = useState(currentTheme);
+  const other = theme === "dark" ? "light" : "dark";
+  return (
+    <button
+      type="button"
+      className={styles.round}
+      aria-label={`Switch to the ${other} theme`}
+      onClick={() => {
+        setTheme(other);
+        choose(other);
+      }}
+    >
+      <Icon name={other === "dark" ? "moon" : "sun"} />
+    </button>
+  );
+}
+
+function currentTheme(): Theme {
+  const chosen = document.documentElement.dataset.theme;
+  if (chosen === "light" || chosen === "dark") return chosen;
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+function choose(theme: Theme): void {
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("ecupcakes.theme", theme);
+  } catch {
+    // Storage is refused: the choice lasts as long as the page.
+  }
+}

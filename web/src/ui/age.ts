@@ -1,0 +1,54 @@
+import { useSyncExternalStore } from "react";
+
+export type AgeLevel = "fresh" | "soon" | "late";
+
+const minute = 60_000;
+
+/** Waiting five minutes asks for a hurry and eight is late: the usual defaults of kitchen displays. */
+const soonAfter = 5 * minute;
+const lateAfter = 8 * minute;
+
+export function ageLevel(milliseconds: number): AgeLevel {
+  return milliseconds >= lateAfter ? "late" : milliseconds >= soonAfter ? "soon" : "fresh";
+}
+
+/** Writes a duration with its two largest units: `42 s`, `3 min 05 s`, `1 h 12 min`, `2 d 3 h`. Less than nothing is `0 s`. */
+export function formatAge(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  if (minutes < 1) return `${seconds} s`;
+  if (hours < 1) return `${minutes} min ${String(seconds % 60).padStart(2, "0")} s`;
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** Writes the time of day as this device's user is used to it: `12:03`. */
+export function formatTime(at: number | string): string {
+  return new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
+
+// One clock for the page, however many ages it shows.
+let now = Date.now();
+let ticking: ReturnType<typeof setInterval> | undefined;
+const watchers = new Set<() => void>();
+
+function watch(watcher: () => void): () => void {
+  watchers.add(watcher);
+  ticking ??= setInterval(() => {
+    now = Date.now();
+    for (const notify of watchers) notify();
+  }, 1000);
+  return () => {
+    watchers.delete(watcher);
+    if (watchers.size === 0) {
+      clearInterval(ticking);
+      ticking = undefined;
+    }
+  };
+}
+
+/** The present time in milliseconds, told anew every second. */
+export function useNow(): number {
+  return useSyncExternalStore(watch, () => now);
+}

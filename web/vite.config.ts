@@ -1,0 +1,37 @@
+import { gzipSync } from "node:zlib";
+import react from "@vitejs/plugin-react";
+import { defineConfig, type Plugin } from "vitest/config";
+
+const server = "http://127.0.0.1:8080";
+
+/** Prints what the built JavaScript weighs over the wire; budget.test.ts holds it to its limit. */
+const weigh: Plugin = {
+  name: "weigh",
+  writeBundle(_, bundle) {
+    const scripts = Object.values(bundle).filter((file) => file.type === "chunk");
+    const bytes = scripts.reduce((sum, script) => sum + gzipSync(script.code).length, 0);
+    this.info(`JavaScript: ${(bytes / 1000).toFixed(1)} kB gzip of 150 kB allowed`);
+  },
+};
+
+export default defineConfig({
+  plugins: [react(), weigh],
+  build: {
+    // The browsers that know light-dark() and :has(); kitchen tablets update themselves.
+    target: ["chrome123", "firefox121", "safari17.5"],
+    // The Content-Security-Policy refuses data: URLs.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: {
+      "/api": server,
+      "/ordermonitorhub": { target: server, ws: true },
+    },
+  },
+  test: {
+    environment: "jsdom",
+    include: ["src/**/*.test.{ts,tsx}", "*.test.ts"],
+    setupFiles: ["src/testing.ts"],
+  },
+});
