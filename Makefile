@@ -1,0 +1,66 @@
+# make run     build and start everything; the page is on http://127.0.0.1:8080
+# make test    everything that CI checks
+# make bench   measure; prints a table and writes bench/result.json
+# make build   bin/ecupcakes
+# make setup   what the tests need beyond Go and Node (Debian packages), and npm's modules
+# make pictures  the README's pictures, from the running program
+
+GO  ?= go
+BIN := bin/ecupcakes
+WEB := web/dist/index.html
+NPM := node_modules/.package-lock.json
+
+.PHONY: run build test check bench setup pictures go-test web-test browser-test clean
+
+run: build
+	$(BIN) up
+
+build: $(WEB)
+	$(GO) build -o $(BIN) ./cmd/ecupcakes
+
+$(NPM): package.json package-lock.json web/package.json test/browser/package.json
+	npm ci --no-fund --no-audit
+	@touch $@
+
+$(WEB): $(NPM) $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
+	npm run build -w web
+	@touch $@
+
+# Debian packages that the tests use: a browser and a Kafka command line.
+setup: $(NPM)
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v kcat >/dev/null || missing="$$missing kcat"; \
+	if [ -n "$$missing" ]; then \
+		as_root=""; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+test: setup check go-test web-test browser-test
+
+check:
+	@unformatted=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$unformatted"; exit 1; fi
+	$(GO) mod verify >/dev/null
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+go-test: build
+	$(GO) test -race -timeout 15m ./...
+
+web-test: $(NPM)
+	npm run typecheck
+	npm run lint
+	npm test
+
+browser-test: build
+	npm test -w test/browser
+
+bench: build
+	$(GO) run ./bench
+
+pictures: build
+	npm run pictures -w test/browser
+
+clean:
+	rm -rf bin web/dist/assets web/dist/index.html

@@ -1,0 +1,362 @@
+// Package app is the life of the process: it starts the chosen roles in order,
+// runs them until it is told to stop or one of them fails, and stops them in
+// the opposite order within bounded time.
+//
+// It never looks into a message or a request.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ecupcakes/api"
+	"ecupcakes/api/hub"
+	"ecupcakes/broker"
+	"ecupcakes/gokaplus"
+	"ecupcakes/order"
+	"ecupcakes/processors"
+	"ecupcakes/topology"
+	"ecupcakes/views"
+	"ecupcakes/web"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Options say what to run and where.
+type Options struct {
+	Line        topology.Line
+	Kafka       broker.Config // Without brokers, an embedded one runs.
+	Data        string        // Directory of the embedded broker.
+	KafkaListen string        // Address of the embedded broker, host:port.
+	Partitions  int32         // Of each topic of the line, a power of two.
+	Instance    string        // Static membership: stable and unique for each live instance; empty for none.
+	API         bool          // Serve HTTP, the hub and the web client.
+	Listen      string        // Their address, host:port.
+	Stages      []string      // Whose processors run here; nil for none.
+	Version     string
+	Log         *slog.Logger
+	Started     func(Addresses) // Called once everything listens; may be nil.
+}
+
+// Addresses are where a started process can be reached.
+type Addresses struct {
+	URL   string `json:"url,omitempty"`
+	Kafka string `json:"kafka"`
+}
+
+// How long the steps of a start and a stop may take.
+const (
+	reachTimeout = time.Minute      // Until a cluster answers and has its topics.
+	drainTimeout = 10 * time.Second // For requests and screens to end.
+	stopTimeout  = 30 * time.Second // For a processor to finish what is in flight.
+)
+
+// Run runs the roles until ctx ends, and returns nil if all of them stopped
+// cleanly. It returns early, with the reason, when one of them cannot start or
+// fails for good; what can be tried again is tried again.
+func Run(ctx context.Context, o Options) (err error) {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	var stops stack
+	defer func() { err = errors.Join(err, stops.unwind()) }()
+
+	instance := o.Instance
+	if len(o.Kafka.Brokers) == 0 {
+		embedded, err := broker.StartEmbedded(o.Data, o.KafkaListen, o.Log)
+		if err != nil {
+			return err
+		}
+		stops.push("stopping the embedded broker", embedded.Close)
+		o.Kafka.Brokers = []string{embedded.Addr()}
+		if instance == "" {
+			instance = "embedded" // The lock on the data directory makes it unique.
+		}
+	}
+	admin, err := prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	stops.push("closing the admin client", func() error { admin.Close(); return nil })
+
+	p := &process{
+		Options: o, ends: admin.Ends, registry: prometheus.NewRegistry(), failed: make(chan error, 1),
+		goka: gokaplus.Options{
+			InstanceID: instance, Sarama: o.Kafka.Sarama, Kgo: o.Kafka.Client(), Logger: o.Log.With("from", "goka"),
+		},
+	}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// The processors stop last, so that what the API has taken on is worked off.
+	p.startProcessors(&stops)
+	addresses := Addresses{Kafka: strings.Join(o.Kafka.Brokers, ",")}
+	if o.API {
+		if addresses.URL, err = p.startAPI(&stops); err != nil {
+			return err
+		}
+	}
+	if o.Started != nil {
+		o.Started(addresses)
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
+
+func (o *Options) validate() error {
+	if err := o.Line.Validate(); err != nil {
+		return fmt.Errorf("the line is wrong: %w", err)
+	}
+	if o.Partitions < 1 || o.Partitions > 1024 || o.Partitions&(o.Partitions-1) != 0 {
+		return fmt.Errorf("--partitions %d is not a power of two from 1 to 1024", o.Partitions)
+	}
+	for _, s := range o.Stages {
+		if o.Line.Index(s) < 0 {
+			return fmt.Errorf("there is no stage %q: the line has %s", s, strings.Join(o.Line.Names(), ", "))
+		}
+	}
+	if !o.API && len(o.Stages) == 0 {
+		return errors.New("there is nothing to run: choose a role")
+	}
+	if len(o.Kafka.Brokers) == 0 {
+		o.Data = filepath.Clean(o.Data)
+		return nil
+	}
+	return o.Kafka.Validate()
+}
+
+// prepare waits for the cluster and sees to it that it has the line's topics.
+func prepare(ctx context.Context, o Options) (*broker.Admin, error) {
+	admin, err := broker.NewAdmin(o.Kafka)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := ensureTopics(ctx, admin, o); err != nil {
+		admin.Close()
+		return nil, err
+	}
+	return admin, nil
+}
+
+func ensureTopics(ctx context.Context, admin *broker.Admin, o Options) error {
+	brokers, err := admin.Reach(ctx)
+	if err != nil {
+		return err
+	}
+	needed := broker.Needed(o.Line, o.Partitions, brokers)
+	findings, err := admin.Check(ctx, needed)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	missing := false
+	for _, f := range findings {
+		if f.Missing {
+			missing = true
+		} else {
+			wrong = append(wrong, fmt.Errorf("topic %s %s", f.Topic, f.What))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	if !missing {
+		return nil
+	}
+	return admin.Apply(ctx, needed)
+}
+
+// process is what the started roles share.
+type process struct {
+	Options
+	goka     gokaplus.Options
+	ends     views.Ends
+	registry *prometheus.Registry
+	failed   chan error // Capacity 1; the first failure for good.
+	health   []named
+}
+
+type named struct {
+	name   string
+	health *gokaplus.Health
+}
+
+func (p *process) fail(err error) {
+	select {
+	case p.failed <- err:
+	default:
+	}
+}
+
+// supervise runs what build makes until stop is called.
+func (p *process) supervise(name string, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	health := &gokaplus.Health{}
+	p.health = append(p.health, named{name, health})
+	done := make(chan error, 1)
+	go func() {
+		err := gokaplus.Supervise(ctx, name, build, gokaplus.Supervision{
+			Logger: p.Log, Health: health, MaxBackoff: 10 * time.Second, ShutdownTimeout: stopTimeout,
+		})
+		if err != nil {
+			p.fail(err)
+		}
+		done <- err
+	}()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func (p *process) startProcessors(stops *stack) {
+	metrics := processors.NewMetrics(p.registry)
+	var all []func() error
+	for i, s := range p.Line.Stages {
+		if !slices.Contains(p.Stages, s.Name) {
+			continue
+		}
+		all = append(all, p.supervise(s.Name, func(context.Context) (gokaplus.Runner, error) {
+			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, metrics), p.goka, processors.Options()...)
+		}))
+	}
+	stops.push("stopping the processors", together(all))
+}
+
+// together calls all functions at the same time.
+func together(all []func() error) func() error {
+	return func() error {
+		errs := make([]error, len(all))
+		var wg sync.WaitGroup
+		for i, f := range all {
+			wg.Go(func() { errs[i] = f() })
+		}
+		wg.Wait()
+		return errors.Join(errs...)
+	}
+}
+
+func (p *process) startAPI(stops *stack) (url string, err error) {
+	listener, err := net.Listen("tcp", p.Listen)
+	if err != nil {
+		return "", fmt.Errorf("listening for HTTP: %w; choose another address with --listen", err)
+	}
+	stops.push("closing the HTTP listener", func() error { return ignoreClosed(listener.Close()) })
+	producer, err := broker.NewProducer(p.Kafka)
+	if err != nil {
+		return "", err
+	}
+	stops.push("closing the producer", func() error { producer.Close(); return nil })
+
+	known := views.New(p.Line, p.Log)
+	var all []func() error
+	for i, s := range p.Line.Stages {
+		all = append(all, p.supervise("view of "+s.Table(), func(ctx context.Context) (gokaplus.Runner, error) {
+			return known.View(ctx, i, p.Kafka.Brokers, p.ends, p.goka)
+		}))
+	}
+	stops.push("stopping the views", together(all))
+
+	screens, err := hub.New(api.Screens(p.Line, known), api.Stations(p.Line), p.Log, hub.Options{})
+	if err != nil {
+		return "", err
+	}
+	hubCtx, cancel := context.WithCancel(context.Background())
+	hubDone := make(chan error, 1)
+	go func() {
+		err := screens.Run(hubCtx)
+		if err != nil {
+			p.fail(err)
+		}
+		hubDone <- err
+	}()
+	stops.push("stopping the hub", func() error { cancel(); return <-hubDone })
+
+	handler := api.New(api.Config{
+		Line: p.Line, Menu: order.DefaultMenu, Views: known, Send: producer.Send, Registry: p.registry, Log: p.Log, Version: p.Version,
+		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
+	})
+	client := web.Handler()
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == hub.Path || strings.HasPrefix(r.URL.Path, hub.Path+"/"):
+				screens.ServeHTTP(w, r)
+			case api.Owns(r.URL.Path):
+				handler.ServeHTTP(w, r)
+			default:
+				client.ServeHTTP(w, r)
+			}
+		}),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      time.Minute, // Longer than any wait for an order.
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			p.fail(fmt.Errorf("serving HTTP: %w", err))
+		}
+	}()
+	stops.push("draining HTTP", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		return errors.Join(screens.Shutdown(ctx), server.Shutdown(ctx))
+	})
+	return "http://" + listener.Addr().String(), nil
+}
+
+// unhealthy says which of the supervised parts do not run.
+func (p *process) unhealthy() error {
+	var errs []error
+	for _, n := range p.health {
+		if s := n.health.Status(); s.State != gokaplus.Running {
+			errs = append(errs, fmt.Errorf("%s is %s", n.name, s.State))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// stack holds what has to be undone, last in, first out.
+type stack []step
+
+type step struct {
+	name string
+	undo func() error
+}
+
+func (s *stack) push(name string, undo func() error) { *s = append(*s, step{name, undo}) }
+
+func (s *stack) unwind() error {
+	var errs []error
+	for _, step := range slices.Backward(*s) {
+		if err := step.undo(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", step.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"ecupcakes/api"
+	"ecupcakes/broker"
+	"ecupcakes/load"
+	"ecupcakes/topology"
+)
+
+type topicsCmd struct {
+	Plan  topicsPlan  `cmd:"" help:"Print the topics that the line needs."`
+	Apply topicsApply `cmd:"" help:"Create those that are missing."`
+	Check topicsCheck `cmd:"" help:"Compare what is needed with what is there; exit 1 if it differs."`
+}
+
+// timeout bounds a command about topics.
+const timeout = 30 * time.Second
+
+// compared connects to the cluster and compares.
+func (k kafka) compared(g *global, f func(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error) error {
+	c := k.config()
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	admin, err := broker.NewAdmin(c)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(g.ctx, timeout)
+	defer cancel()
+	brokers, err := admin.Reach(ctx)
+	if err != nil {
+		return err
+	}
+	needed := broker.Needed(topology.Cupcakes, k.Partitions, brokers)
+	findings, err := admin.Check(ctx, needed)
+	if err != nil {
+		return err
+	}
+	return f(ctx, admin, needed, findings)
+}
+
+type topicsPlan struct{ kafka }
+
+func (c *topicsPlan) Run(g *global) error {
+	return c.compared(g, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, _ []broker.Finding) error {
+		for _, t := range needed {
+			fmt.Printf("%-20s partitions=%d replication=%d cleanup.policy=%s min.insync.replicas=%s\n",
+				t.Name, t.Partitions, t.Replication, t.Configs["cleanup.policy"], t.Configs["min.insync.replicas"])
+		}
+		return nil
+	})
+}
+
+type topicsApply struct{ kafka }
+
+func (c *topicsApply) Run(g *global) error {
+	return c.compared(g, func(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
+		if err := a.Apply(ctx, needed); err != nil {
+			return err
+		}
+		created, wrong := 0, []broker.Finding{}
+		for _, f := range findings {
+			if f.Missing {
+				created++
+			} else {
+				wrong = append(wrong, f)
+			}
+		}
+		fmt.Printf("%d of %d topics created\n", created, len(needed))
+		return differences(wrong)
+	})
+}
+
+type topicsCheck struct{ kafka }
+
+func (c *topicsCheck) Run(g *global) error {
+	return c.compared(g, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
+		if err := differences(findings); err != nil {
+			return err
+		}
+		fmt.Printf("all %d topics are as they should be\n", len(needed))
+		return nil
+	})
+}
+
+func differences(findings []broker.Finding) error {
+	var errs []error
+	for _, f := range findings {
+		errs = append(errs, fmt.Errorf("topic %s %s", f.Topic, f.What))
+	}
+	return errors.Join(errs...)
+}
+
+type loadCmd struct {
+	URL    string  `help:"Where the API is." default:"http://127.0.0.1:8080" env:"ECUPCAKES_URL"`
+	Rate   float64 `help:"Orders a second; 0 as fast as it goes." default:"50" env:"ECUPCAKES_RATE"`
+	Orders int     `help:"How many." default:"1000" env:"ECUPCAKES_ORDERS"`
+	Walk   bool    `help:"Be the whole kitchen too: walk each order through all stages." env:"ECUPCAKES_WALK"`
+	JSON   bool    `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
+}
+
+func (c *loadCmd) Run(g *global) error {
+	_, err := load.Run(g.ctx, load.Options{
+		URL: c.URL, Rate: c.Rate, Orders: c.Orders, Walk: c.Walk, JSON: c.JSON, Out: os.Stdout, Terminal: isTerminal(os.Stdout),
+	})
+	return err
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+type openapiCmd struct{}
+
+func (openapiCmd) Run() error {
+	doc, err := api.Document(topology.Cupcakes)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Printf("%s\n", doc)
+	return err
+}

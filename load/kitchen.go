@@ -1,0 +1,194 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// station is what GET /stations tells of one.
+type station struct{ Stage, Verb, Topic, Event string }
+
+// kitchen finishes the orders that this program placed at every station, as
+// soon as the hub says that they have come there.
+type kitchen struct {
+	server   *client
+	tally    *tally
+	stations []station
+	jobs     chan string // Ids of orders whose step is to be taken; has room for every order.
+	moved    chan struct{}
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+
+	mu      sync.Mutex
+	orders  map[string]*walk       // Those that this program placed.
+	waiting []map[string]time.Time // For each station: since when the hub shows an order, whoever placed it.
+	synced  []chan struct{}        // For each station: closed when the hub's first snapshot is complete.
+}
+
+// walk is where an order is.
+type walk struct {
+	step int       // Index of the station where it is finished next.
+	busy bool      // A worker has it.
+	due  time.Time // When it was due to be placed; zero once the hub has shown it at the first station.
+}
+
+// openKitchen returns once the hub shows every station.
+func openKitchen(ctx context.Context, server *client, t *tally, orders int) (*kitchen, error) {
+	var line struct{ Stations []station }
+	if err := server.get(ctx, "/stations", &line); err != nil {
+		return nil, fmt.Errorf("asking for the stations: %w", err)
+	}
+	k := &kitchen{
+		server: server, tally: t, stations: line.Stations,
+		jobs: make(chan string, orders), moved: make(chan struct{}, 1), orders: make(map[string]*walk, orders),
+	}
+	ctx, k.cancel = context.WithCancel(ctx)
+	for i, s := range line.Stations {
+		k.waiting = append(k.waiting, map[string]time.Time{})
+		k.synced = append(k.synced, make(chan struct{}))
+		k.wg.Go(func() { watch(ctx, server, s, func(e event) { k.see(i, e) }) })
+	}
+	for range min(workers, orders) {
+		k.wg.Go(func() { k.work(ctx) })
+	}
+	limit := time.NewTimer(server.patience)
+	defer limit.Stop()
+	for i, synced := range k.synced {
+		select {
+		case <-synced:
+		case <-limit.C:
+			k.close()
+			return nil, fmt.Errorf("the hub has not shown the station %s within %s: is the server well?", line.Stations[i].Stage, server.patience)
+		case <-ctx.Done():
+			k.close()
+			return nil, context.Cause(ctx)
+		}
+	}
+	return k, nil
+}
+
+func (k *kitchen) close() {
+	k.cancel()
+	k.wg.Wait()
+}
+
+// placed tells the kitchen of an order, which the hub may have shown before.
+func (k *kitchen) placed(id string, due time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := &walk{due: due}
+	if seen, ok := k.waiting[0][id]; ok {
+		k.tally.shown(seen.Sub(due))
+		w.due = time.Time{}
+	}
+	k.orders[id] = w
+	k.next(id)
+}
+
+// see takes in what the hub tells about station i.
+func (k *kitchen) see(i int, e event) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch e.kind {
+	case reconnected:
+		clear(k.waiting[i])
+	case synced:
+		select {
+		case <-k.synced[i]:
+		default:
+			close(k.synced[i])
+		}
+	case left:
+		delete(k.waiting[i], e.id)
+	case arrived:
+		now := time.Now()
+		if _, again := k.waiting[i][e.id]; !again {
+			k.waiting[i][e.id] = now
+		}
+		if w := k.orders[e.id]; i == 0 && w != nil && !w.due.IsZero() {
+			k.tally.shown(now.Sub(w.due))
+			w.due = time.Time{}
+		}
+		k.next(e.id)
+	}
+}
+
+// next hands an order to the workers if it waits where it has to be finished
+// next. The lock must be held.
+func (k *kitchen) next(id string) {
+	w := k.orders[id]
+	if w == nil || w.busy {
+		return
+	}
+	if _, here := k.waiting[w.step][id]; here {
+		w.busy = true
+		k.jobs <- id // Never blocks: an order is there once at most.
+	}
+}
+
+func (k *kitchen) work(ctx context.Context) {
+	for {
+		select {
+		case id := <-k.jobs:
+			k.finish(ctx, id)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// finish takes an order's next step. An order whose step is refused is given
+// up.
+func (k *kitchen) finish(ctx context.Context, id string) {
+	k.mu.Lock()
+	w := k.orders[id]
+	s := k.stations[w.step]
+	k.mu.Unlock()
+
+	err := k.server.finish(ctx, s, id)
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		k.tally.lost(fmt.Errorf("order %s at %s: %w", id, s.Stage, err))
+		delete(k.orders, id)
+	} else {
+		delete(k.waiting[w.step], id)
+		w.step, w.busy = w.step+1, false
+		if w.step == len(k.stations) {
+			k.tally.shipped()
+			delete(k.orders, id)
+		} else {
+			k.next(id)
+		}
+	}
+	select {
+	case k.moved <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when every order has been shipped or given up, or nothing has
+// moved for as long as patience.
+func (k *kitchen) wait(ctx context.Context, patience time.Duration) {
+	for k.remaining() > 0 {
+		stalled := time.NewTimer(patience)
+		select {
+		case <-k.moved:
+			stalled.Stop()
+		case <-stalled.C:
+			return
+		case <-ctx.Done():
+			stalled.Stop()
+			return
+		}
+	}
+}
+
+func (k *kitchen) remaining() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.orders)
+}

@@ -1,0 +1,246 @@
+package load
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Result is what came of a run.
+type Result struct {
+	Orders          int            `json:"orders"`          // Those that were to be placed.
+	Placed          int            `json:"placed"`          // Those that the server took on.
+	Seconds         float64        `json:"seconds"`         // From the first order to the last one placed.
+	OrdersPerSecond float64        `json:"ordersPerSecond"` // Placed.
+	Post            Latency        `json:"post"`            // From when an order was due to the answer, with all retries.
+	Walk            *Walk          `json:"walk,omitempty"`  // Only of a run with Options.Walk.
+	Errors          map[string]int `json:"errors"`          // By kind: "connection", "timeout" or the HTTP status; most are retried.
+	Retries         int            `json:"retries"`
+	Lost            []string       `json:"lost,omitempty"` // Why orders were given up; the first few.
+}
+
+// Walk is what came of the kitchen's work.
+type Walk struct {
+	Shipped         int     `json:"shipped"`
+	Seconds         float64 `json:"seconds"`         // From the first order placed to the last one shipped.
+	OrdersPerSecond float64 `json:"ordersPerSecond"` // Shipped.
+	Shown           Latency `json:"shown"`           // From when an order was due to its arrival on the first station's socket.
+}
+
+// Latency is a distribution, in milliseconds. A percentile is the smallest
+// value that at least so many percent of all values do not exceed.
+type Latency struct {
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+func latency(values []time.Duration) Latency {
+	slices.Sort(values)
+	return Latency{percentile(values, 50), percentile(values, 95), percentile(values, 99), percentile(values, 100)}
+}
+
+// percentile is by nearest rank; values are sorted. It is 0 of nothing.
+func percentile(values []time.Duration, p float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	rank := int(math.Ceil(p / 100 * float64(len(values))))
+	return float64(values[max(rank, 1)-1].Microseconds()) / 1000
+}
+
+// maxLost bounds the reasons that are kept.
+const maxLost = 5
+
+// tally counts while a run goes on.
+type tally struct {
+	mu        sync.Mutex
+	started   time.Time
+	lastPlace time.Time
+	lastShip  time.Time
+	post      []time.Duration
+	socket    []time.Duration
+	done      Result // Its counts are kept up to date.
+}
+
+func newTally(o Options) *tally {
+	t := &tally{done: Result{Orders: o.Orders, Errors: map[string]int{}}}
+	if o.Walk {
+		t.done.Walk = &Walk{}
+	}
+	return t
+}
+
+func (t *tally) update(f func(now time.Time)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(time.Now())
+}
+
+func (t *tally) start() { t.update(func(now time.Time) { t.started = now }) }
+
+func (t *tally) placed(after time.Duration) {
+	t.update(func(now time.Time) {
+		t.done.Placed++
+		t.post = append(t.post, after)
+		t.lastPlace = now
+	})
+}
+
+func (t *tally) shown(after time.Duration) {
+	t.update(func(time.Time) { t.socket = append(t.socket, after) })
+}
+
+func (t *tally) shipped() {
+	t.update(func(now time.Time) {
+		t.done.Walk.Shipped++
+		t.lastShip = now
+	})
+}
+
+func (t *tally) retry(err error) {
+	t.update(func(time.Time) {
+		t.done.Retries++
+		t.done.Errors[kind(err)]++
+	})
+}
+
+// lost counts an order that is given up.
+func (t *tally) lost(err error) {
+	t.update(func(time.Time) {
+		t.done.Errors[kind(err)]++
+		if len(t.done.Lost) < maxLost {
+			t.done.Lost = append(t.done.Lost, err.Error())
+		}
+	})
+}
+
+func (t *tally) result() Result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.done
+	r.Post = latency(t.post)
+	r.Seconds, r.OrdersPerSecond = pace(r.Placed, t.started, t.lastPlace)
+	if r.Walk != nil {
+		r.Walk.Shown = latency(t.socket)
+		r.Walk.Seconds, r.Walk.OrdersPerSecond = pace(r.Walk.Shipped, t.started, t.lastShip)
+	}
+	return r
+}
+
+func pace(n int, from, to time.Time) (seconds, perSecond float64) {
+	seconds = to.Sub(from).Seconds()
+	if n == 0 || seconds <= 0 {
+		return 0, 0
+	}
+	return seconds, float64(n) / seconds
+}
+
+// accounted is how many orders came to a good end.
+func (r *Result) accounted() int {
+	if r.Walk != nil {
+		return r.Walk.Shipped
+	}
+	return r.Placed
+}
+
+func (r *Result) unaccounted() error {
+	missing := r.Orders - r.accounted()
+	if missing == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%d of %d orders are not accounted for: look for them with GET /api/v1/orders", missing, r.Orders)
+	if len(r.Lost) > 0 {
+		err = fmt.Errorf("%w; the first: %s", err, r.Lost[0])
+	}
+	return err
+}
+
+func (r *Result) write(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	_, err := io.WriteString(out, r.table())
+	return err
+}
+
+func (r *Result) table() string {
+	var b strings.Builder
+	paced := func(what string, n int, seconds, perSecond float64) {
+		fmt.Fprintf(&b, "%-8s %d of %d in %.1f s: %.1f orders/s\n", what, n, r.Orders, seconds, perSecond)
+	}
+	paced("placed", r.Placed, r.Seconds, r.OrdersPerSecond)
+	if r.Walk != nil {
+		paced("shipped", r.Walk.Shipped, r.Walk.Seconds, r.Walk.OrdersPerSecond)
+	}
+	fmt.Fprintf(&b, "\n%-24s %9s %9s %9s %9s\n", "latency in ms", "p50", "p95", "p99", "max")
+	row := func(what string, l Latency) {
+		fmt.Fprintf(&b, "%-24s %9.1f %9.1f %9.1f %9.1f\n", what, l.P50, l.P95, l.P99, l.Max)
+	}
+	row("POST to answer", r.Post)
+	if r.Walk != nil {
+		row("POST to mixer's socket", r.Walk.Shown)
+	}
+	fmt.Fprintf(&b, "\nretries  %d\nerrors   ", r.Retries)
+	if len(r.Errors) == 0 {
+		b.WriteString("none")
+	}
+	for i, kind := range slices.Sorted(maps.Keys(r.Errors)) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s: %d", kind, r.Errors[kind])
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// show draws progress on a terminal until the function that it returns is
+// called.
+func (t *tally) show(o Options) (stop func()) {
+	if !o.Terminal || o.JSON {
+		return func() {}
+	}
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_, _ = io.WriteString(o.Out, "\r"+t.bar()) // The summary will tell if this cannot be written.
+			case <-quit:
+				_, _ = io.WriteString(o.Out, "\r\x1b[K")
+				return
+			}
+		}
+	})
+	return func() {
+		close(quit)
+		wg.Wait()
+	}
+}
+
+func (t *tally) bar() string {
+	const width = 30
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &t.done
+	full := width * r.accounted() / r.Orders
+	line := fmt.Sprintf("[%s%s] %d of %d placed", strings.Repeat("#", full), strings.Repeat(".", width-full), r.Placed, r.Orders)
+	if r.Walk != nil {
+		line += fmt.Sprintf(", %d shipped", r.Walk.Shipped)
+	}
+	if r.Retries > 0 {
+		line += fmt.Sprintf(", %d retries", r.Retries)
+	}
+	return line + "\x1b[K"
+}
