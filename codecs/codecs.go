@@ -174,7 +174,7 @@ type (
 	}
 	wireOutcome struct {
 		ReportID string       `json:"id"`
-		Result   order.Result `json:"result"`
+		Result   order.Result `json:"result,omitempty"` // Absent: accepted, as nearly all are.
 		Digest   string       `json:"digest,omitempty"`
 	}
 )
@@ -272,6 +272,9 @@ func EncodeRow(r *order.Row, orderJSON []byte) ([]byte, error) {
 		Outcomes: w.Outcomes[:0], Pending: w.Pending[:0],
 	}
 	for _, o := range r.Outcomes {
+		if o.Result == order.Accepted {
+			o.Result = ""
+		}
 		w.Outcomes = append(w.Outcomes, wireOutcome(o))
 	}
 	for i := range r.Pending {
@@ -412,6 +415,9 @@ func decodeRow(data []byte) (*order.Row, error) {
 	if len(w.Outcomes) > 0 {
 		r.Outcomes = make([]order.Outcome, len(w.Outcomes))
 		for i, o := range w.Outcomes {
+			if o.Result == "" {
+				o.Result = order.Accepted
+			}
 			r.Outcomes[i] = order.Outcome(o)
 		}
 	}

@@ -203,7 +203,7 @@ func finish(stage Stage, row Row, r Report) Row {
 	if r.Kind == Reject {
 		row.State, row.Order.Status, row.Order.Reason = Refused, Rejected, r.Reason
 	}
-	row.Claim = ""
+	row.Claim, row.Arrived = "", time.Time{} // The history says it from now on.
 	row.Order.History = append(slices.Clip(row.Order.History), Step{stage.Name, r.By, r.On})
 	return row
 }

@@ -57,11 +57,12 @@ func TestNextEveryPair(t *testing.T) {
 	arrival := func(c cell) bool { return strings.HasSuffix(c.event, "arrival") }
 	early := func(c cell) bool { return c.row.State == None || c.row.State == Early }
 	same := func(c cell, v Verdict) want { return want{v, c.row.State, c.row.Claim, silent, ""} }
-	rules := []struct {
+	type rule struct {
 		name  string
 		match func(cell) bool
 		want  func(cell) want
-	}{
+	}
+	rules := []rule{
 		{"a wrong arrival is misplaced", func(c cell) bool { return c.event == "wrong arrival" }, func(c cell) want { return same(c, Misplaced) }},
 		{"a redelivery repeats what was emitted", func(c cell) bool { return c.way == "redelivered" }, func(c cell) want {
 			w := same(c, Repeated)
@@ -115,14 +116,7 @@ func TestNextEveryPair(t *testing.T) {
 				case way == "redelivered":
 					e.Offset = last
 				}
-				i := slices.IndexFunc(rules, func(rule struct {
-					name  string
-					match func(cell) bool
-					want  func(cell) want
-				},
-				) bool {
-					return rule.match(c)
-				})
+				i := slices.IndexFunc(rules, func(r rule) bool { return r.match(c) })
 				if i < 0 {
 					t.Fatalf("no rule covers %q, %s %s", c.state, way, event)
 				}
@@ -185,9 +179,9 @@ func TestNextTakesTheMessagesTime(t *testing.T) {
 	o := mixed()
 	o.PlacedOn = time.Time{}
 	d := feed(Row{}, o, Report{ID: "r1", OrderID: "o1", Kind: Done, By: "Ann"})
-	got := []time.Time{d.Row.Arrived, d.Row.Order.PlacedOn, d.Row.Order.History[1].On}
-	if want := []time.Time{noon, noon, noon}; !slices.Equal(got, want) {
-		t.Errorf("arrived, placed, finished on %v, want %v", got, want)
+	got := []time.Time{feed(Row{}, o).Row.Arrived, d.Row.Order.PlacedOn, d.Row.Order.History[1].On, d.Row.Arrived}
+	if want := []time.Time{noon, noon, noon, {}}; !slices.Equal(got, want) {
+		t.Errorf("arrived, placed, finished on, arrival afterwards: %v, want %v", got, want)
 	}
 	own := noon.Add(time.Second)
 	d = feed(Row{}, mixed(), Report{ID: "r1", OrderID: "o1", Kind: Done, By: "Ann", On: own})

@@ -240,8 +240,9 @@ func TestTheLineTakesEachStageOnce(t *testing.T) {
 		for i, stage := range line {
 			reports := drawReports(t, stage.Name)
 			if rapid.IntRange(0, 4).Draw(t, "done first") > 0 { // So that most orders come far.
-				first := Report{ID: stage.Name, OrderID: "o1", Kind: Done, By: "Ann"}
-				reports = logged(t, append([]Event{{Report: &first}}, reports...))[:min(len(reports)+1, maxPending)]
+				first := Event{Report: &Report{ID: stage.Name, OrderID: "o1", Kind: Done, By: "Ann"}}
+				reports = logged(t, slices.Insert(reports, 0, first))
+				reports = reports[:min(len(reports), maxPending)]
 			}
 			s := station{stage: stage, log: [2][]Event{arrivals, reports}}
 			s.run(t)

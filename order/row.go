@@ -29,7 +29,7 @@ const (
 type Row struct {
 	State   State
 	Order   Order     // Zero while Early.
-	Arrived time.Time // When the order arrived here; UTC, whole milliseconds.
+	Arrived time.Time // When the order arrived here; UTC, whole milliseconds. Only while Waiting.
 	Claim   string    // Who has taken it on; empty when nobody.
 
 	// Applied holds, for each input, one more than the offset of the last
