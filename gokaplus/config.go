@@ -91,6 +91,9 @@ func Config(o Options) *sarama.Config {
 	// goka's default, newest, skips what was sent before the first commit of a partition.
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Offsets.AutoCommit.Interval = o.CommitInterval
+	// Of each partition at a time. A backlog is read compressed and unpacked in memory, for all partitions at once: with
+	// sarama's 1 MB, eight partitions of ten topics take hundreds of megabytes.
+	c.Consumer.Fetch.Default = 128 << 10
 	c.Consumer.Return.Errors = true // without it a table partition whose offset is gone ends silently
 
 	// A member learns of a rebalance with its next heartbeat, so that is how long the others wait for it.
