@@ -21,17 +21,17 @@ import (
 // patience is how long a command waits for Kafka, and again for its outcome.
 const patience = 5 * time.Second
 
-// key is the header that makes a command repeatable. The order's or report's id
+// Idempotency is the header that makes a command repeatable. The order's or report's id
 // derives from it, so it needs no store of its own and holds on any instance
 // and after a restart, as long as the order is kept. Two commands with the same
 // key and other bodies that run at the very same moment may both succeed: the
 // second is only recognised once the first is visible.
-type key struct {
+type Idempotency struct {
 	Key string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the call repeatable: the same key and body give the same result again."`
 }
 
 // id is that of the order or report that a command makes.
-func (k key) id() string {
+func (k Idempotency) id() string {
 	if k.Key == "" {
 		return order.NewID()
 	}
@@ -39,7 +39,7 @@ func (k key) id() string {
 }
 
 type placeInput struct {
-	key
+	Idempotency
 	Body struct {
 		_     struct{} `additionalProperties:"true"`
 		Order struct {
@@ -147,7 +147,7 @@ func invalidFields(errs []order.FieldError) *Problem {
 // from stage to stage (MixedBy, BakedBy, …) and are matched without regard to
 // case; reportSchema says which there are.
 type reportInput struct {
-	key
+	Idempotency
 	Body struct {
 		Order      map[string]any `json:"Order"`
 		Reason     string         `json:"Reason"`
@@ -214,7 +214,7 @@ func (a *api) finish(ctx context.Context, i int, in *reportInput) (*orderOutput,
 		return nil, err
 	}
 	r.On = on
-	return a.report(ctx, in.key, i, r)
+	return a.report(ctx, in.Idempotency, i, r)
 }
 
 // reject takes an order off the line, at the stage where it is.
@@ -225,7 +225,7 @@ func (a *api) reject(ctx context.Context, in *reportInput) (*orderOutput, error)
 		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.Reason", Value: in.Body.Reason}}
 		return nil, p
 	}
-	return a.report(ctx, in.key, -1, order.Report{
+	return a.report(ctx, in.Idempotency, -1, order.Report{
 		OrderID: in.field("Id"), Kind: order.Reject, By: strings.TrimSpace(in.Body.ReportedBy), Reason: reason, On: a.now(),
 	})
 }
@@ -258,7 +258,7 @@ func (a *api) instant(s, field string) (time.Time, error) {
 
 // report sends what a person says about an order to stage i, or to the stage
 // where the order is if i is -1, and answers with what became of it.
-func (a *api) report(ctx context.Context, k key, i int, r order.Report) (*orderOutput, error) {
+func (a *api) report(ctx context.Context, k Idempotency, i int, r order.Report) (*orderOutput, error) {
 	if err := a.ready(); err != nil {
 		return nil, err
 	}
