@@ -68,6 +68,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	tuneMemory()
 	var stops stack
 	defer func() { err = errors.Join(err, stops.unwind()) }()
 

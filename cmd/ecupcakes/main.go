@@ -113,7 +113,6 @@ type upCmd struct {
 }
 
 func (c *upCmd) Run(g *global) error {
-	tuneMemory()
 	o := c.options(g)
 	o.API, o.Stages, o.Data, o.KafkaListen = true, o.Line.Names(), c.Data, c.KafkaListen
 	return app.Run(g.ctx, o)
@@ -126,7 +125,6 @@ type serveCmd struct {
 }
 
 func (c *serveCmd) Run(g *global) error {
-	tuneMemory()
 	o := c.options(g)
 	if len(o.Kafka.Brokers) == 0 {
 		return errors.New("serve needs a cluster: give --brokers, or use up for one process with an embedded broker")
@@ -142,18 +140,6 @@ func (c *serveCmd) Run(g *global) error {
 		}
 	}
 	return app.Run(g.ctx, o)
-}
-
-// tuneMemory lets the heap grow faster than Go's default while it is small,
-// which saves a third of the CPU under load, and collects harder once it nears
-// half a gigabyte. GOGC and GOMEMLIMIT override it.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(512 << 20)
-	}
 }
 
 type topologyCmd struct {
