@@ -100,7 +100,7 @@ func (c *client) insist(ctx context.Context, method, path, key string, body []by
 		if time.Now().After(end) {
 			return answer{}, fmt.Errorf("giving up after %s: %w", c.patience, err)
 		}
-		c.tally.retry(err)
+		c.tally.retry(kind(err))
 		sleep(ctx, pause/2+rand.N(pause/2))
 	}
 }

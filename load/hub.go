@@ -29,6 +29,9 @@ const (
 const (
 	// silence is how long the hub may say nothing; it pings every 15 s.
 	silence = 40 * time.Second
+	// speak is how often the hub hears from us at least while it sends; it
+	// takes a client for dead that is silent for 30 s.
+	speak = 10 * time.Second
 	// maxFrame bounds a WebSocket message, which may hold many records, in bytes.
 	maxFrame = 16 << 20
 	// separator ends each record of the SignalR hub protocol.
@@ -40,14 +43,14 @@ const (
 func watch(ctx context.Context, server *client, s station, see func(event)) {
 	pause := firstBackoff
 	for ctx.Err() == nil {
-		err := listen(ctx, server, s, func(e event) {
+		_ = listen(ctx, server, s, func(e event) { // Whatever ended it, connecting again is the answer.
 			pause = firstBackoff
 			see(e)
-		})
+		}) // Why it ended changes nothing.
 		if ctx.Err() != nil {
 			return
 		}
-		server.tally.retry(fmt.Errorf("the hub's station %s: %w", s.Stage, err))
+		server.tally.retry("hub")
 		sleep(ctx, pause)
 		pause = min(2*pause, maxBackoff)
 	}
@@ -68,10 +71,16 @@ func listen(ctx context.Context, server *client, s station, see func(event)) err
 		return fmt.Errorf("shaking hands: %w", err)
 	}
 	see(event{kind: reconnected})
-	for {
+	for spoke := time.Now(); ; {
 		frame, err := read(ctx, ws)
 		if err != nil {
 			return fmt.Errorf("reading: %w", err)
+		}
+		if time.Since(spoke) > speak { // Who has much to tell does not ping, but wants to hear from us.
+			spoke = time.Now()
+			if err := ping(ctx, ws); err != nil {
+				return err
+			}
 		}
 		for record := range bytes.SplitSeq(frame, []byte(separator)) {
 			if len(record) == 0 {
@@ -91,6 +100,15 @@ func read(ctx context.Context, ws *websocket.Conn) ([]byte, error) {
 	return frame, err
 }
 
+func ping(ctx context.Context, ws *websocket.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"type":6}`+separator)); err != nil {
+		return fmt.Errorf("writing a ping: %w", err)
+	}
+	return nil
+}
+
 // take reads one record of the SignalR hub protocol in its JSON encoding. Types
 // 1, 6 and 7 are invocation, ping and close; the answer to the handshake has
 // none.
@@ -108,7 +126,7 @@ func take(ctx context.Context, ws *websocket.Conn, s station, record []byte, see
 	case m.Type == 7 || m.Error != "":
 		return fmt.Errorf("the server closed it: %s", m.Error)
 	case m.Type == 6:
-		return ws.Write(ctx, websocket.MessageText, []byte(`{"type":6}`+separator))
+		return ping(ctx, ws)
 	case m.Type != 1:
 		return nil
 	case m.Target == "InformSynced":

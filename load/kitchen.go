@@ -44,10 +44,12 @@ func openKitchen(ctx context.Context, server *client, t *tally, orders int) (*ki
 		server: server, tally: t, stations: line.Stations,
 		jobs: make(chan string, orders), moved: make(chan struct{}, 1), orders: make(map[string]*walk, orders),
 	}
-	ctx, k.cancel = context.WithCancel(ctx)
-	for i, s := range line.Stations {
+	for range line.Stations {
 		k.waiting = append(k.waiting, map[string]time.Time{})
 		k.synced = append(k.synced, make(chan struct{}))
+	}
+	ctx, k.cancel = context.WithCancel(ctx)
+	for i, s := range line.Stations {
 		k.wg.Go(func() { watch(ctx, server, s, func(e event) { k.see(i, e) }) })
 	}
 	for range min(workers, orders) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -220,15 +221,43 @@ func TestPlacesEachOrderOnce(t *testing.T) {
 	}
 }
 
-func TestKeepsTheRate(t *testing.T) {
-	f := newFactory(t)
-	o := options(f, 20)
-	o.Rate = 200
-	r := mustRun(t, o)
-	// The last one is due after 95 ms, however fast the server is.
-	if r.Seconds < 0.095 {
-		t.Errorf("20 orders at 200/s took only %.3f s", r.Seconds)
-	}
+// roundTrip is a server without a network, so that it can live in a bubble of
+// fake time.
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func TestKeepsTheRateAndCountsFromWhenAnOrderWasDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{Orders: workers + 1, Rate: 200}
+		tally := newTally(o)
+		c := newClient("http://factory", time.Minute, tally)
+		start := time.Now()
+		var mu sync.Mutex
+		var due []time.Duration
+		c.http.Transport = roundTrip(func(*http.Request) *http.Response {
+			mu.Lock()
+			due = append(due, time.Since(start))
+			mu.Unlock()
+			time.Sleep(time.Second) // In fake time: the workers are all busy when the last order is due.
+			return &http.Response{StatusCode: http.StatusCreated, Body: io.NopCloser(strings.NewReader(`{"correlationId":"o"}`))}
+		})
+		tally.start()
+		placeAll(t.Context(), o, c, menu{Flavours: []struct{ Name string }{{"Nut"}}, Sizes: []string{"S"}}, tally, nil)
+		for n, at := range due {
+			want := time.Duration(n) * 5 * time.Millisecond
+			if n == workers {
+				want = time.Second // The first worker is free again.
+			}
+			if at != want {
+				t.Errorf("order %d is placed after %s, want %s", n, at, want)
+			}
+		}
+		// The last one was due after 320 ms and answered after 2 s.
+		if r := tally.result(); r.Placed != workers+1 || r.Seconds != 2 || r.Post.P50 != 1000 || r.Post.Max != 1680 {
+			t.Errorf("result %+v", r)
+		}
+	})
 }
 
 func TestRepeatsWithTheSameKey(t *testing.T) {

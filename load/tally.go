@@ -20,7 +20,7 @@ type Result struct {
 	OrdersPerSecond float64        `json:"ordersPerSecond"` // Placed.
 	Post            Latency        `json:"post"`            // From when an order was due to the answer, with all retries.
 	Walk            *Walk          `json:"walk,omitempty"`  // Only of a run with Options.Walk.
-	Errors          map[string]int `json:"errors"`          // By kind: "connection", "timeout" or the HTTP status; most are retried.
+	Errors          map[string]int `json:"errors"`          // By kind: "connection", "timeout", "hub" (a connection to it ended) or the HTTP status.
 	Retries         int            `json:"retries"`
 	Lost            []string       `json:"lost,omitempty"` // Why orders were given up; the first few.
 }
@@ -105,10 +105,11 @@ func (t *tally) shipped() {
 	})
 }
 
-func (t *tally) retry(err error) {
+// retry counts an error after which something is tried again.
+func (t *tally) retry(kind string) {
 	t.update(func(time.Time) {
 		t.done.Retries++
-		t.done.Errors[kind(err)]++
+		t.done.Errors[kind]++
 	})
 }
 

@@ -1,6 +1,7 @@
 import { cardOf, expect, live, test } from "./factory";
 
 test("an order goes through six people's screens, each showing it without a reload", async ({ factory }) => {
+  test.setTimeout(180_000);
   const customer = await factory.enter("Zoe", "Customer");
   const mixer = await factory.enter("Ana", "Mixer");
   const baker = await factory.enter("Ben", "Baker");

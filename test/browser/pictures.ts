@@ -12,6 +12,8 @@ const steps: [string, string, string][] = [
   ["ship", "ShippedBy", "Eva"],
 ];
 
+test.use({ contextOptions: { reducedMotion: "reduce" } });
+
 test("pictures", async ({ factory }) => {
   const { flavours, sizes } = (await (await fetch(`${factory.url}/api/v1/menu`)).json()) as { flavours: { name: string }[]; sizes: string[] };
   const ids: string[] = [];
@@ -38,5 +40,6 @@ test("pictures", async ({ factory }) => {
   const manager = await factory.enter("Max", "Manager");
   await live(manager);
   await expect(manager.getByRole("row").nth(5)).toBeVisible();
+  await manager.mouse.move(0, 0);
   await manager.screenshot({ path: join(pictures, "dashboard.png") });
 });

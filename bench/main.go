@@ -1,0 +1,428 @@
+// Command bench measures the program as it is run: start-up, throughput through
+// all stages, CPU, latency from POST to the mixer's screen, memory and size. It
+// prints a table and writes bench/result.json.
+//
+// The limit beside the throughput is what franz-go alone can do on the same
+// broker in the same run: write and read back as many records as the line
+// writes. Machines are noisy; ratios within one run say more than figures.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"ecupcakes/broker"
+	"ecupcakes/codecs"
+	"ecupcakes/gokaplus"
+	"ecupcakes/load"
+	"ecupcakes/order"
+	"ecupcakes/topology"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Figures is what was measured; the JSON names are stable.
+type Figures struct {
+	Machine         string  `json:"machine"`
+	Orders          int     `json:"orders"`
+	OrdersPerSecond float64 `json:"ordersPerSecond"`      // Processors in one process, the broker in another.
+	CPUPerOrder     float64 `json:"cpuMicrosPerOrder"`    // Of the processors.
+	BrokerCPU       float64 `json:"brokerMicrosPerOrder"` // Of the broker, for the same orders.
+	RecordsPerOrder float64 `json:"recordsPerOrder"`      // Written and read by the processors.
+	LimitPerSecond  float64 `json:"limitOrdersPerSecond"` // The same records by franz-go alone, as orders.
+	UpPerSecond     float64 `json:"upOrdersPerSecond"`    // Everything in one process, views and API too.
+	UpMB            float64 `json:"upResidentMB"`         // After those orders.
+	UpPeakMB        float64 `json:"upPeakResidentMB"`
+	IdleMB          float64 `json:"idleResidentMB"` // Ready, no orders.
+	ListenMS        float64 `json:"listenMillis"`   // From exec to the printed address, no orders.
+	ReadyMS         float64 `json:"readyMillis"`    // To /readyz 200.
+	ReadyFullMS     float64 `json:"readyFullMillis"`
+	PostP50         float64 `json:"postToScreenP50Millis"` // At 500 orders/s.
+	PostP99         float64 `json:"postToScreenP99Millis"`
+	BinaryMB        float64 `json:"binaryMB"`
+}
+
+func main() {
+	orders := flag.Int("orders", 100_000, "orders to preload")
+	rate := flag.Float64("rate", 500, "orders a second of the latency run")
+	binary := flag.String("binary", "bin/ecupcakes", "the program to measure")
+	out := flag.String("out", "bench/result.json", "where to write the figures")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	f, err := measure(ctx, *binary, *orders, *rate)
+	if err == nil {
+		err = report(f, *out)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, binary string, orders int, rate float64) (*Figures, error) {
+	dir, err := os.MkdirTemp("", "ecupcakes-bench")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	f := &Figures{Orders: orders, Machine: fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}
+	info, err := os.Stat(binary)
+	if err != nil {
+		return nil, fmt.Errorf("%w: run make build", err)
+	}
+	f.BinaryMB = float64(info.Size()) / 1e6
+
+	for _, step := range []struct {
+		name string
+		run  func() error
+	}{
+		{"start-up and latency", func() error { return f.idle(ctx, binary, filepath.Join(dir, "idle"), rate) }},
+		{"processors alone", func() error { return f.pipeline(ctx, binary, filepath.Join(dir, "pipeline")) }},
+		{"everything in one process", func() error { return f.up(ctx, binary, filepath.Join(dir, "up")) }},
+	} {
+		fmt.Fprintln(os.Stderr, "measuring:", step.name)
+		if err := step.run(); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return f, nil
+}
+
+// idle measures an empty factory, then orders at a moderate rate.
+func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) error {
+	p, err := start(ctx, binary, "up", "--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--data", dir, "--json")
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	f.ListenMS = millis(time.Since(p.began))
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	f.ReadyMS = millis(time.Since(p.began))
+	f.IdleMB, _ = p.memory()
+	if _, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(2 * rate), Walk: true, Out: io.Discard}); err != nil { // Warm up.
+		return err
+	}
+	r, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(10 * rate), Walk: true, Out: io.Discard})
+	if err != nil {
+		return err
+	}
+	f.PostP50, f.PostP99 = r.Walk.Shown.P50, r.Walk.Shown.P99
+	return p.stop()
+}
+
+// pipeline measures the processors alone, on a broker in this process.
+func (f *Figures) pipeline(ctx context.Context, binary, dir string) error {
+	b, err := broker.StartEmbedded(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := preload(ctx, b.Addr(), f.Orders); err != nil {
+		return err
+	}
+	before := cpu(syscall.RUSAGE_SELF)
+	p, err := start(ctx, binary, "serve", "--brokers", b.Addr(), "--roles", "processors", "--instance", "bench", "--json")
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	if err := shipped(ctx, b.Addr(), f.Orders); err != nil {
+		return err
+	}
+	seconds := time.Since(p.began).Seconds()
+	f.BrokerCPU = (cpu(syscall.RUSAGE_SELF) - before).Seconds() * 1e6 / float64(f.Orders)
+	if err := p.stop(); err != nil {
+		return err
+	}
+	f.OrdersPerSecond = float64(f.Orders) / seconds
+	f.CPUPerOrder = (p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()).Seconds() * 1e6 / float64(f.Orders)
+	return f.limit(ctx, b.Addr())
+}
+
+// limit writes and reads back as many records as the line does, by franz-go
+// alone.
+func (f *Figures) limit(ctx context.Context, addr string) error {
+	stages := len(topology.Cupcakes.Stages)
+	f.RecordsPerOrder = float64(stages * 5) // Read: an order and a report. Written: two rows and an order.
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.Output), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.ProducerLinger(0))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	sample, err := codecs.EncodeOrder(sampleOrder("01a210bf-3ff0-714b-bb0c-5e1b7f2ff3eb", time.Now()))
+	if err != nil {
+		return err
+	}
+	written, read := f.Orders*stages*3, f.Orders*stages*2
+	began := time.Now()
+	for i := range written {
+		client.Produce(ctx, &kgo.Record{Topic: topology.Cupcakes.DeadLetters, Key: []byte(strconv.Itoa(i)), Value: sample}, nil)
+	}
+	if err := client.Flush(ctx); err != nil {
+		return err
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.DeadLetters), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	for n := 0; n < read; {
+		fetches := reader.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			return err
+		}
+		n += fetches.NumRecords()
+	}
+	f.LimitPerSecond = float64(f.Orders) / time.Since(began).Seconds()
+	return nil
+}
+
+// up measures everything in one process, working off what is there.
+func (f *Figures) up(ctx context.Context, binary, dir string) error {
+	b, err := broker.StartEmbedded(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if err := preload(ctx, b.Addr(), f.Orders); err != nil {
+		return err
+	}
+	if err := b.Close(); err != nil {
+		return err
+	}
+	args := []string{"up", "--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--data", dir, "--json"}
+	p, err := start(ctx, binary, args...)
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	if err := shipped(ctx, p.Kafka, f.Orders); err != nil {
+		return err
+	}
+	f.UpPerSecond = float64(f.Orders) / time.Since(p.began).Seconds()
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	f.UpMB, f.UpPeakMB = p.memory()
+	if err := p.stop(); err != nil {
+		return err
+	}
+	again, err := start(ctx, binary, args...)
+	if err != nil {
+		return err
+	}
+	defer again.kill()
+	if err := again.ready(ctx); err != nil {
+		return err
+	}
+	f.ReadyFullMS = millis(time.Since(again.began))
+	return again.stop()
+}
+
+func sampleOrder(id string, placed time.Time) *order.Order {
+	return &order.Order{ID: id, Flavour: "Strawberry", Size: "M", Quantity: 12, Status: order.Placed, PlacedOn: placed.UTC().Truncate(time.Millisecond)}
+}
+
+// preload creates the topics and writes the orders and everything that the
+// kitchen will report about them.
+func preload(ctx context.Context, addr string, orders int) error {
+	config := broker.Config{Brokers: []string{addr}}
+	admin, err := broker.NewAdmin(config)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := admin.Apply(ctx, broker.Needed(topology.Cupcakes, 8, 1)); err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(gokaplus.Partitioner(fnv.New32a)))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	now := time.Now()
+	send := func(topic, key string, value []byte, err error) error {
+		if err == nil {
+			client.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(key), Value: value}, nil)
+		}
+		return err
+	}
+	for range orders {
+		id := order.NewID()
+		o, err := codecs.EncodeOrder(sampleOrder(id, now))
+		if err := send(topology.Cupcakes.Stages[0].Input, id, o, err); err != nil {
+			return err
+		}
+		for _, s := range topology.Cupcakes.Stages {
+			r, err := codecs.EncodeReport(&order.Report{ID: order.NewID(), OrderID: id, Kind: order.Done, By: "Ana", On: now})
+			if err := send(s.Reports(), id, r, err); err != nil {
+				return err
+			}
+		}
+	}
+	return client.Flush(ctx)
+}
+
+// shipped waits until so many orders have come out of the line.
+func shipped(ctx context.Context, addr string, orders int) error {
+	admin, err := broker.NewAdmin(broker.Config{Brokers: []string{addr}})
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	for {
+		ends, err := admin.Ends(ctx, topology.Cupcakes.Output) // A busy broker may miss to answer once.
+		var n int64
+		for _, end := range ends {
+			n += end
+		}
+		if n >= int64(orders) {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d orders were shipped: %w", n, orders, errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// process is a running program.
+type process struct {
+	URL   string `json:"url"`
+	Kafka string `json:"kafka"`
+	cmd   *exec.Cmd
+	began time.Time
+}
+
+func start(ctx context.Context, binary string, args ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, binary, args...), began: time.Now()}
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, p)
+	}
+	if err != nil {
+		p.kill()
+		return nil, fmt.Errorf("%s %s did not start: %w", binary, args[0], err)
+	}
+	return p, nil
+}
+
+func (p *process) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for it to be ready: %w", ctx.Err())
+		}
+	}
+}
+
+// memory returns the resident memory now and at its highest, in MB.
+func (p *process) memory() (now, peak float64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		kb, _ := strconv.ParseFloat(fields[1], 64)
+		switch fields[0] {
+		case "VmRSS:":
+			now = kb / 1000
+		case "VmHWM:":
+			peak = kb / 1000
+		}
+	}
+	return now, peak
+}
+
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("stopping it: %w", err)
+	}
+	return nil
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+func cpu(who int) time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(who, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func report(f *Figures, out string) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(w, "| %s\t| "+format+"\t|\n", append([]any{what}, args...)...)
+	}
+	fmt.Fprintf(w, "| %s, %d orders\t| measured\t|\n|---\t|---\t|\n", f.Machine, f.Orders)
+	row("orders/s through all stages, processors in a process of their own", "%.0f", f.OrdersPerSecond)
+	row("… as part of what franz-go alone can write and read", "%.2f of %.0f", f.OrdersPerSecond/f.LimitPerSecond, f.LimitPerSecond)
+	row("CPU µs per order: processors, broker", "%.0f, %.0f", f.CPUPerOrder, f.BrokerCPU)
+	row("orders/s through all stages, everything in one process", "%.0f", f.UpPerSecond)
+	row("POST to the mixer's screen at 500 orders/s, ms: p50, p99", "%.1f, %.1f", f.PostP50, f.PostP99)
+	row("start to listening, to ready, ms", "%.0f, %.0f", f.ListenMS, f.ReadyMS)
+	row("start to ready with those orders, ms", "%.0f", f.ReadyFullMS)
+	row("resident MB: idle, after those orders, at most", "%.0f, %.0f, %.0f", f.IdleMB, f.UpMB, f.UpPeakMB)
+	row("binary MB", "%.0f", f.BinaryMB)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, append(b, '\n'), 0o644)
+}

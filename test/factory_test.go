@@ -1,0 +1,308 @@
+// Package test is the system test: it runs the real binary as its users do, as
+// a process with a data directory and two ports, and looks at it only from
+// outside, through HTTP, Kafka's protocol, signals and exit codes. It imports
+// none of the program's packages save the load generator, which is a client
+// itself.
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// deadline bounds every wait for the program to do something.
+const deadline = 60 * time.Second
+
+// binary is the program, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ecupcakes-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "making a directory for the binary:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "ecupcakes")
+	if out, err := exec.Command("go", "build", "-o", binary, "ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// factory is a running `ecupcakes up`.
+type factory struct {
+	t      *testing.T
+	data   string
+	url    string
+	kafka  string
+	cmd    *exec.Cmd
+	stderr *log
+	exited chan struct{} // Closed once the process is gone.
+}
+
+// log keeps what the program says.
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// open starts a factory with new data on free ports, and returns when it is
+// ready.
+func open(t *testing.T) *factory {
+	t.Helper()
+	f := &factory{t: t, data: filepath.Join(t.TempDir(), "data")}
+	f.start(freeAddress(t), freeAddress(t))
+	t.Cleanup(func() {
+		f.kill()
+		if t.Failed() {
+			t.Logf("the program said:\n%s", f.stderr)
+		}
+	})
+	return f
+}
+
+// in is the same factory, whose failures are those of a subtest.
+func (f *factory) in(t *testing.T) *factory {
+	sub := *f
+	sub.t = t
+	return &sub
+}
+
+// freeAddress returns an address whose port no connection of this machine gets
+// by chance, so that it is still free when a program starts there again.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for port := 20_000 + os.Getpid()%5_000; port < 32_000; port++ {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			continue
+		}
+		address := l.Addr().String()
+		_ = l.Close()
+		if _, given := addresses.LoadOrStore(address, true); !given {
+			return address
+		}
+	}
+	t.Fatal("no port is free from 20000 to 31999")
+	return ""
+}
+
+var addresses sync.Map
+
+// start starts the program on the factory's data.
+func (f *factory) start(listen, kafka string) {
+	f.t.Helper()
+	if f.stderr == nil {
+		f.stderr = &log{}
+	}
+	f.cmd = exec.Command(binary, "up", "--listen", listen, "--kafka-listen", kafka, "--data", f.data, "--json")
+	f.cmd.Stderr = f.stderr
+	stdout, err := f.cmd.StdoutPipe()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := f.cmd.Start(); err != nil {
+		f.t.Fatalf("starting the program: %v", err)
+	}
+	line := make(chan []byte, 1)
+	f.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		defer close(exited)
+		r := bufio.NewReader(stdout)
+		first, _ := r.ReadBytes('\n')
+		line <- first
+		_, _ = io.Copy(io.Discard, r)
+		_ = cmd.Wait() // ProcessState tells.
+	}(f.cmd, f.exited)
+	select {
+	case first := <-line:
+		var a struct{ URL, Kafka string }
+		if err := json.Unmarshal(first, &a); err != nil || a.URL == "" || a.Kafka == "" {
+			f.t.Fatalf("the program's first line is %q (%v), want {\"url\":…,\"kafka\":…}; stderr:\n%s", first, err, f.stderr)
+		}
+		f.url, f.kafka = a.URL, a.Kafka
+	case <-time.After(deadline):
+		f.kill()
+		f.t.Fatalf("the program has not said where it is after %s; stderr:\n%s", deadline, f.stderr)
+	}
+	f.eventually("/readyz says 200", func() bool {
+		r, err := http.Get(f.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+// startAgain starts the program on the same data and the same ports.
+func (f *factory) startAgain() {
+	f.t.Helper()
+	f.start(strings.TrimPrefix(f.url, "http://"), f.kafka)
+}
+
+// kill is kill -9. It returns when the process is gone.
+func (f *factory) kill() {
+	if f.cmd.Process != nil {
+		_ = f.cmd.Process.Kill() // It may be gone already.
+		<-f.exited
+	}
+}
+
+// stop sends SIGTERM and requires that the program ends well.
+func (f *factory) stop() {
+	f.t.Helper()
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		f.t.Fatalf("sending SIGTERM: %v", err)
+	}
+	select {
+	case <-f.exited:
+	case <-time.After(deadline):
+		f.t.Fatalf("the program still runs %s after SIGTERM", deadline)
+	}
+	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
+		f.t.Fatalf("exit code %d after SIGTERM, want 0; stderr:\n%s", code, f.stderr)
+	}
+}
+
+// eventually waits for a condition.
+func (f *factory) eventually(what string, condition func() bool) {
+	f.t.Helper()
+	for end := time.Now().Add(deadline); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			f.t.Fatalf("after %s it is still not so: %s", deadline, what)
+		}
+	}
+}
+
+// answer is a response whose body has been read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+func (a answer) decode(t *testing.T, v any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, v); err != nil {
+		t.Fatalf("reading %q: %v", a.body, err)
+	}
+}
+
+// call sends a request; headers are pairs of name and value.
+func (f *factory) call(method, path, body string, headers ...string) answer {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, f.url+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		f.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		f.t.Fatalf("reading the answer to %s %s: %v", method, path, err)
+	}
+	return answer{response, b}
+}
+
+// must is a call that has to be answered with the status.
+func (f *factory) must(status int, method, path, body string, headers ...string) answer {
+	f.t.Helper()
+	a := f.call(method, path, body, headers...)
+	if a.StatusCode != status {
+		f.t.Fatalf("%s %s %.200s is answered with %d %s, want %d", method, path, body, a.StatusCode, a.body, status)
+	}
+	return a
+}
+
+// order is what these tests need to know of an order, in an answer as well as
+// in a message.
+type order struct {
+	ID       string
+	Status   string
+	State    string
+	Reason   string
+	PlacedOn time.Time
+	History  []struct{ Stage, By string }
+}
+
+func (o order) stages() (stages []string) {
+	for _, s := range o.History {
+		stages = append(stages, s.Stage)
+	}
+	return stages
+}
+
+const strawberry = `{"Order":{"Flavour":"Strawberry","Quantity":1,"Size":"M"}}`
+
+// place places an order and returns its id once the mixer has it.
+func (f *factory) place() string {
+	f.t.Helper()
+	var placed struct{ CorrelationID string }
+	f.must(http.StatusCreated, "POST", "/api/v1/order", strawberry).decode(f.t, &placed)
+	f.must(http.StatusOK, "GET", "/api/v1/order/"+placed.CorrelationID, "", "Prefer", "wait=30")
+	return placed.CorrelationID
+}
+
+// finish takes an order's step and returns the order after it.
+func (f *factory) finish(verb, byField, by, id string) order {
+	f.t.Helper()
+	var o order
+	f.must(http.StatusOK, "POST", "/api/v1/order/"+verb, fmt.Sprintf(`{"Order":{"Id":%q,%q:%q}}`, id, byField, by)).decode(f.t, &o)
+	return o
+}
+
+// stations is the answer of GET /stations.
+type stations struct {
+	Stations []struct {
+		Stage   string
+		Waiting int
+	}
+	Finished map[string]int
+}
+
+func (f *factory) stations() (s stations) {
+	f.t.Helper()
+	f.must(http.StatusOK, "GET", "/api/v1/stations", "").decode(f.t, &s)
+	return s
+}

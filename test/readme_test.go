@@ -1,0 +1,143 @@
+package test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// block is a fenced code block of a Markdown page.
+type block struct {
+	line int // Of its first command.
+	text string
+}
+
+// blocks returns a Markdown page's blocks with the fence, such as "sh demo".
+func blocks(r io.Reader, fence string) (found []block, err error) {
+	inside := false
+	s := bufio.NewScanner(r)
+	for n := 1; s.Scan(); n++ {
+		line := s.Text()
+		switch {
+		case !inside && line == "```"+fence:
+			inside = true
+			found = append(found, block{line: n + 1})
+		case inside && line == "```":
+			inside = false
+		case inside:
+			found[len(found)-1].text += line + "\n"
+		}
+	}
+	return found, s.Err()
+}
+
+// readme returns the README's blocks with the fence. There must be one.
+func readme(t *testing.T, fence string) []block {
+	t.Helper()
+	file, err := os.Open("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	found, err := blocks(file, fence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatalf("README.md has no block with the fence %q", fence)
+	}
+	return found
+}
+
+func TestBlocks(t *testing.T) {
+	page := "# A\n```sh demo\na\nb\n```\n```sh\nc\n```\n\n```\nd\n```\n```sh demo\ne\n```\n"
+	got, err := blocks(strings.NewReader(page), "sh demo")
+	if want := []block{{3, "a\nb\n"}, {14, "e\n"}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("blocks %v, %v; want %v", got, err, want)
+	}
+}
+
+// shell prepares bash to run a script as a reader of the README would, in a
+// directory with bin/ecupcakes.
+func shell(ctx context.Context, t *testing.T, script string) *exec.Cmd {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(dir, "bin", "ecupcakes")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, "bash", "-c", "set -euo pipefail\n"+script)
+	cmd.Dir = dir
+	return cmd
+}
+
+// TestReadmeDemo runs the commands that a reader may try on a running factory,
+// in their order and in one shell. Only the addresses are other ones, so that
+// the test needs no fixed port.
+func TestReadmeDemo(t *testing.T) {
+	demo := readme(t, "sh demo")
+	f := open(t)
+	addresses := strings.NewReplacer("127.0.0.1:8080", strings.TrimPrefix(f.url, "http://"), "127.0.0.1:9092", f.kafka)
+	var script strings.Builder
+	for _, b := range demo {
+		fmt.Fprintf(&script, "echo '# README.md:%d'\n%s", b.line, addresses.Replace(b.text))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
+	defer cancel()
+	cmd := shell(ctx, t, script.String())
+	cmd.Env = append(os.Environ(), "ECUPCAKES_URL="+f.url) // Where load finds the factory.
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v; the last block is the one that failed:\n%s", err, out)
+	}
+	for _, want := range []string{"shipped  200 of 200", `"status":"mixed"`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is missing in what the demo says:\n%s", want, out)
+		}
+	}
+	f.stop()
+}
+
+// TestReadmeCluster runs the commands for a cluster; the broker of a running
+// factory is one. Those that stay must say where they are and end well.
+func TestReadmeCluster(t *testing.T) {
+	cluster := readme(t, "sh cluster")
+	f := open(t)
+	addresses := strings.NewReplacer("127.0.0.1:9092", f.kafka, "127.0.0.1:8081", freeAddress(t))
+	for _, b := range cluster {
+		for command := range strings.Lines(addresses.Replace(b.text)) {
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			defer cancel()
+			cmd := shell(ctx, t, "exec "+command)
+			var stderr log
+			cmd.Stderr = &stderr
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(stdout)
+			first, _ := r.ReadString('\n')
+			if strings.Contains(command, " serve ") {
+				_ = cmd.Process.Signal(syscall.SIGTERM) // It may have failed already: Wait tells.
+			}
+			_, _ = io.Copy(io.Discard, r)
+			if err := cmd.Wait(); err != nil || first == "" {
+				t.Errorf("%s: %v, first line %q, stderr:\n%s", strings.TrimSpace(command), err, first, &stderr)
+			}
+		}
+	}
+	f.stop()
+}
