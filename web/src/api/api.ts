@@ -1,5 +1,5 @@
 import { createApi, fetchBaseQuery } from "@reduxjs/toolkit/query/react";
-import type { Line, Menu, NewOrder, Order, OrderPage, Station } from "./types";
+import type { Line, Menu, NewOrder, Order, OrderPage, Placed, Station } from "./types";
 
 /** A call answers within this many milliseconds or has failed: the server itself waits at most 5 s for an outcome. */
 const patience = 8_000;
@@ -40,7 +40,7 @@ export const api = createApi({
       query: (id) => ({ url: `/order/${encodeURIComponent(id)}`, headers: { Prefer: "wait=3" } }),
     }),
 
-    placeOrder: build.mutation<{ order: Order }, NewOrder & Keyed>({
+    placeOrder: build.mutation<Placed, NewOrder & Keyed>({
       query: ({ key, flavour, size, quantity }) => ({
         url: "/order",
         method: "POST",

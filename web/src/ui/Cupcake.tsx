@@ -65,10 +65,12 @@ const berries = (
 
 const star = <path d="m60 5 4 8.5 9.3 1.2-6.8 6.5 1.7 9.3L60 26l-8.2 4.5 1.7-9.3-6.8-6.5L56 13.5z" fill="#f0b429" />;
 
-const caramel = (
-  <g fill="none" stroke="#a85b12" strokeWidth="4.5" strokeLinecap="round" strokeLinejoin="round">
-    <path d="M50 36c6 5 15 4 21-1M38 56c4 8 6-2 11 4s7 0 12 4 7-5 12-1 6-3 9-7" />
-    <circle cx="60" cy="20" r="5.5" fill="#d98a2b" strokeWidth="3" />
+const beans = (
+  <g fill="#3d1f12" stroke="#8a5a3c" strokeWidth="1.8">
+    <ellipse cx="53" cy="21" rx="6" ry="9" transform="rotate(-32 53 21)" />
+    <path d="M49.5 14c4 4 1 8 6 13.5" fill="none" />
+    <ellipse cx="68" cy="20" rx="6" ry="9" transform="rotate(28 68 20)" />
+    <path d="M71.5 13c-4 4-1 8-6 13.5" fill="none" />
   </g>
 );
 
@@ -87,9 +89,8 @@ const recipes: Partial<Record<string, Recipe>> = {
   lemon: { frosting: "#fde58a", shade: "#f3cf58", wrapper: "#8ab661", pleat: "#6c9947", topping: lemon },
   blueberry: { frosting: "#a9b1ea", shade: "#8891d6", wrapper: "#f0e2cf", pleat: "#d8c3a5", topping: berries },
   redvelvet: { frosting: "#fbf1e9", shade: "#e6d3c6", wrapper: "#a3202f", pleat: "#7f1421", topping: cherry },
-  caramel: { frosting: "#ecc48a", shade: "#d9a866", wrapper: "#8a5236", pleat: "#6d3d26", topping: caramel },
+  coffee: { frosting: "#d9b48f", shade: "#c19468", wrapper: "#5b3424", pleat: "#422317", topping: beans },
   mint: { frosting: "#bfe8cd", shade: "#98d3ad", wrapper: "#5b3424", pleat: "#422317", topping: mint },
-  carrot: { frosting: "#fdf0dc", shade: "#ecd7b4", wrapper: "#e58a3a", pleat: "#c26d22", topping: star },
 };
 
 /** For a flavour without a recipe: its name picks one of these, always the same. */

@@ -7,6 +7,7 @@ import styles from "./LineOverview.module.css";
 
 /** The stations in line order with what waits there, and what came out at the end. */
 export function LineOverview({ line: { stations, finished } }: { line: Line }) {
+  const ends = Object.entries(finished).sort(([a], [b]) => Number(a === "rejected") - Number(b === "rejected"));
   return (
     <section aria-label="Stations">
       <ol className={styles.line}>
@@ -25,18 +26,14 @@ export function LineOverview({ line: { stations, finished } }: { line: Line }) {
         ))}
       </ol>
       <dl className={styles.finished}>
-        <div>
-          <dt>
-            <Icon name="check" /> Shipped
-          </dt>
-          <dd>{finished.shipped}</dd>
-        </div>
-        <div>
-          <dt>
-            <Icon name="cross" /> Rejected
-          </dt>
-          <dd>{finished.rejected}</dd>
-        </div>
+        {ends.map(([status, count]) => (
+          <div key={status} data-status={status}>
+            <dt>
+              <Icon name={status === "rejected" ? "cross" : "check"} /> {title(status)}
+            </dt>
+            <dd>{count}</dd>
+          </div>
+        ))}
       </dl>
     </section>
   );

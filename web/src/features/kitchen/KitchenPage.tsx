@@ -60,7 +60,7 @@ export function StationScreen({ station }: { station: Station }) {
         </div>
         <Freshness state={link.state} since={"since" in link ? link.since : undefined} />
       </div>
-      <Trouble link={link} />
+      <Trouble link={link} empty={queue.length === 0} />
       <ul ref={list} className={styles.cards} aria-labelledby="queue" data-stale={!live}>
         {queue.slice(0, cardsAtMost).map((order) => (
           <OrderCard key={order.id} order={order} station={station} by={name || role} stale={!live} />
@@ -87,12 +87,12 @@ function useFeed(station: Station): void {
   }, [dispatch, topic, event, role]);
 }
 
-function Trouble({ link }: { link: Link }) {
+function Trouble({ link, empty }: { link: Link; empty: boolean }) {
   if (!("since" in link)) return null;
   return (
     <Notice tone={link.state === "offline" ? "bad" : "warn"}>
-      No connection to the line. This is the list of {formatTime(link.since)}; new orders do not show up and buttons rest until
-      it is back. This page keeps trying; there is nothing to press.
+      No connection to the line. {!empty && `These are the orders of ${formatTime(link.since)}. `}
+      New ones do not show up and buttons rest until it is back. This page keeps trying; there is nothing to press.
     </Notice>
   );
 }

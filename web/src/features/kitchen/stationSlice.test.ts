@@ -42,6 +42,12 @@ describe("the list of waiting orders", () => {
     expect(ids(after(arrived("c", 3), arrived("a", 1), synced, arrived("d", 4), arrived("b", 2)))).toEqual(["a", "b", "c", "d"]);
   });
 
+  it("compares times as times, and ids at the same time", () => {
+    const at = (id: string, arrivedOn: string): FeedEvent => ({ type: "arrived", order: { ...order(id, 0), arrivedOn } });
+    const state = after(at("c", "2030-01-01T08:00:00.52Z"), at("b", "2030-01-01T08:00:00.5Z"), at("a", "2030-01-01T08:00:00.5Z"), synced);
+    expect(ids(state)).toEqual(["a", "b", "c"]);
+  });
+
   it("replaces an order that is announced again", () => {
     const state = after(arrived("a", 1, 5), synced, arrived("a", 1, 6));
     expect(selectQueue({ station: state }).map(({ quantity }) => quantity)).toEqual([6]);

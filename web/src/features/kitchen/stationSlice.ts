@@ -71,9 +71,10 @@ function afterLoss(link: Link, { failures, at }: { failures: number; at: number 
 /** The queue, oldest first; ids break ties, so that the order of cards never depends on the order of messages. */
 export const selectQueue = createSelector(
   [(state: { station: StationState }) => state.station.shown],
-  (shown) => Object.values(shown).sort((a, b) => compare(a.arrivedOn ?? a.placedOn, b.arrivedOn ?? b.placedOn) || compare(a.id, b.id)),
+  (shown) =>
+    Object.values(shown)
+      // As numbers: written out, 08:00:00.5Z would come after 08:00:00.52Z.
+      .map((order) => ({ order, at: Date.parse(order.arrivedOn ?? order.placedOn) }))
+      .sort((a, b) => a.at - b.at || (a.order.id < b.order.id ? -1 : 1))
+      .map(({ order }) => order),
 );
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
