@@ -89,7 +89,6 @@ func build(c Config) (http.Handler, *huma.OpenAPI) {
 	}, []string{"operation", "code"})
 	c.Registry.MustRegister(a.seconds)
 
-	huma.NewError = newProblem
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("eCupcakes", c.Version)
 	config.Info.Description = "Order cupcakes and walk them through the factory. Errors are application/problem+json."

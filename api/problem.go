@@ -91,6 +91,10 @@ var statusTypes = map[int]string{
 	http.StatusUnprocessableEntity:   invalid,
 }
 
+// huma has one place for this, for the whole program; setting it in New would
+// race with the requests of another API.
+func init() { huma.NewError = newProblem }
+
 // newProblem gives huma's own errors our form. What went wrong inside is not
 // for clients.
 func newProblem(status int, msg string, errs ...error) huma.StatusError {

@@ -39,6 +39,7 @@ func start(t *testing.T, l topology.Line) *line {
 	t.Helper()
 	r := &line{l, t, tester.New(t), NewMetrics(prometheus.NewRegistry()), nil}
 	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
 	for i, s := range l.Stages {
 		p, err := goka.NewProcessor(nil, Graph(l, i, r.metrics), append(Options(),
 			goka.WithTester(r.kafka),

@@ -417,7 +417,10 @@ export interface operations {
     place: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -487,7 +490,10 @@ export interface operations {
     bake: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -592,7 +598,10 @@ export interface operations {
     box: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -697,7 +706,10 @@ export interface operations {
     decorate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -802,7 +814,10 @@ export interface operations {
     mix: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -907,7 +922,10 @@ export interface operations {
     reporterror: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1009,7 +1027,10 @@ export interface operations {
     ship: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
