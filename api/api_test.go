@@ -93,7 +93,8 @@ func testBadFields(t *testing.T, f *factory) {
 	}
 }
 
-func testLine(t *testing.T, f *factory) {
+func testLine(t *testing.T, _ *factory) {
+	f := open(t) // What it counts must not be moved by others.
 	type station struct{ Stage, Role, Verb, Action, Done, Page, Topic, Event string }
 	type stations struct {
 		Stations []struct {
@@ -111,7 +112,7 @@ func testLine(t *testing.T, f *factory) {
 			t.Errorf("station %d is %+v, want %+v", i, now.Stations[i].station, want)
 		}
 		if now.Stations[i].Waiting != before.Stations[i].Waiting+1 || now.Stations[i].OldestArrivedOn == nil {
-			t.Errorf("at %s %d wait since %v, before it were %d", s.Name, now.Stations[i].Waiting, now.Stations[i].OldestArrivedOn, before.Stations[i].Waiting)
+			t.Errorf("at %s %d wait since %v, before there were %d", s.Name, now.Stations[i].Waiting, now.Stations[i].OldestArrivedOn, before.Stations[i].Waiting)
 		}
 		q := decode[queue](t, call(t, 200, "GET", f.url+"/api/v1/stations/"+s.Name+"/orders", ""))
 		if last := q.Orders[len(q.Orders)-1]; q.Waiting != len(q.Orders) || last.ID != id || last.ArrivedOn == nil {
@@ -135,7 +136,7 @@ func testLine(t *testing.T, f *factory) {
 		t.Errorf("the shipped order is %+v", o)
 	}
 	if after := look(); after.Finished["shipped"] != before.Finished["shipped"]+1 || after.Finished["rejected"] != before.Finished["rejected"] {
-		t.Errorf("finished are %v, before it were %v", after.Finished, before.Finished)
+		t.Errorf("finished are %v, before they were %v", after.Finished, before.Finished)
 	}
 }
 
@@ -178,7 +179,8 @@ func testShapes(t *testing.T, f *factory) {
 	}
 	want("stations", get("/api/v1/stations"), "finished", "stations")
 	want("a queue", get("/api/v1/stations/baking/orders"), "orders", "waiting")
-	want("a page", get("/api/v1/orders?limit=1&stage=baking&status=mixed"), names(map[string]any{"orders": 1, "next": 1})[1:]...)
+	f.place(t)
+	want("a page", get("/api/v1/orders?limit=1"), "next", "orders")
 	if menu := get("/api/v1/menu"); !reflect.DeepEqual(menu, map[string]any{
 		"flavours": []any{map[string]any{"name": "Chocolate"}, map[string]any{"name": "Vanilla"}, map[string]any{"name": "Coffee"}, map[string]any{"name": "Strawberry"}},
 		"sizes":    []any{"S", "M", "L", "XL"}, "maxQuantity": 100.0,
@@ -409,8 +411,8 @@ func testTimesOfSteps(t *testing.T, f *factory) {
 	id := f.place(t)
 	mix(422, id, "yesterday")
 	placed := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "")).PlacedOn
-	on := placed.Add(time.Millisecond).In(time.FixedZone("", 3600))
-	if s := decode[api.Order](t, mix(200, id, on.Format(time.RFC3339Nano))).History[0]; !s.On.Equal(on) || s.On.Location() != time.UTC || s.By != "Ana" || s.Seconds != 0.001 {
+	on := placed.Add(-time.Second).In(time.FixedZone("", 3600))
+	if s := decode[api.Order](t, mix(200, id, on.Format(time.RFC3339Nano))).History[0]; !s.On.Equal(on) || s.On.Location() != time.UTC || s.By != "Ana" || s.Seconds != 0 {
 		t.Errorf("mixed on %s, the step is %+v", on, s)
 	}
 	id = f.place(t)

@@ -20,7 +20,7 @@ type Problem struct {
 	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"One entry for each field that is wrong."`
 	Order  *Order              `json:"order,omitempty" doc:"The order as it is, where the problem is its state."`
 
-	retryAfter time.Duration
+	headers http.Header
 }
 
 // The types of problems.
@@ -48,7 +48,7 @@ func (p *Problem) about(o Order) *Problem {
 
 // retry says when to try again; whole seconds, at least one.
 func (p *Problem) retry(after time.Duration) *Problem {
-	p.retryAfter = after
+	p.headers = http.Header{"Retry-After": {strconv.Itoa(max(1, int(after.Seconds())))}}
 	return p
 }
 
@@ -58,13 +58,7 @@ func (p *Problem) Error() string { return p.Detail }
 func (p *Problem) GetStatus() int { return p.Status }
 
 // GetHeaders is for huma.
-func (p *Problem) GetHeaders() http.Header {
-	h := http.Header{}
-	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(max(1, int(p.retryAfter.Seconds()))))
-	}
-	return h
-}
+func (p *Problem) GetHeaders() http.Header { return p.headers }
 
 // ContentType is for huma.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }

@@ -12,8 +12,6 @@ import (
 
 	"ecupcakes/order"
 	"ecupcakes/views"
-
-	"github.com/danielgtaylor/huma/v2"
 )
 
 // maxWait bounds how long a client may have us wait for an order to appear.
@@ -37,6 +35,7 @@ func (in *getInput) wait() time.Duration {
 }
 
 type getOutput struct {
+	Status       int
 	ETag         string `header:"ETag"`
 	CacheControl string `header:"Cache-Control"`
 	Body         Order
@@ -58,9 +57,9 @@ func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
 		return nil, unknown(in.ID)
 	}
 	if matches(in.IfNoneMatch, o.ETag) {
-		return nil, huma.ErrorWithHeaders(huma.Status304NotModified(), http.Header{"ETag": {o.ETag}})
+		return &getOutput{Status: http.StatusNotModified, ETag: o.ETag, CacheControl: "no-cache"}, nil
 	}
-	return &getOutput{o.ETag, "no-cache", a.order(o)}, nil
+	return &getOutput{http.StatusOK, o.ETag, "no-cache", a.order(o)}, nil
 }
 
 func matches(ifNoneMatch, etag string) bool {

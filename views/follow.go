@@ -17,7 +17,10 @@ type partition struct {
 }
 
 // progress is how far the first reading of a table's partition has come.
-type progress struct{ next, end int64 }
+type progress struct {
+	next, end int64
+	recovered bool
+}
 
 // Ends tells where the partitions of a topic end now, by their number.
 type Ends func(ctx context.Context, topic string) (map[int32]int64, error)
@@ -28,54 +31,59 @@ type Ends func(ctx context.Context, topic string) (map[int32]int64, error)
 // The goka view keeps no rows itself: its callback puts them into the index,
 // which holds the furthest stage's row of each order only.
 func (v *Views) View(ctx context.Context, stage int, brokers []string, ends Ends, o gokaplus.Options) (gokaplus.Runner, error) {
-	table := v.line.Stages[stage].Table()
-	end, err := ends(ctx, table)
+	name := v.line.Stages[stage].Table()
+	end, err := ends(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("asking where %s ends: %w", table, err)
+		return nil, fmt.Errorf("asking where %s ends: %w", name, err)
 	}
 	v.mu.Lock()
 	for number, end := range end {
 		v.progress[partition{stage, number}] = &progress{end: end}
 	}
 	v.mu.Unlock()
-	view, err := gokaplus.NewView(brokers, goka.Table(table), codecs.Row{}, o,
+	build := gokaplus.MapStorage()
+	o.Storage = func(topic string, number int32) (storage.Storage, error) {
+		s, err := build(topic, number)
+		return table{s, func() { v.recovered(stage, number) }}, err
+	}
+	view, err := gokaplus.NewView(brokers, goka.Table(name), codecs.Row{}, o,
 		goka.WithViewCallback(func(ctx goka.UpdateContext, _ storage.Storage, key string, value []byte) error {
 			v.take(stage, ctx, key, value)
 			return nil
 		}))
 	if err != nil {
-		return nil, fmt.Errorf("following %s: %w", table, err)
+		return nil, fmt.Errorf("following %s: %w", name, err)
 	}
-	return &following{view, v, stage}, nil
+	return view, nil
 }
 
-// following is a view that says when it has caught up.
-type following struct {
-	*gokaplus.View
-	views *Views
-	stage int
+// table says when its partition has been read. goka's own WaitRunning can come
+// too early: it looks only at those partitions that have reported their state.
+type table struct {
+	storage.Storage
+	recovered func()
 }
 
-func (f *following) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	waited := make(chan struct{})
-	go func() {
-		defer close(waited)
-		select {
-		case <-f.WaitRunning():
-			f.views.caught(f.stage)
-		case <-ctx.Done():
-		}
-	}()
-	err := f.View.Run(ctx)
-	cancel()
-	<-waited
-	return err
+// MarkRecovered is called by goka after it has handed over all that the
+// partition held when it began.
+func (t table) MarkRecovered() error {
+	t.recovered()
+	return t.Storage.MarkRecovered()
 }
 
-func (v *Views) caught(stage int) {
+// recovered takes in that a partition has been read. Its stage has caught up
+// when all of them have.
+func (v *Views) recovered(stage int, number int32) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if p := v.progress[partition{stage, number}]; p != nil {
+		p.recovered = true
+	}
+	for of, p := range v.progress {
+		if of.stage == stage && !p.recovered {
+			return
+		}
+	}
 	v.caughtUp[stage] = true
 }
 

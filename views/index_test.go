@@ -376,15 +376,17 @@ func TestPagesDoNotShift(t *testing.T) {
 
 func TestFilters(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
-	for _, id := range []string{"placed", "mixed", "moving", "shipped", "rejected"} {
+	for _, id := range []string{"placed", "mixed", "moving", "leaving", "shipped", "rejected"} {
 		f.place(id)
 	}
 	f.done("mixed", 0)
 	f.done("moving", 0, 1)
+	f.done("leaving", 0, 1, 2, 3)
 	f.done("shipped", 0, 1, 2, 3, 4)
 	f.report(0, "rejected", order.Reject, "r1", "")
 	for _, r := range f.all() {
-		if r.id != "moving" || r.stage < 2 { // Its next station does not have it yet.
+		next := map[string]int{"moving": 2, "leaving": 4}[r.id] // Where the order is not known yet.
+		if next == 0 || r.stage < next {
 			v.put(r)
 		}
 	}
@@ -393,7 +395,7 @@ func TestFilters(t *testing.T) {
 		Filter
 		want []string
 	}{
-		{Filter{}, []string{"rejected", "shipped", "moving", "mixed", "placed"}},
+		{Filter{}, []string{"rejected", "shipped", "leaving", "moving", "mixed", "placed"}},
 		{Filter{Status: "placed"}, []string{"placed"}},
 		{Filter{Status: "Mixed"}, []string{"mixed"}},
 		{Filter{Status: "baked"}, []string{"moving"}},
@@ -402,7 +404,8 @@ func TestFilters(t *testing.T) {
 		{Filter{Stage: at(0)}, []string{"placed"}},
 		{Filter{Stage: at(1)}, []string{"mixed"}},
 		{Filter{Stage: at(2)}, []string{"moving"}},
-		{Filter{Stage: at(4)}, nil},
+		{Filter{Stage: at(3)}, nil},
+		{Filter{Stage: at(4)}, []string{"leaving"}},
 		{Filter{Status: "mixed", Stage: at(0)}, nil},
 	} {
 		if got, _, more := v.Latest(c.Filter, Cursor{}, len(c.want)+1); !slices.Equal(ids(got), c.want) || more {
@@ -410,10 +413,10 @@ func TestFilters(t *testing.T) {
 		}
 	}
 	counts := v.answers().Counts
-	if want := map[order.Status]int{"placed": 1, "mixed": 1, "baked": 1, "shipped": 1, "rejected": 1}; !reflect.DeepEqual(counts, want) {
+	if want := map[order.Status]int{"placed": 1, "mixed": 1, "baked": 1, "packaged": 1, "shipped": 1, "rejected": 1}; !reflect.DeepEqual(counts, want) {
 		t.Errorf("the counts are %v, want %v", counts, want)
 	}
-	for id, want := range map[string]int{"placed": 0, "mixed": 1, "moving": 2, "shipped": -1, "rejected": -1} {
+	for id, want := range map[string]int{"placed": 0, "mixed": 1, "moving": 2, "leaving": 4, "shipped": -1, "rejected": -1} {
 		if o, ok := v.Order(id); !ok || v.Present(o) != want {
 			t.Errorf("%s is at stage %d, %v, want %d", id, v.Present(o), ok, want)
 		}

@@ -1,0 +1,269 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ecupcakes/broker"
+	"ecupcakes/topology"
+
+	"go.uber.org/goleak"
+)
+
+// deadline bounds every wait for what must happen.
+const deadline = 60 * time.Second
+
+func options(data string) Options {
+	return Options{
+		Line: topology.Cupcakes, Data: data, KafkaListen: "127.0.0.1:0", Listen: "127.0.0.1:0", Partitions: 2,
+		API: true, Stages: topology.Cupcakes.Names(), Version: "test", Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// noLeaks checks at the end of the test that nothing it started still runs.
+func noLeaks(t *testing.T) {
+	others := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		// The side of the embedded broker ends when it notices that its client has
+		// gone, and a library of sarama's never ends its clock.
+		goleak.VerifyNone(t, others,
+			goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func1"),
+			goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	})
+}
+
+// start runs the program until stop is called, which returns Run's error.
+func start(t *testing.T, o Options) (Addresses, func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	started, done := make(chan Addresses, 1), make(chan error, 1)
+	o.Started = func(a Addresses) { started <- a }
+	go func() { done <- Run(ctx, o) }()
+	select {
+	case a := <-started:
+		return a, func() error {
+			cancel()
+			select {
+			case err := <-done:
+				return err
+			case <-time.After(deadline):
+				return fmt.Errorf("it still runs after %s", deadline)
+			}
+		}
+	case err := <-done:
+		cancel()
+		t.Fatalf("it has not started: %v", err)
+	case <-time.After(deadline):
+		cancel()
+		t.Fatalf("it has not started after %s", deadline)
+	}
+	return Addresses{}, nil
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	return do(t, "GET", url, "")
+}
+
+func do(t *testing.T, method, url, body string) (status int, answer string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(b)
+}
+
+func ready(t *testing.T, url string) {
+	t.Helper()
+	for end := time.Now().Add(deadline); ; time.Sleep(20 * time.Millisecond) {
+		status, body := get(t, url+"/readyz")
+		if status == http.StatusOK {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after %s /readyz still says %s", deadline, body)
+		}
+	}
+}
+
+// One life after the other on the same data.
+func TestRun(t *testing.T) {
+	noLeaks(t)
+	data := t.TempDir()
+	a, stop := start(t, options(data))
+	ready(t, a.URL)
+	status, body := do(t, "POST", a.URL+"/api/v1/order", `{"Order":{"Flavour":"Coffee","Quantity":1,"Size":"S"}}`)
+	var placed struct{ CorrelationID string }
+	if err := json.Unmarshal([]byte(body), &placed); err != nil || status != http.StatusCreated {
+		t.Fatalf("placing an order is answered with %d %s", status, body)
+	}
+	mix := fmt.Sprintf(`{"Order":{"Id":%q}}`, placed.CorrelationID)
+	get(t, a.URL+"/api/v1/order/"+placed.CorrelationID+"?wait=30")
+	if status, body := do(t, "POST", a.URL+"/api/v1/order/mix", mix); status != http.StatusOK {
+		t.Errorf("mixing is answered with %d %s", status, body)
+	}
+	// Pages are there, or the page that tells how to build them.
+	for path, want := range map[string]string{"/": "<html", "/mixer": "<html"} {
+		if _, body := get(t, a.URL+path); !strings.Contains(body, want) {
+			t.Errorf("GET %s is answered with %.300s", path, body)
+		}
+	}
+	for path, want := range map[string]string{"/api/v1/menu": "Coffee", "/metrics": "ecupcakes_stage_events_total", "/ordermonitorhub": ""} {
+		if status, body := get(t, a.URL+path); !strings.Contains(body, want) || (want == "") == (status == http.StatusOK) {
+			t.Errorf("GET %s is answered with %d %.300s", path, status, body)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Errorf("it stopped with %v", err)
+	}
+
+	a, stop = start(t, options(data))
+	ready(t, a.URL)
+	if status, body := get(t, a.URL+"/api/v1/order/"+placed.CorrelationID); status != http.StatusOK || !strings.Contains(body, `"status":"mixed"`) {
+		t.Errorf("in its second life the order is %d %s", status, body)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("its second life ended with %v", err)
+	}
+
+	// The topics cannot change their partitions, and say what to do.
+	o := options(data)
+	o.Partitions = 4
+	if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "topic orderrequests has 2 partitions, not 4: run with --partitions 2") {
+		t.Errorf("with other partitions: %v", err)
+	}
+}
+
+// Roles can run apart: processors in one process, the API in another.
+func TestRoles(t *testing.T) {
+	noLeaks(t)
+	o := options(t.TempDir())
+	o.API = false
+	worker, stopWorker := start(t, o)
+	if worker.URL != "" {
+		t.Errorf("without the API there is the address %s", worker.URL)
+	}
+	o = options("")
+	o.Kafka, o.Stages = broker.Config{Brokers: []string{worker.Kafka}}, nil
+	server, stopServer := start(t, o)
+	ready(t, server.URL)
+	status, body := do(t, "POST", server.URL+"/api/v1/order", `{"Order":{"Flavour":"Coffee","Quantity":1,"Size":"S"}}`)
+	var placed struct{ CorrelationID string }
+	if err := json.Unmarshal([]byte(body), &placed); err != nil || status != http.StatusCreated {
+		t.Errorf("placing an order is answered with %d %s", status, body)
+	}
+	if status, body := get(t, server.URL+"/api/v1/order/"+placed.CorrelationID+"?wait=30"); status != http.StatusOK {
+		t.Errorf("the order does not come from the other process: %d %s", status, body)
+	}
+	if err := stopServer(); err != nil {
+		t.Errorf("the server stopped with %v", err)
+	}
+	if err := stopWorker(); err != nil {
+		t.Errorf("the worker stopped with %v", err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Options)
+		want   string
+	}{
+		"unknown stage":      {func(o *Options) { o.Stages = []string{"mixing", "tasting"} }, `there is no stage "tasting": the line has mixing, baking, decorating, packaging, shipping`},
+		"odd partitions":     {func(o *Options) { o.Partitions = 3 }, "--partitions 3 is not a power of two"},
+		"no partitions":      {func(o *Options) { o.Partitions = 0 }, "--partitions 0"},
+		"too many":           {func(o *Options) { o.Partitions = 2048 }, "--partitions 2048"},
+		"nothing to run":     {func(o *Options) { o.API, o.Stages = false, nil }, "choose a role"},
+		"no line":            {func(o *Options) { o.Line.Stages = nil }, "the line is wrong: the line has no stage"},
+		"bad broker address": {func(o *Options) { o.Kafka.Brokers = []string{"kafka"} }, `"kafka" is not host:port`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			o := options(t.TempDir())
+			o.Started = func(Addresses) { t.Error("it started") }
+			c.change(&o)
+			if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// When one part cannot start, those that did are stopped.
+func TestPortInUse(t *testing.T) {
+	noLeaks(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	data := t.TempDir()
+	for want, change := range map[string]func(*Options){
+		"--listen":       func(o *Options) { o.Listen = taken.Addr().String() },
+		"--kafka-listen": func(o *Options) { o.KafkaListen = taken.Addr().String() },
+	} {
+		o := options(data)
+		o.Started = func(Addresses) { t.Error("it started") }
+		change(&o)
+		if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "choose another address with "+want) {
+			t.Errorf("with the port in use: %v, want %s in it", err, want)
+		}
+	}
+	again, err := broker.StartEmbedded(data, "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("the data is still in use: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A start that waits for a cluster ends when it is told to.
+func TestStopWhileStarting(t *testing.T) {
+	noLeaks(t)
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	o := options("")
+	o.Kafka.Brokers = []string{nobody.Addr().String()}
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, o) }()
+	conn, err := nobody.Accept() // It is trying.
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	_ = conn.Close()
+	_ = nobody.Close()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "no Kafka broker answers") {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(deadline):
+		t.Errorf("it still runs after %s", deadline)
+	}
+}
