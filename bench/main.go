@@ -107,7 +107,8 @@ func measure(ctx context.Context, binary string, orders int, rate float64) (*Fig
 	return f, nil
 }
 
-// idle measures an empty factory, then orders at a moderate rate.
+// idle measures an empty factory, then the way of orders at a moderate rate from
+// POST to the mixer's screen.
 func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) error {
 	p, err := start(ctx, binary, "up", "--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--data", dir, "--json")
 	if err != nil {
@@ -120,14 +121,14 @@ func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) er
 	}
 	f.ReadyMS = millis(time.Since(p.began))
 	f.IdleMB, _ = p.memory()
-	if _, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(2 * rate), Walk: true, Out: io.Discard}); err != nil { // Warm up.
+	if _, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(2 * rate), Watch: true, Out: io.Discard}); err != nil { // Warm up.
 		return err
 	}
-	r, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(10 * rate), Walk: true, Out: io.Discard})
+	r, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(20 * rate), Watch: true, Out: io.Discard})
 	if err != nil {
 		return err
 	}
-	f.PostP50, f.PostP99 = r.Walk.Shown.P50, r.Walk.Shown.P99
+	f.PostP50, f.PostP99 = r.Shown.P50, r.Shown.P99
 	return p.stop()
 }
 

@@ -11,10 +11,12 @@ import (
 type station struct{ Stage, Verb, Topic, Event string }
 
 // kitchen finishes the orders that this program placed at every station, as
-// soon as the hub says that they have come there.
+// soon as the hub says that they have come there. If it only watches, it has
+// the first station alone, and an order is done once the hub has shown it.
 type kitchen struct {
 	server   *client
 	tally    *tally
+	walks    bool
 	stations []station
 	jobs     chan string // Ids of orders whose step is to be taken; has room for every order.
 	moved    chan struct{}
@@ -34,15 +36,18 @@ type walk struct {
 	due  time.Time // When it was due to be placed; zero once the hub has shown it at the first station.
 }
 
-// openKitchen returns once the hub shows every station.
-func openKitchen(ctx context.Context, server *client, t *tally, orders int) (*kitchen, error) {
+// openKitchen returns once the hub shows every station that is of interest.
+func openKitchen(ctx context.Context, server *client, t *tally, o Options) (*kitchen, error) {
 	var line struct{ Stations []station }
 	if err := server.get(ctx, "/stations", &line); err != nil {
 		return nil, fmt.Errorf("asking for the stations: %w", err)
 	}
+	if !o.Walk {
+		line.Stations = line.Stations[:min(1, len(line.Stations))]
+	}
 	k := &kitchen{
-		server: server, tally: t, stations: line.Stations,
-		jobs: make(chan string, orders), moved: make(chan struct{}, 1), orders: make(map[string]*walk, orders),
+		server: server, tally: t, walks: o.Walk, stations: line.Stations,
+		jobs: make(chan string, o.Orders), moved: make(chan struct{}, 1), orders: make(map[string]*walk, o.Orders),
 	}
 	for range line.Stations {
 		k.waiting = append(k.waiting, map[string]time.Time{})
@@ -52,7 +57,7 @@ func openKitchen(ctx context.Context, server *client, t *tally, orders int) (*ki
 	for i, s := range line.Stations {
 		k.wg.Go(func() { watch(ctx, server, s, func(e event) { k.see(i, e) }) })
 	}
-	for range min(workers, orders) {
+	for range min(workers, o.Orders) {
 		k.wg.Go(func() { k.work(ctx) })
 	}
 	limit := time.NewTimer(server.patience)
@@ -80,12 +85,25 @@ func (k *kitchen) close() {
 func (k *kitchen) placed(id string, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	w := &walk{due: due}
+	k.orders[id] = &walk{due: due}
 	if seen, ok := k.waiting[0][id]; ok {
-		k.tally.shown(seen.Sub(due))
+		k.shown(id, seen)
+	}
+}
+
+// shown takes in that the hub shows an order of this program at the first
+// station. The lock must be held.
+func (k *kitchen) shown(id string, now time.Time) {
+	w := k.orders[id]
+	if !w.due.IsZero() {
+		k.tally.shown(now.Sub(w.due))
 		w.due = time.Time{}
 	}
-	k.orders[id] = w
+	if !k.walks {
+		delete(k.orders, id)
+		k.progress()
+		return
+	}
 	k.next(id)
 }
 
@@ -109,11 +127,13 @@ func (k *kitchen) see(i int, e event) {
 		if _, again := k.waiting[i][e.id]; !again {
 			k.waiting[i][e.id] = now
 		}
-		if w := k.orders[e.id]; i == 0 && w != nil && !w.due.IsZero() {
-			k.tally.shown(now.Sub(w.due))
-			w.due = time.Time{}
+		switch {
+		case k.orders[e.id] == nil: // Of somebody else, or not known yet.
+		case i == 0:
+			k.shown(e.id, now)
+		default:
+			k.next(e.id)
 		}
-		k.next(e.id)
 	}
 }
 
@@ -121,7 +141,7 @@ func (k *kitchen) see(i int, e event) {
 // next. The lock must be held.
 func (k *kitchen) next(id string) {
 	w := k.orders[id]
-	if w == nil || w.busy {
+	if w.busy {
 		return
 	}
 	if _, here := k.waiting[w.step][id]; here {
@@ -166,13 +186,18 @@ func (k *kitchen) finish(ctx context.Context, id string) {
 			k.next(id)
 		}
 	}
+	k.progress()
+}
+
+// progress tells wait that something has moved.
+func (k *kitchen) progress() {
 	select {
 	case k.moved <- struct{}{}:
 	default:
 	}
 }
 
-// wait returns when every order has been shipped or given up, or nothing has
+// wait returns when every order has been done or given up, or nothing has
 // moved for as long as patience.
 func (k *kitchen) wait(ctx context.Context, patience time.Duration) {
 	for k.remaining() > 0 {

@@ -25,7 +25,8 @@ type Options struct {
 	URL      string    // Of the server: http://127.0.0.1:8080.
 	Rate     float64   // Orders to place in a second; 0 is as many as the server takes.
 	Orders   int       // How many to place, at least one.
-	Walk     bool      // Finish them at every station, too.
+	Watch    bool      // Wait for each order to appear at the first station, too, and measure how long that takes.
+	Walk     bool      // As Watch, and finish them at every station.
 	Out      io.Writer // Gets the summary.
 	Terminal bool      // Out is a terminal: show progress there.
 	JSON     bool      // The summary is one JSON object, and there is no progress.
@@ -46,7 +47,7 @@ const (
 // killed and started again meanwhile.
 //
 // Run returns an error if an order is not accounted for: it was not taken on
-// or, with o.Walk, not shipped. The Result is complete even then.
+// or, with o.Watch, not shown or, with o.Walk, not shipped. The Result is complete even then.
 func Run(ctx context.Context, o Options) (Result, error) {
 	return run(ctx, o, patience)
 }
@@ -70,16 +71,16 @@ func run(ctx context.Context, o Options, patience time.Duration) (Result, error)
 		return Result{}, fmt.Errorf("the menu of %s is empty: there is nothing to order", o.URL)
 	}
 	var kitchen *kitchen
-	if o.Walk {
+	if o.Watch || o.Walk {
 		var err error
-		if kitchen, err = openKitchen(ctx, server, tally, o.Orders); err != nil {
+		if kitchen, err = openKitchen(ctx, server, tally, o); err != nil {
 			return Result{}, err
 		}
 	}
 	stop := tally.show(o)
 	tally.start()
 	placeAll(ctx, o, server, menu, tally, kitchen)
-	if o.Walk {
+	if kitchen != nil {
 		kitchen.wait(ctx, patience)
 		kitchen.close()
 	}

@@ -306,8 +306,18 @@ func TestWalksThroughLostAnswersAndConnections(t *testing.T) {
 	if r.Errors["202"] != 300 {
 		t.Errorf("errors %v: each 202 must be asked again", r.Errors)
 	}
-	if r.Walk.Shown.P50 <= 0 || r.Walk.OrdersPerSecond <= 0 {
+	if r.Shown.P50 <= 0 || r.Walk.OrdersPerSecond <= 0 {
 		t.Errorf("walk %+v", *r.Walk)
+	}
+}
+
+func TestWatchesTheFirstStationOnly(t *testing.T) {
+	f := newFactory(t)
+	o := options(f, 50)
+	o.Watch = true
+	r := mustRun(t, o)
+	if r.Placed != 50 || r.Shown.Count != 50 || r.Shown.P50 <= 0 || r.Walk != nil || f.finished() != 0 {
+		t.Errorf("result %+v with %+v, %d are finished", r, r.Shown, f.finished())
 	}
 }
 
@@ -413,7 +423,7 @@ func TestPercentile(t *testing.T) {
 	for i := range hundred {
 		hundred[i] = time.Duration(100-i) * time.Millisecond
 	}
-	if got, want := latency(hundred), (Latency{50, 95, 99, 100}); got != want {
+	if got, want := latency(hundred), (Latency{100, 50, 95, 99, 100}); got != want {
 		t.Errorf("latency of 1..100 ms is %+v, want %+v", got, want)
 	}
 	if got := latency(nil); got != (Latency{}) {

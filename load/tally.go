@@ -19,6 +19,7 @@ type Result struct {
 	Seconds         float64        `json:"seconds"`         // From the first order to the last one placed.
 	OrdersPerSecond float64        `json:"ordersPerSecond"` // Placed.
 	Post            Latency        `json:"post"`            // From when an order was due to the answer, with all retries.
+	Shown           *Latency       `json:"shown,omitempty"` // From when an order was due to its arrival on the first station's socket. Only of a run with Options.Watch or Walk.
 	Walk            *Walk          `json:"walk,omitempty"`  // Only of a run with Options.Walk.
 	Errors          map[string]int `json:"errors"`          // By kind: "connection", "timeout", "hub" (a connection to it ended) or the HTTP status.
 	Retries         int            `json:"retries"`
@@ -30,21 +31,21 @@ type Walk struct {
 	Shipped         int     `json:"shipped"`
 	Seconds         float64 `json:"seconds"`         // From the first order placed to the last one shipped.
 	OrdersPerSecond float64 `json:"ordersPerSecond"` // Shipped.
-	Shown           Latency `json:"shown"`           // From when an order was due to its arrival on the first station's socket.
 }
 
 // Latency is a distribution, in milliseconds. A percentile is the smallest
 // value that at least so many percent of all values do not exceed.
 type Latency struct {
-	P50 float64 `json:"p50"`
-	P95 float64 `json:"p95"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
+	Count int     `json:"count"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
 }
 
 func latency(values []time.Duration) Latency {
 	slices.Sort(values)
-	return Latency{percentile(values, 50), percentile(values, 95), percentile(values, 99), percentile(values, 100)}
+	return Latency{len(values), percentile(values, 50), percentile(values, 95), percentile(values, 99), percentile(values, 100)}
 }
 
 // percentile is by nearest rank; values are sorted. It is 0 of nothing.
@@ -72,6 +73,9 @@ type tally struct {
 
 func newTally(o Options) *tally {
 	t := &tally{done: Result{Orders: o.Orders, Errors: map[string]int{}}}
+	if o.Watch || o.Walk {
+		t.done.Shown = &Latency{}
+	}
 	if o.Walk {
 		t.done.Walk = &Walk{}
 	}
@@ -95,7 +99,10 @@ func (t *tally) placed(after time.Duration) {
 }
 
 func (t *tally) shown(after time.Duration) {
-	t.update(func(time.Time) { t.socket = append(t.socket, after) })
+	t.update(func(time.Time) {
+		t.socket = append(t.socket, after)
+		t.done.Shown.Count++
+	})
 }
 
 func (t *tally) shipped() {
@@ -129,8 +136,10 @@ func (t *tally) result() Result {
 	r := t.done
 	r.Post = latency(t.post)
 	r.Seconds, r.OrdersPerSecond = pace(r.Placed, t.started, t.lastPlace)
+	if r.Shown != nil {
+		*r.Shown = latency(t.socket)
+	}
 	if r.Walk != nil {
-		r.Walk.Shown = latency(t.socket)
 		r.Walk.Seconds, r.Walk.OrdersPerSecond = pace(r.Walk.Shipped, t.started, t.lastShip)
 	}
 	return r
@@ -146,8 +155,11 @@ func pace(n int, from, to time.Time) (seconds, perSecond float64) {
 
 // accounted is how many orders came to a good end.
 func (r *Result) accounted() int {
-	if r.Walk != nil {
+	switch {
+	case r.Walk != nil:
 		return r.Walk.Shipped
+	case r.Shown != nil:
+		return r.Shown.Count
 	}
 	return r.Placed
 }
@@ -186,8 +198,8 @@ func (r *Result) table() string {
 		fmt.Fprintf(&b, "%-24s %9.1f %9.1f %9.1f %9.1f\n", what, l.P50, l.P95, l.P99, l.Max)
 	}
 	row("POST to answer", r.Post)
-	if r.Walk != nil {
-		row("POST to mixer's socket", r.Walk.Shown)
+	if r.Shown != nil {
+		row("POST to mixer's socket", *r.Shown)
 	}
 	fmt.Fprintf(&b, "\nretries  %d\nerrors   ", r.Retries)
 	if len(r.Errors) == 0 {

@@ -103,13 +103,14 @@ type loadCmd struct {
 	URL    string  `help:"Where the API is." default:"http://127.0.0.1:8080" env:"ECUPCAKES_URL"`
 	Rate   float64 `help:"Orders a second; 0 as fast as it goes." default:"50" env:"ECUPCAKES_RATE"`
 	Orders int     `help:"How many." default:"1000" env:"ECUPCAKES_ORDERS"`
+	Watch  bool    `help:"Measure how long an order takes to the first station's screen, too." env:"ECUPCAKES_WATCH"`
 	Walk   bool    `help:"Be the whole kitchen too: walk each order through all stages." env:"ECUPCAKES_WALK"`
 	JSON   bool    `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
 func (c *loadCmd) Run(g *global) error {
 	_, err := load.Run(g.ctx, load.Options{
-		URL: c.URL, Rate: c.Rate, Orders: c.Orders, Walk: c.Walk, JSON: c.JSON, Out: os.Stdout, Terminal: isTerminal(os.Stdout),
+		URL: c.URL, Rate: c.Rate, Orders: c.Orders, Watch: c.Watch, Walk: c.Walk, JSON: c.JSON, Out: os.Stdout, Terminal: isTerminal(os.Stdout),
 	})
 	return err
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 
 const binary = resolve(import.meta.dirname, process.env.ECUPCAKES_BIN ?? "../../bin/ecupcakes");
 
@@ -16,7 +17,7 @@ export class Server {
   readonly #data = mkdtempSync(join(tmpdir(), "ecupcakes-browser-"));
   #process: ChildProcess | undefined;
 
-  /** Starts the binary; after a first run, on the same port and with the same data. */
+  /** Starts the binary and waits until it is ready; after a first run, on the same port and with the same data. */
   async start(): Promise<void> {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
     const args = ["up", "--listen", listen, "--kafka-listen", "127.0.0.1:0", "--data", this.#data, "--json"];
@@ -28,6 +29,12 @@ export class Server {
       late(`${binary} did not say in time that it is up`),
     ]);
     this.url = (JSON.parse(line) as { url: string }).url.replace(/\/$/, "");
+    await Promise.race([this.#ready(), late(`${binary} was not ready in time`)]);
+  }
+
+  /** Returns once the server takes orders; it answers 503 until its views have read everything. */
+  async #ready(): Promise<void> {
+    while (!(await fetch(`${this.url}/readyz`)).ok) await setTimeout(20);
   }
 
   /** Asks the binary to stop, as a service manager does, and gives its exit code. */
@@ -55,8 +62,7 @@ export class Server {
   }
 }
 
-function late(message: string): Promise<never> {
-  return new Promise((_, reject) => {
-    setTimeout(() => { reject(new Error(message)); }, patience).unref();
-  });
+async function late(message: string): Promise<never> {
+  await setTimeout(patience, undefined, { ref: false });
+  throw new Error(message);
 }
