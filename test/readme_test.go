@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // block is a fenced code block of a Markdown page.
@@ -140,4 +142,67 @@ func TestReadmeCluster(t *testing.T) {
 		}
 	}
 	f.stop()
+}
+
+// TestReadmeDiagram compares the picture of the line with what the program
+// draws.
+func TestReadmeDiagram(t *testing.T) {
+	out, err := exec.Command(binary, "topology", "mermaid").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := readme(t, "mermaid")
+	if len(drawn) != 1 || drawn[0].text != string(out) {
+		t.Errorf("README.md line %d: the diagram is not what `ecupcakes topology mermaid` prints:\n%s", drawn[0].line, out)
+	}
+}
+
+// TestReadmeRun does what the README asks for first. Only the addresses and the
+// data directory are other ones.
+func TestReadmeRun(t *testing.T) {
+	var commands []string
+	for _, b := range readme(t, "sh") {
+		commands = append(commands, strings.TrimSpace(b.text))
+	}
+	if want := []string{"make run", "make test"}; !slices.Equal(commands, want) { // The one that runs this test is tested by running.
+		t.Fatalf("README.md says %q, and %q is tested", commands, want)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*deadline) // It may have to build all.
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", "-C", "..", "run")
+	cmd.Env = append(os.Environ(), "ECUPCAKES_LISTEN="+freeAddress(t), "ECUPCAKES_KAFKA_LISTEN="+freeAddress(t), "ECUPCAKES_DATA="+t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var out log
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+
+	address := strings.TrimPrefix(cmd.Env[len(cmd.Env)-3], "ECUPCAKES_LISTEN=")
+	for {
+		answer, err := http.Get("http://" + address)
+		if err == nil {
+			page, _ := io.ReadAll(answer.Body)
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusOK || !strings.Contains(string(page), `id="root"`) {
+				t.Errorf("the page is %s\n%s", answer.Status, page)
+			}
+			break
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("it ended: %v\n%s", err, &out)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) // What Ctrl-C on a terminal does.
+	if err := <-done; ctx.Err() != nil {               // make says that it was interrupted, which is no error here.
+		t.Errorf("it is still there long after Ctrl-C: %v\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), address) {
+		t.Errorf("it does not say where the page is:\n%s", &out)
+	}
 }
