@@ -18,9 +18,10 @@ import (
 // TestKillMinusNine kills the program twice while thousands of commands are
 // under way, and then reads Kafka's topics with a client of its own: no order
 // may be lost, and none may be two different orders anywhere.
-func TestKillMinusNine(t *testing.T) {
+func TestKillMinusNine(t *testing.T) { everyBroker(t, killMinusNine) }
+
+func killMinusNine(t *testing.T, f *factory) {
 	const orders = 2000
-	f := open(t)
 	type outcome struct {
 		result load.Result
 		err    error
@@ -38,7 +39,7 @@ func TestKillMinusNine(t *testing.T) {
 		})
 		f.kill()
 		killed := time.Now()
-		f.startAgain()
+		f.start()
 		t.Logf("killed with at least %d orders shipped, ready again after %s", shipped, time.Since(killed).Round(time.Millisecond))
 	}
 	var o outcome

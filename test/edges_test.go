@@ -32,8 +32,9 @@ func (f *factory) problem(status int, method, path, body string, headers ...stri
 	return p
 }
 
-func TestHTTPEdges(t *testing.T) {
-	f := open(t)
+func TestHTTPEdges(t *testing.T) { everyBroker(t, httpEdges) }
+
+func httpEdges(t *testing.T, f *factory) {
 	t.Run("refused before anything is looked at", func(t *testing.T) {
 		f := f.in(t)
 		for _, c := range []struct {

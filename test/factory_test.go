@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -22,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ecupcakes/test/realkafka"
 )
 
 // deadline bounds every wait for the program to do something.
@@ -47,10 +50,40 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
+// everyBroker runs a test with the embedded broker and with Apache Kafka.
+func everyBroker(t *testing.T, test func(*testing.T, *factory)) {
+	t.Run("embedded", func(t *testing.T) { test(t, open(t)) })
+	t.Run("kafka", func(t *testing.T) { test(t, openOn(t, realKafka(t, 1).Brokers())) })
+}
+
+// realKafka runs a cluster for one test.
+func realKafka(t *testing.T, nodes int) *realkafka.Cluster {
+	t.Helper()
+	c, err := realkafka.Start(t.Context(), t.TempDir(), nodes)
+	if errors.Is(err, realkafka.ErrNoJava) {
+		missing(t, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Kill)
+	return c
+}
+
+// missing ends a test that needs what this machine does not have: `make test`
+// requires everything, and a plain `go test` skips what cannot be run.
+func missing(t *testing.T, what error) {
+	t.Helper()
+	if os.Getenv("ECUPCAKES_TEST_ALL") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
 // factory is a running `ecupcakes up`.
 type factory struct {
 	t      *testing.T
-	data   string
+	data   string // Of the embedded broker; empty with a cluster.
 	url    string
 	kafka  string
 	cmd    *exec.Cmd
@@ -80,8 +113,19 @@ func (l *log) String() string {
 // ready.
 func open(t *testing.T) *factory {
 	t.Helper()
-	f := &factory{t: t, data: filepath.Join(t.TempDir(), "data")}
-	f.start(freeAddress(t), freeAddress(t))
+	return opened(t, &factory{t: t, data: filepath.Join(t.TempDir(), "data"), kafka: freeAddress(t)})
+}
+
+// openOn starts a factory on a cluster.
+func openOn(t *testing.T, brokers string) *factory {
+	t.Helper()
+	return opened(t, &factory{t: t, kafka: brokers})
+}
+
+func opened(t *testing.T, f *factory) *factory {
+	t.Helper()
+	f.url = "http://" + freeAddress(t)
+	f.start()
 	t.Cleanup(func() {
 		f.kill()
 		if t.Failed() {
@@ -119,13 +163,19 @@ func freeAddress(t *testing.T) string {
 
 var addresses sync.Map
 
-// start starts the program on the factory's data.
-func (f *factory) start(listen, kafka string) {
+// start starts the program, once more on the same data and the same ports.
+func (f *factory) start() {
 	f.t.Helper()
 	if f.stderr == nil {
 		f.stderr = &log{}
 	}
-	f.cmd = exec.Command(binary, "up", "--listen", listen, "--kafka-listen", kafka, "--data", f.data, "--json")
+	args := []string{"up", "--json", "--listen", strings.TrimPrefix(f.url, "http://")}
+	if f.data != "" {
+		args = append(args, "--kafka-listen", f.kafka, "--data", f.data)
+	} else {
+		args = append(args, "--brokers", f.kafka, "--instance", "test")
+	}
+	f.cmd = exec.Command(binary, args...)
 	f.cmd.Stderr = f.stderr
 	stdout, err := f.cmd.StdoutPipe()
 	if err != nil {
@@ -163,12 +213,6 @@ func (f *factory) start(listen, kafka string) {
 		_ = r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
-}
-
-// startAgain starts the program on the same data and the same ports.
-func (f *factory) startAgain() {
-	f.t.Helper()
-	f.start(strings.TrimPrefix(f.url, "http://"), f.kafka)
 }
 
 // kill is kill -9. It returns when the process is gone.

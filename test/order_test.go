@@ -2,8 +2,8 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"reflect"
 	"strings"
@@ -23,8 +23,9 @@ var (
 	}
 )
 
-func TestOneOrder(t *testing.T) {
-	f := open(t)
+func TestOneOrder(t *testing.T) { everyBroker(t, oneOrder) }
+
+func oneOrder(t *testing.T, f *factory) {
 	id := f.place()
 	for i, s := range steps {
 		o := f.finish(s.verb, s.field, s.by, id)
@@ -52,10 +53,8 @@ func TestOneOrder(t *testing.T) {
 func kcat(t *testing.T, brokers, topic string) string {
 	t.Helper()
 	path, err := exec.LookPath("kcat")
-	if err != nil && os.Getenv("CI") != "true" {
-		t.Skip("kcat is not here: install the Debian package kcat")
-	} else if err != nil {
-		t.Fatal(err)
+	if err != nil {
+		missing(t, fmt.Errorf("%w: install the Debian package kcat", err))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -66,8 +65,9 @@ func kcat(t *testing.T, brokers, topic string) string {
 	return string(out)
 }
 
-func TestRestartKeepsEverything(t *testing.T) {
-	f := open(t)
+func TestRestartKeepsEverything(t *testing.T) { everyBroker(t, restartKeepsEverything) }
+
+func restartKeepsEverything(t *testing.T, f *factory) {
 	waiting, mixed, rejected, shipped := f.place(), f.place(), f.place(), f.place()
 	f.finish("mix", "MixedBy", "Ana", mixed)
 	var r order
@@ -89,7 +89,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		before[p] = f.must(http.StatusOK, "GET", p, "")
 	}
 	f.stop()
-	f.startAgain()
+	f.start()
 	for _, p := range paths {
 		after := f.must(http.StatusOK, "GET", p, "")
 		if string(after.body) != string(before[p].body) || after.Header.Get("ETag") != before[p].Header.Get("ETag") {

@@ -86,9 +86,10 @@ func shell(ctx context.Context, t *testing.T, script string) *exec.Cmd {
 // TestReadmeDemo runs the commands that a reader may try on a running factory,
 // in their order and in one shell. Only the addresses are other ones, so that
 // the test needs no fixed port.
-func TestReadmeDemo(t *testing.T) {
+func TestReadmeDemo(t *testing.T) { everyBroker(t, readmeDemo) }
+
+func readmeDemo(t *testing.T, f *factory) {
 	demo := readme(t, "sh demo")
-	f := open(t)
 	addresses := strings.NewReplacer("127.0.0.1:8080", strings.TrimPrefix(f.url, "http://"), "127.0.0.1:9092", f.kafka)
 	var script strings.Builder
 	for _, b := range demo {
@@ -110,11 +111,12 @@ func TestReadmeDemo(t *testing.T) {
 	f.stop()
 }
 
-// TestReadmeCluster runs the commands for a cluster; the broker of a running
-// factory is one. Those that stay must say where they are and end well.
-func TestReadmeCluster(t *testing.T) {
+// TestReadmeCluster runs the commands for a cluster; the embedded broker of a
+// running factory is one, too. Those that stay must say where they are and end well.
+func TestReadmeCluster(t *testing.T) { everyBroker(t, readmeCluster) }
+
+func readmeCluster(t *testing.T, f *factory) {
 	cluster := readme(t, "sh cluster")
-	f := open(t)
 	addresses := strings.NewReplacer("127.0.0.1:9092", f.kafka, "127.0.0.1:8081", freeAddress(t))
 	for _, b := range cluster {
 		for command := range strings.Lines(addresses.Replace(b.text)) {

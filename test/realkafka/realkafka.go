@@ -1,0 +1,335 @@
+// Package realkafka runs Apache Kafka for tests, as Java processes from Maven's
+// jars, on the loopback only: one node, or three that replicate, each of which
+// can be killed, paused and started again.
+//
+// It knows nothing of eCupcakes, and no product code may import it.
+package realkafka
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+//go:embed pom.xml
+var pom []byte
+
+// ErrNoJava says that Java or Maven is missing.
+var ErrNoJava = errors.New("real Kafka needs java and mvn (Debian: default-jre-headless, maven)")
+
+// patience bounds a start: after kill -9 the controller refuses a node until
+// the session of its former life has timed out, and three nodes share the CPU.
+const patience = 2 * time.Minute
+
+// Cluster is a running cluster.
+type Cluster struct {
+	Nodes []*Node
+}
+
+// Node is one broker, which is a controller as well.
+type Node struct {
+	Address string // host:port for clients.
+	dir     string
+	jars    string
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Start runs a cluster of one or three nodes with their data below dir, and
+// returns when all of them serve. Settings are further lines of the nodes'
+// server.properties, "key=value".
+func Start(ctx context.Context, dir string, nodes int, settings ...string) (*Cluster, error) {
+	jars, err := download(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2 * nodes)
+	if err != nil {
+		return nil, err
+	}
+	var voters []string
+	for i := range nodes {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, ports[2*i+1]))
+	}
+	c := &Cluster{}
+	for i := range nodes {
+		n := &Node{Address: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), dir: filepath.Join(dir, fmt.Sprint("node", i+1)), jars: jars}
+		if err := n.format(ctx, i+1, nodes, ports[2*i+1], strings.Join(voters, ","), settings); err != nil {
+			return nil, err
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	for _, n := range c.Nodes {
+		if err := n.launch(); err != nil {
+			c.Kill()
+			return nil, err
+		}
+	}
+	for _, n := range c.Nodes {
+		if err := n.wait(ctx); err != nil {
+			c.Kill()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Brokers is the bootstrap list: host:port,host:port.
+func (c *Cluster) Brokers() string {
+	var all []string
+	for _, n := range c.Nodes {
+		all = append(all, n.Address)
+	}
+	return strings.Join(all, ",")
+}
+
+// Kill kills all nodes.
+func (c *Cluster) Kill() {
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+}
+
+// Kill is kill -9; it returns when the process is gone. A node that does not
+// run stays so.
+func (n *Node) Kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Kill()
+		<-n.exited
+		n.cmd = nil
+	}
+}
+
+// Pause stops the process with its connections open, as a long collection of
+// garbage does, until Resume.
+func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (n *Node) Resume() error { return n.signal(syscall.SIGCONT) }
+
+func (n *Node) signal(s os.Signal) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return errors.New("the node does not run")
+	}
+	return n.cmd.Process.Signal(s)
+}
+
+// Start starts a killed node again on its data, and returns when it serves.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.launch(); err != nil {
+		return err
+	}
+	return n.wait(ctx)
+}
+
+func (n *Node) format(ctx context.Context, id, nodes, controller int, voters string, settings []string) error {
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return err
+	}
+	replicas, insync := 1, 1
+	if nodes >= 3 {
+		replicas, insync = 3, 2
+	}
+	properties := []string{
+		"process.roles=broker,controller",
+		fmt.Sprint("node.id=", id),
+		"controller.quorum.voters=" + voters,
+		"controller.listener.names=CONTROLLER",
+		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.Address, controller),
+		"advertised.listeners=PLAINTEXT://" + n.Address,
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs=" + filepath.Join(n.dir, "data"),
+		"auto.create.topics.enable=false",
+		fmt.Sprint("default.replication.factor=", replicas),
+		fmt.Sprint("offsets.topic.replication.factor=", replicas),
+		fmt.Sprint("min.insync.replicas=", insync),
+		"offsets.topic.num.partitions=4",
+		"group.initial.rebalance.delay.ms=0",
+		"num.network.threads=2", // Two cores have to bear three nodes.
+		"num.io.threads=4",
+		"log.cleaner.dedupe.buffer.size=16777216",
+	}
+	logging := []string{
+		"status = error",
+		"appender.f.type = File",
+		"appender.f.name = F",
+		"appender.f.fileName = " + filepath.Join(n.dir, "server.log"),
+		"appender.f.layout.type = PatternLayout",
+		"appender.f.layout.pattern = [%d] %p %m (%c)%n",
+		"rootLogger.level = INFO",
+		"rootLogger.appenderRef.f.ref = F",
+	}
+	for name, lines := range map[string][]string{"server.properties": append(properties, settings...), "log4j2.properties": logging} {
+		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	cmd := n.java(ctx, "-Xmx128m", "-XX:TieredStopAtLevel=1")
+	cmd.Args = append(cmd.Args, "kafka.tools.StorageTool", "format", "-t", "cupcakesTestCluster000", "-c", filepath.Join(n.dir, "server.properties"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("formatting the storage of Kafka node %d: %w\n%s", id, err, out)
+	}
+	return nil
+}
+
+func (n *Node) java(ctx context.Context, options ...string) *exec.Cmd {
+	args := append(options, "-Dlog4j2.configurationFile="+filepath.Join(n.dir, "log4j2.properties"), "-cp", filepath.Join(n.jars, "*"))
+	cmd := exec.CommandContext(ctx, "java", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the test, which then kills it.
+	return cmd
+}
+
+// launch starts the process.
+func (n *Node) launch() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		return errors.New("the node runs already")
+	}
+	stdout, err := os.Create(filepath.Join(n.dir, "stdout.log"))
+	if err != nil {
+		return err
+	}
+	defer stdout.Close()
+	cmd := n.java(context.Background(), "-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true")
+	cmd.Args = append(cmd.Args, "kafka.Kafka", filepath.Join(n.dir, "server.properties"))
+	cmd.Stdout, cmd.Stderr = stdout, stdout
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // A test that is killed leaves nothing behind.
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting Kafka: %w", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	n.cmd, n.exited = cmd, exited
+	return nil
+}
+
+// wait returns when the node answers, or why it does not.
+func (n *Node) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.Address), kgo.RetryTimeout(time.Second))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	n.mu.Lock()
+	exited := n.exited
+	n.mu.Unlock()
+	for {
+		// A node that starts answers before it is a part of the cluster.
+		m, err := kadm.NewClient(client).BrokerMetadata(ctx)
+		if err == nil {
+			for _, b := range m.Brokers {
+				if net.JoinHostPort(b.Host, fmt.Sprint(b.Port)) == n.Address {
+					return nil
+				}
+			}
+		}
+		select {
+		case <-exited:
+			return fmt.Errorf("the Kafka node %s has ended:\n%s", n.Address, n.lastWords())
+		case <-ctx.Done():
+			return fmt.Errorf("the Kafka node %s does not serve: %w\n%s", n.Address, errors.Join(err, ctx.Err()), n.lastWords())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (n *Node) lastWords() []byte {
+	var all []byte
+	for _, name := range []string{"stdout.log", "server.log"} {
+		b, _ := os.ReadFile(filepath.Join(n.dir, name))
+		lines := bytes.Split(b, []byte("\n"))
+		all = append(all, bytes.Join(lines[max(0, len(lines)-15):], []byte("\n"))...)
+	}
+	return all
+}
+
+// download fetches the jars with Maven, once for all tests, and returns their
+// directory in the user's cache.
+func download(ctx context.Context) (string, error) {
+	for _, program := range []string{"java", "mvn"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return "", ErrNoJava
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("looking for a place for Kafka's jars: %w", err)
+	}
+	dir := filepath.Join(cache, "ecupcakes", fmt.Sprintf("kafka-%x", sha256.Sum256(pom))[:18])
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock := flock.New(dir + ".lock")
+	if err := lock.Lock(); err != nil {
+		return "", fmt.Errorf("locking %s: %w", dir, err)
+	}
+	defer func() { _ = lock.Unlock() }()
+	complete := filepath.Join(dir, "complete")
+	if _, err := os.Stat(complete); err == nil {
+		return dir, nil
+	}
+	project := filepath.Join(dir, "pom.xml")
+	if err := os.WriteFile(project, pom, 0o644); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "mvn", "-B", "-q", "-f", project,
+		"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("downloading Kafka with Maven: %w\n%s", err, out)
+	}
+	return dir, os.WriteFile(complete, nil, 0o644)
+}
+
+// freePorts returns ports that no outgoing connection gets by chance, so that
+// they are still free when a node starts again.
+func freePorts(count int) (ports []int, err error) {
+	given.Lock()
+	defer given.Unlock()
+	if given.next == 0 {
+		given.next = 12_000 + os.Getpid()%6_000
+	}
+	for ; len(ports) < count && given.next < 20_000; given.next++ {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", given.next))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		ports = append(ports, given.next)
+	}
+	if len(ports) < count {
+		return nil, errors.New("no port is free from 12000 to 19999")
+	}
+	return ports, nil
+}
+
+var given struct {
+	sync.Mutex
+	next int
+}
