@@ -27,6 +27,7 @@ import (
 const (
 	deadline   = 30 * time.Second
 	impatience = 200 * time.Millisecond
+	partitions = 2
 )
 
 var (
@@ -64,7 +65,7 @@ func open(t *testing.T) *factory {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	if err := admin.Apply(ctx, broker.Needed(line, 2, 1)); err != nil {
+	if err := admin.Apply(ctx, broker.Needed(line, partitions, 1)); err != nil {
 		t.Fatal(err)
 	}
 	producer, err := broker.NewProducer(config)
@@ -91,7 +92,7 @@ func open(t *testing.T) *factory {
 
 func (f *factory) start(t *testing.T, stage int) {
 	f.stages[stage] = supervise(t, line.Stages[stage].Name, func(context.Context) (gokaplus.Runner, error) {
-		return gokaplus.NewProcessor(f.brokers, processors.Graph(line, stage, f.metrics), f.goka, processors.Options()...)
+		return gokaplus.NewProcessor(f.brokers, processors.Graph(line, stage, partitions, f.metrics), f.goka, processors.Options()...)
 	})
 }
 

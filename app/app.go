@@ -233,7 +233,7 @@ func (p *process) startProcessors(stops *stack) {
 			continue
 		}
 		all = append(all, p.supervise(s.Name, func(context.Context) (gokaplus.Runner, error) {
-			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, metrics), p.goka, processors.Options()...)
+			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, metrics), p.goka, processors.Options()...)
 		}))
 	}
 	stops.push("stopping the processors", together(all))

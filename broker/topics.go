@@ -212,6 +212,48 @@ func (a *Admin) leaderless(ctx context.Context, needed []Topic) (string, error) 
 	return "", nil
 }
 
+// Range is what a partition has: the messages from Begin up to and without End,
+// save those that were compacted away.
+type Range struct{ Begin, End int64 }
+
+// Ranges tells what the partitions of a topic have now, by their number.
+func (a *Admin) Ranges(ctx context.Context, topic string) (map[int32]Range, error) {
+	ends, err := a.Ends(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	begins, err := a.client.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = begins.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the start offsets of %s: %w", topic, err)
+	}
+	ranges := map[int32]Range{}
+	begins.Each(func(o kadm.ListedOffset) { ranges[o.Partition] = Range{o.Offset, ends[o.Partition]} })
+	return ranges, nil
+}
+
+// Committed tells how far a consumer group has committed, by topic and
+// partition; what it has not committed is absent.
+func (a *Admin) Committed(ctx context.Context, group string) (map[string]map[int32]int64, error) {
+	fetched, err := a.client.FetchOffsets(ctx, group)
+	if err == nil {
+		err = fetched.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("asking how far group %s has committed: %w", group, err)
+	}
+	committed := map[string]map[int32]int64{}
+	for topic, of := range fetched {
+		committed[topic] = map[int32]int64{}
+		for p, o := range of {
+			committed[topic][p] = o.At
+		}
+	}
+	return committed, nil
+}
+
 // Ends tells where the partitions of a topic end now, by their number.
 func (a *Admin) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
 	listed, err := a.client.ListEndOffsets(ctx, topic)

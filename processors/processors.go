@@ -8,9 +8,12 @@ package processors
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strconv"
+	"time"
 
 	"ecupcakes/codecs"
+	"ecupcakes/gokaplus"
 	"ecupcakes/order"
 	"ecupcakes/topology"
 
@@ -43,25 +46,28 @@ const maxDeadLetter = 256 << 10
 
 // stage is one stage's processor.
 type stage struct {
-	decides order.Stage
-	inputs  [2]string
-	outputs [2]goka.Stream // By order.Output.
-	dead    goka.Stream
-	counts  map[order.Verdict][2]prometheus.Counter
+	decides    order.Stage
+	partitions int32
+	inputs     [2]string
+	outputs    [2]goka.Stream // By order.Output.
+	dead       goka.Stream
+	counts     map[order.Verdict][2]prometheus.Counter
 }
 
-// Graph is what goka runs for stage i of the line.
+// Graph is what goka runs for stage i of the line, whose topics have so many
+// partitions.
 //
 // Needed of the processor's options: in-order commits and an initial offset of
 // oldest, or orders can be lost; nil messages are processed (Options does so).
-func Graph(line topology.Line, i int, m *Metrics) *goka.GroupGraph {
+func Graph(line topology.Line, i int, partitions int32, m *Metrics) *goka.GroupGraph {
 	s := line.Stages[i]
 	p := &stage{
-		decides: line.Decides(i),
-		inputs:  [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
-		outputs: [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
-		dead:    goka.Stream(line.DeadLetters),
-		counts:  map[order.Verdict][2]prometheus.Counter{},
+		decides:    line.Decides(i),
+		partitions: partitions,
+		inputs:     [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
+		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
+		dead:       goka.Stream(line.DeadLetters),
+		counts:     map[order.Verdict][2]prometheus.Counter{},
 	}
 	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Nothing, order.Misplaced, deadLettered} {
 		p.counts[v] = [2]prometheus.Counter{
@@ -90,7 +96,7 @@ func (p *stage) handle(ctx goka.Context, in order.Input, msg any) {
 }
 
 func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
-	event, why := event(ctx, msg)
+	event, why := Event(msg, Origin{ctx.Key(), ctx.Partition(), ctx.Offset(), ctx.Timestamp()}, p.partitions)
 	if why != "" {
 		p.deadLetter(ctx, msg, why)
 		return deadLettered
@@ -104,7 +110,7 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 		p.deadLetter(ctx, msg, "the stage's row for this order cannot be read: "+v.Why)
 		return deadLettered
 	}
-	d := order.Next(p.decides, row, event)
+	d := Decide(p.decides, row, event)
 	switch d.Verdict {
 	case order.Applied, order.Repeated:
 		p.apply(ctx, &d)
@@ -114,9 +120,22 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	return d.Verdict
 }
 
-// event makes an event of a message, or says why it is none.
-func event(ctx goka.Context, msg any) (e order.Event, why string) {
-	e = order.Event{Offset: ctx.Offset(), Time: ctx.Timestamp().UTC()}
+// Origin says with what and where a message came.
+type Origin struct {
+	Key       string
+	Partition int32
+	Offset    int64
+	Time      time.Time
+}
+
+// Event makes an event of a message as its codec decoded it, nil for a
+// tombstone, or says why it is none.
+//
+// A message in another partition than its key's is none: what a stage wrote for
+// it would go to the key's partition, and be read by the instance of that one
+// after a restart.
+func Event(msg any, from Origin, partitions int32) (e order.Event, why string) {
+	e = order.Event{Offset: from.Offset, Time: from.Time.UTC()}
 	var id string
 	switch m := msg.(type) {
 	case nil:
@@ -128,10 +147,24 @@ func event(ctx goka.Context, msg any) (e order.Event, why string) {
 	case *order.Report:
 		e.Report, id = m, m.OrderID
 	}
-	if id != ctx.Key() {
-		return e, fmt.Sprintf("its key %.80q is not its order's id %q", ctx.Key(), id)
+	if id != from.Key {
+		return e, fmt.Sprintf("its key %.80q is not its order's id %q", from.Key, id)
+	}
+	if p := gokaplus.Partition(fnv.New32a(), []byte(from.Key), int(partitions)); int32(p) != from.Partition {
+		return e, fmt.Sprintf("it is in partition %d and its key belongs to %d: produce it with the partitioner that the line uses (FNV-1a)", from.Partition, p)
 	}
 	return e, ""
+}
+
+// Decide is order.Next, and a panic in it is a verdict like others: it would
+// come again with the message, for ever, and the stage would stand still.
+func Decide(stage order.Stage, row order.Row, e order.Event) (d order.Decision) {
+	defer func() {
+		if r := recover(); r != nil {
+			d = order.Decision{Verdict: order.Misplaced, Row: row, Why: fmt.Sprintf("deciding it panicked: %v", r)}
+		}
+	}()
+	return order.Next(stage, row, e)
 }
 
 // apply writes the row and sends the emissions. The order is encoded once for
@@ -175,6 +208,7 @@ func (p *stage) deadLetter(ctx goka.Context, msg any, why string) {
 		"topic":     []byte(ctx.Topic()),
 		"partition": strconv.AppendInt(nil, int64(ctx.Partition()), 10),
 		"offset":    strconv.AppendInt(nil, ctx.Offset(), 10),
+		"time":      ctx.Timestamp().UTC().AppendFormat(nil, time.RFC3339Nano),
 	}
 	if len(raw) > maxDeadLetter {
 		h["truncated"] = strconv.AppendInt(nil, int64(len(raw)), 10)

@@ -27,6 +27,7 @@ type cli struct {
 	Up       upCmd       `cmd:"" help:"Run everything in one process, with an embedded broker unless --brokers names a cluster."`
 	Serve    serveCmd    `cmd:"" help:"Run chosen roles on a cluster, for scaling out."`
 	Topics   topicsCmd   `cmd:"" help:"What topics the line needs on a cluster: plan, apply, check."`
+	Verify   verifyCmd   `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
 	Load     loadCmd     `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
 	Topology topologyCmd `cmd:"" help:"Print the line as text, Mermaid or DOT."`
 	Openapi  openapiCmd  `cmd:"" help:"Print the OpenAPI document of the HTTP API."`

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"ecupcakes/broker"
+	"ecupcakes/topology"
+	"ecupcakes/verify"
+)
+
+type verifyCmd struct {
+	kafka
+	Data   string        `help:"Without --brokers: directory of an embedded broker's data, which no program may be using." env:"ECUPCAKES_DATA"`
+	Expiry time.Duration `help:"For how long the rows of finished orders are kept; 0 is for ever." default:"0" env:"ECUPCAKES_EXPIRY"`
+	JSON   bool          `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
+}
+
+func (c *verifyCmd) Run(g *global) (err error) {
+	config, stop, err := c.reach(g, c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	report, err := verify.Line(g.ctx, verify.Options{Kafka: config, Line: topology.Cupcakes, Expiry: c.Expiry})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = json.NewEncoder(os.Stdout).Encode(report)
+	} else {
+		err = printReport(os.Stdout, report)
+	}
+	if err == nil && !report.OK() {
+		err = fmt.Errorf("%d lost, %d doubled, %d wrong", report.Lost, report.Doubled, report.Wrong)
+	}
+	return err
+}
+
+// reach gives the cluster that the flags name, or starts a broker on the data
+// directory until stop is called.
+func (k kafka) reach(g *global, data string) (config broker.Config, stop func() error, err error) {
+	config, stop = k.config(), func() error { return nil }
+	if len(k.Brokers) == 0 && data != "" {
+		if _, err := os.Stat(data); err != nil {
+			return config, stop, fmt.Errorf("there is no data: %w", err)
+		}
+		embedded, err := broker.StartEmbedded(data, "127.0.0.1:0", g.log)
+		if err != nil {
+			return config, stop, err
+		}
+		return broker.Config{Brokers: []string{embedded.Addr()}}, embedded.Close, nil
+	}
+	if len(k.Brokers) == 0 {
+		return config, stop, errors.New("name the line's Kafka with --brokers, or the directory of a stopped embedded broker with --data")
+	}
+	if err := config.Validate(); err != nil {
+		return config, stop, err
+	}
+	admin, err := broker.NewAdmin(config)
+	if err != nil {
+		return config, stop, err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(g.ctx, timeout)
+	defer cancel()
+	_, err = admin.Reach(ctx)
+	return config, stop, err
+}
+
+func printReport(out io.Writer, r *verify.Report) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "stage\twaiting\tdone\trejected\tearly\trepeated\tbad\told\texpired\t")
+	for _, s := range r.Stages {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", s.Name, s.Waiting, s.Done, s.Rejected, s.Early, s.Repeated, s.Bad, s.Old, s.Expired)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%d orders are", r.Orders)
+	for i, place := range slices.Sorted(maps.Keys(r.Places)) {
+		if i > 0 {
+			fmt.Fprint(out, ",")
+		}
+		fmt.Fprintf(out, " %s: %d", place, r.Places[place])
+	}
+	fmt.Fprintf(out, "\nlost %d, doubled %d, wrong %d; dead letters %d, events in flight %d\n", r.Lost, r.Doubled, r.Wrong, r.DeadLetters, r.InFlight)
+	for _, f := range r.Findings {
+		fmt.Fprintln(out, "-", f)
+	}
+	return nil
+}
