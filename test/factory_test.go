@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,7 @@ type factory struct {
 	data   string // Of the embedded broker; empty with a cluster.
 	url    string
 	kafka  string
+	serve  []string // The flags of `ecupcakes serve`, which it is then instead of up.
 	cmd    *exec.Cmd
 	stderr *log
 	exited chan struct{} // Closed once the process is gone.
@@ -170,7 +172,9 @@ func (f *factory) start() {
 		f.stderr = &log{}
 	}
 	args := []string{"up", "--json", "--listen", strings.TrimPrefix(f.url, "http://")}
-	if f.data != "" {
+	if f.serve != nil {
+		args = append([]string{"serve", "--json", "--listen", strings.TrimPrefix(f.url, "http://"), "--brokers", f.kafka}, f.serve...)
+	} else if f.data != "" {
 		args = append(args, "--kafka-listen", f.kafka, "--data", f.data)
 	} else {
 		args = append(args, "--brokers", f.kafka, "--instance", "test")
@@ -197,22 +201,30 @@ func (f *factory) start() {
 	select {
 	case first := <-line:
 		var a struct{ URL, Kafka string }
-		if err := json.Unmarshal(first, &a); err != nil || a.URL == "" || a.Kafka == "" {
+		if err := json.Unmarshal(first, &a); err != nil || (a.URL == "") != f.headless() || a.Kafka == "" {
 			f.t.Fatalf("the program's first line is %q (%v), want {\"url\":…,\"kafka\":…}; stderr:\n%s", first, err, f.stderr)
+		}
+		if f.headless() {
+			return
 		}
 		f.url, f.kafka = a.URL, a.Kafka
 	case <-time.After(deadline):
 		f.kill()
 		f.t.Fatalf("the program has not said where it is after %s; stderr:\n%s", deadline, f.stderr)
 	}
-	f.eventually("/readyz says 200", func() bool {
-		r, err := http.Get(f.url + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
+	f.eventually("/readyz says 200", f.ready)
+}
+
+// headless says that it is a process of processors alone, without HTTP.
+func (f *factory) headless() bool { return f.serve != nil && !slices.Contains(f.serve, "api") }
+
+func (f *factory) ready() bool {
+	r, err := http.Get(f.url + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = r.Body.Close()
+	return r.StatusCode == http.StatusOK
 }
 
 // kill is kill -9. It returns when the process is gone.

@@ -44,6 +44,7 @@ type Cluster struct {
 // Node is one broker, which is a controller as well.
 type Node struct {
 	Address string // host:port for clients.
+	listen  string // Where it listens: there, unless something stands between.
 	dir     string
 	jars    string
 
@@ -56,6 +57,13 @@ type Node struct {
 // returns when all of them serve. Settings are further lines of the nodes'
 // server.properties, "key=value".
 func Start(ctx context.Context, dir string, nodes int, settings ...string) (*Cluster, error) {
+	return StartBehind(ctx, dir, nodes, func(listen string) (string, error) { return listen, nil }, settings...)
+}
+
+// StartBehind is Start with something between the nodes and everybody who talks
+// to them, each other included: front gets the address where a node is going to
+// listen, and returns the one that it is to be known by.
+func StartBehind(ctx context.Context, dir string, nodes int, front func(listen string) (string, error), settings ...string) (*Cluster, error) {
 	jars, err := download(ctx)
 	if err != nil {
 		return nil, err
@@ -70,7 +78,10 @@ func Start(ctx context.Context, dir string, nodes int, settings ...string) (*Clu
 	}
 	c := &Cluster{}
 	for i := range nodes {
-		n := &Node{Address: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), dir: filepath.Join(dir, fmt.Sprint("node", i+1)), jars: jars}
+		n := &Node{listen: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), dir: filepath.Join(dir, fmt.Sprint("node", i+1)), jars: jars}
+		if n.Address, err = front(n.listen); err != nil {
+			return nil, err
+		}
 		if err := n.format(ctx, i+1, nodes, ports[2*i+1], strings.Join(voters, ","), settings); err != nil {
 			return nil, err
 		}
@@ -156,7 +167,7 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		fmt.Sprint("node.id=", id),
 		"controller.quorum.voters=" + voters,
 		"controller.listener.names=CONTROLLER",
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.Address, controller),
+		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.listen, controller),
 		"advertised.listeners=PLAINTEXT://" + n.Address,
 		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"log.dirs=" + filepath.Join(n.dir, "data"),

@@ -1,0 +1,406 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ecupcakes/load"
+	"ecupcakes/test/realkafka"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var (
+	faultsSeed = flag.Uint64("faults.seed", 0, "replay one run of TestFaults")
+	faultsKind = flag.String("faults.kafka", "", "with -faults.seed: embedded, kafka or cluster")
+	faultsFor  = flag.Duration("faults.for", 0, "go on with new seeds for so long")
+)
+
+// TestFaults has orders placed and walked through the line while one thing
+// after another fails, chosen by a seed, and then audits the topics: each order
+// with a 201 has been shipped, once, and all else is accounted for.
+//
+// A failing run names its seed; `go test ./test -run TestFaults -faults.seed N
+// -faults.kafka K` does the same again. The faults come in the same order and
+// with the same choices; how far the orders have got when they hit is up to the
+// machine.
+func TestFaults(t *testing.T) {
+	kinds := []string{"embedded", "kafka", "cluster"}
+	run := func(kind string, seed uint64) {
+		t.Run(fmt.Sprint(kind, "-", seed), func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("replay it: go test ./test -run TestFaults -faults.kafka %s -faults.seed %d", kind, seed)
+				}
+			}()
+			newScene(t, kind, seed).play()
+		})
+	}
+	switch {
+	case *faultsSeed != 0:
+		run(*faultsKind, *faultsSeed)
+	case *faultsFor != 0:
+		for began := time.Now(); time.Since(began) < *faultsFor && !t.Failed(); {
+			run(kinds[rand.IntN(len(kinds))], rand.Uint64N(1_000_000))
+		}
+	default:
+		run("embedded", 1)
+		run("embedded", 2)
+		run("kafka", 1)
+		run("cluster", 1)
+	}
+}
+
+const (
+	faultOrders = 1200
+	faultRate   = 40 // Orders a second, so that the faults have half a minute at least.
+)
+
+// scene is one run.
+type scene struct {
+	t       *testing.T
+	rng     *rand.Rand
+	api     *factory   // Where the orders are placed.
+	members []*factory // All processes of the program.
+	cluster *realkafka.Cluster
+	proxies []*proxy
+	brokers string // For the test's own clients.
+	poison  int    // Messages that must have become dead letters.
+	done    chan error
+}
+
+func newScene(t *testing.T, kind string, seed uint64) *scene {
+	s := &scene{t: t, rng: rand.New(rand.NewPCG(seed, 0)), done: make(chan error, 1)}
+	if kind == "embedded" {
+		s.api = open(t)
+		s.members, s.brokers = []*factory{s.api}, s.api.kafka
+		return s
+	}
+	nodes := map[string]int{"kafka": 1, "cluster": 3}[kind]
+	if nodes == 0 {
+		t.Fatalf("unknown kind of Kafka %q", kind)
+	}
+	var err error
+	s.cluster, err = realkafka.StartBehind(t.Context(), t.TempDir(), nodes, func(listen string) (string, error) {
+		p, err := newProxy(t, listen)
+		if err != nil {
+			return "", err
+		}
+		s.proxies = append(s.proxies, p)
+		return p.listener.Addr().String(), nil
+	})
+	if errors.Is(err, realkafka.ErrNoJava) {
+		missing(t, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.cluster.Kill)
+	s.brokers = s.cluster.Brokers()
+	s.api = s.member("--roles", "api")
+	s.member("--roles", "processors", "--instance", "one")
+	s.member("--roles", "processors", "--instance", "two")
+	return s
+}
+
+// member starts one more process.
+func (s *scene) member(flags ...string) *factory {
+	f := opened(s.t, &factory{t: s.t, kafka: s.brokers, serve: flags})
+	s.members = append(s.members, f)
+	return f
+}
+
+// fault is something that goes wrong and is over when it returns.
+type fault struct {
+	name string
+	do   func(*scene)
+}
+
+func (s *scene) faults() []fault {
+	all := []fault{
+		{"kill -9 of a process", func(s *scene) {
+			f := s.any()
+			f.kill()
+			f.start()
+		}},
+		{"a process that stands still", func(s *scene) {
+			f := s.any()
+			s.signal(f, syscall.SIGSTOP)
+			s.pause(500*time.Millisecond, 5*time.Second)
+			s.signal(f, syscall.SIGCONT)
+		}},
+		{"a planned restart", func(s *scene) {
+			f := s.any()
+			f.stop()
+			f.start()
+		}},
+		{"messages that come again, late and in another order", (*scene).repeat},
+		{"poison", (*scene).poisoned},
+	}
+	if s.cluster == nil {
+		return all
+	}
+	return append(all,
+		fault{"a processor more, and less", func(s *scene) {
+			f := s.member("--roles", "processors", "--instance", "three")
+			s.progress(20)
+			f.stop()
+			s.members = s.members[:len(s.members)-1]
+		}},
+		fault{"kill -9 of a broker", func(s *scene) {
+			n := s.cluster.Nodes[s.rng.IntN(len(s.cluster.Nodes))]
+			n.Kill()
+			s.pause(0, 3*time.Second)
+			s.restart(n)
+		}},
+		fault{"kill -9 of a broker and of a processor while it is away", func(s *scene) {
+			n := s.cluster.Nodes[s.rng.IntN(len(s.cluster.Nodes))]
+			n.Kill()
+			s.members[1].kill()
+			s.restart(n)
+			s.members[1].start()
+		}},
+		fault{"a broker that stands still", func(s *scene) {
+			n := s.cluster.Nodes[s.rng.IntN(len(s.cluster.Nodes))]
+			if err := n.Pause(); err != nil {
+				s.t.Fatal(err)
+			}
+			s.pause(time.Second, 8*time.Second)
+			if err := n.Resume(); err != nil {
+				s.t.Fatal(err)
+			}
+		}},
+		fault{"all connections cut", func(s *scene) {
+			for range 1 + s.rng.IntN(10) {
+				for _, p := range s.proxies {
+					p.cut()
+				}
+				s.pause(0, 300*time.Millisecond)
+			}
+		}},
+		fault{"a broker that cannot be reached", func(s *scene) {
+			p := s.proxies[s.rng.IntN(len(s.proxies))]
+			p.set(true, 0)
+			s.pause(time.Second, 12*time.Second)
+			p.set(false, 0)
+		}},
+		fault{"a slow network", func(s *scene) {
+			for _, p := range s.proxies {
+				p.set(false, time.Duration(s.rng.IntN(100))*time.Millisecond)
+			}
+			s.pause(time.Second, 5*time.Second)
+			for _, p := range s.proxies {
+				p.set(false, 0)
+			}
+		}},
+	)
+}
+
+func (s *scene) any() *factory { return s.members[s.rng.IntN(len(s.members))] }
+
+func (s *scene) signal(f *factory, sig syscall.Signal) {
+	if err := f.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("%s: %v", sig, err)
+	}
+}
+
+func (s *scene) restart(n *realkafka.Node) {
+	if err := n.Start(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// pause is how long a fault lasts. It waits for nothing.
+func (s *scene) pause(least, most time.Duration) {
+	time.Sleep(least + time.Duration(s.rng.Int64N(int64(most-least))))
+}
+
+// play runs the orders and the faults and then looks at what is left.
+func (s *scene) play() {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Minute)
+	defer cancel()
+	go func() {
+		r, err := load.Run(ctx, load.Options{URL: s.api.url, Orders: faultOrders, Rate: faultRate, Walk: true, Out: io.Discard})
+		result, _ := json.Marshal(r) // It is made for that.
+		s.done <- errors.Join(err, failedIf(r.Placed != faultOrders, "the load: %s", result))
+	}()
+	s.progress(20)
+	faults := s.faults()
+	for s.shipped() < faultOrders*4/5 {
+		f := faults[s.rng.IntN(len(faults))]
+		began := time.Now()
+		s.t.Logf("%4d shipped: %s", s.shipped(), f.name)
+		f.do(s)
+		took := time.Since(began)
+		s.progress(20)
+		s.t.Logf("     it took %s, and the line went on %s later", took.Round(time.Millisecond), (time.Since(began) - took).Round(time.Millisecond))
+	}
+	select {
+	case err := <-s.done:
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	case <-ctx.Done():
+		s.t.Fatalf("%d of %d orders are shipped: %v", s.shipped(), faultOrders, <-s.done)
+	}
+	s.api.eventually("it is ready", s.api.ready)
+	for _, f := range s.members {
+		f.stop()
+	}
+	s.audit()
+}
+
+func failedIf(failed bool, format string, args ...any) error {
+	if failed {
+		return fmt.Errorf(format, args...)
+	}
+	return nil
+}
+
+// shipped is how many orders have come out of the line, 0 if nobody says.
+func (s *scene) shipped() int {
+	client := http.Client{Timeout: 2 * time.Second}
+	answer, err := client.Get(s.api.url + "/api/v1/stations")
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	var all stations
+	if json.NewDecoder(answer.Body).Decode(&all) != nil {
+		return 0
+	}
+	return all.Finished["shipped"]
+}
+
+// progress waits until n more orders are shipped, or all.
+func (s *scene) progress(n int) {
+	s.t.Helper()
+	end := time.Now().Add(3 * deadline)
+	from := 0
+	for from == 0 && time.Now().Before(end) {
+		if from = s.shipped(); from == 0 {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	for s.shipped() < min(from+n, faultOrders) {
+		if time.Now().After(end) {
+			s.t.Fatalf("nothing moves: %d orders are shipped after %s", s.shipped(), 3*deadline)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// inputs are the topics that the stages read.
+func inputs() (all []string) {
+	all = []string{"orderrequests", "readytobake", "readytodecorate", "readytopackage", "readytoship"}
+	for _, s := range stageNames {
+		all = append(all, s+"-reports")
+	}
+	return all
+}
+
+// repeat writes some messages of the inputs once more, in any order.
+func (s *scene) repeat() {
+	var again []*kgo.Record
+	for _, topic := range inputs() {
+		records := slices.DeleteFunc(s.api.read(topic), func(r *kgo.Record) bool { return len(r.Headers) > 0 }) // No poison.
+		for range min(20, len(records)) {
+			r := records[s.rng.IntN(len(records))]
+			again = append(again, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value})
+		}
+	}
+	s.rng.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
+	s.produce(again)
+}
+
+// poisoned writes what nobody should, to every input.
+func (s *scene) poisoned() {
+	known := string(s.api.read("orderrequests")[0].Key)
+	var all []*kgo.Record
+	for _, topic := range inputs() {
+		p := func(key, value []byte) {
+			all = append(all, &kgo.Record{Topic: topic, Partition: partitionOf(key), Key: key, Value: value})
+		}
+		p([]byte(known), []byte("not JSON"))
+		p([]byte(known), nil)
+		p([]byte(known), []byte(`{"v":99,"id":"`+known+`"}`))
+		p([]byte("__offset"), []byte(`{"v":1,"id":"__offset","orderId":"__offset","kind":"done","by":"x","flavour":"x","size":"x","quantity":1,"status":"placed"}`))
+		p(nil, []byte(`{}`))
+		p([]byte(strconv.Itoa(s.rng.Int())), []byte(strings.Repeat("[", 100_000)))
+		p([]byte("huge"), []byte(strings.Repeat("x", 900_000)))
+		p([]byte("\xff\x00"), []byte("\xff\x00"))
+	}
+	all = append(all, // Of another partition than their key's, and before its time.
+		&kgo.Record{Topic: "orderrequests", Partition: (partitionOf([]byte(known)) + 1) % 8, Key: []byte(known), Value: []byte(`{"v":1,"id":"` + known + `","flavour":"x","size":"x","quantity":1,"status":"placed"}`)},
+		&kgo.Record{Topic: "readytoship", Partition: partitionOf([]byte(known)), Key: []byte(known), Value: []byte(`{"v":1,"id":"` + known + `","flavour":"x","size":"x","quantity":1,"status":"placed"}`)})
+	for _, r := range all {
+		r.Headers = []kgo.RecordHeader{{Key: "poison"}}
+	}
+	s.poison += len(all)
+	s.produce(all)
+}
+
+// partitionOf is FNV-1a as goka takes it.
+func partitionOf(key []byte) int32 {
+	h := fnv.New32a()
+	h.Write(key)
+	p := int32(h.Sum32()) % 8
+	return max(p, -p)
+}
+
+func (s *scene) produce(records []*kgo.Record) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(s.t.Context(), deadline)
+	defer cancel()
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// audit is the program's own, at rest.
+func (s *scene) audit() {
+	args := []string{"verify", "--json", "--brokers", s.brokers}
+	if s.cluster == nil {
+		args = []string{"verify", "--json", "--data", s.api.data}
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), deadline)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, args...).Output()
+	var audit struct {
+		Orders, InFlight, DeadLetters int
+		Places                        map[string]int
+		Stages                        []struct{ Bad, Repeated int }
+		Findings                      []string
+	}
+	if err := errors.Join(err, json.Unmarshal(out, &audit)); err != nil {
+		s.t.Fatalf("verify: %v\n%s", err, out)
+	}
+	bad, repeated := 0, 0
+	for _, st := range audit.Stages {
+		bad += st.Bad
+		repeated += st.Repeated
+	}
+	s.t.Logf("%d orders, %d messages that were there before, %d poisonous ones, %d dead letters", audit.Orders, repeated, bad, audit.DeadLetters)
+	if audit.Orders != faultOrders || audit.InFlight != 0 || !maps.Equal(audit.Places, map[string]int{"shipped": faultOrders}) || bad != s.poison || len(audit.Findings) > 0 {
+		s.t.Errorf("verify says %s; %d poisonous messages were sent", out, s.poison)
+	}
+}
