@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -190,15 +191,41 @@ func (o Options) topicManager(brokers []string) (goka.TopicManager, error) {
 	if o.Topics != nil {
 		return goka.NewTopicManager(brokers, c, o.Topics)
 	}
-	tm, err := goka.NewTopicManager(brokers, c, goka.NewTopicManagerConfig())
+	client, err := sarama.NewClient(brokers, c)
+	if err != nil {
+		return nil, fmt.Errorf("asking the brokers for topics: %w", err)
+	}
+	return existingTopics{client}, nil
+}
+
+// existingTopics checks tables and loop topics where goka would create them. goka's own manager also insists on a
+// connection to one broker, taken at random, and so fails while one of three is away, and leaves its client open.
+type existingTopics struct{ client sarama.Client }
+
+// Partitions asks for all topics: a broker may create one that is asked for.
+func (t existingTopics) Partitions(topic string) ([]int32, error) {
+	if err := t.client.RefreshMetadata(); err != nil {
+		return nil, fmt.Errorf("asking the brokers for topics: %w", err)
+	}
+	topics, err := t.client.Topics()
 	if err != nil {
 		return nil, err
 	}
-	return existingTopics{tm}, nil
+	if !slices.Contains(topics, topic) {
+		return nil, fmt.Errorf("topic %s: %w", topic, sarama.ErrUnknownTopicOrPartition)
+	}
+	return t.client.Partitions(topic)
 }
 
-// existingTopics checks tables and loop topics where goka would create them.
-type existingTopics struct{ goka.TopicManager }
+func (t existingTopics) GetOffset(topic string, partition int32, time int64) (int64, error) {
+	return t.client.GetOffset(topic, partition, time)
+}
+
+func (t existingTopics) Close() error { return t.client.Close() }
+
+func (t existingTopics) EnsureTopicExists(topic string, partitions, _ int, _ map[string]string) error {
+	return t.check(topic, partitions)
+}
 
 func (t existingTopics) EnsureTableExists(topic string, partitions int) error {
 	return t.check(topic, partitions)
