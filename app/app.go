@@ -21,6 +21,7 @@ import (
 	"ecupcakes/api"
 	"ecupcakes/api/hub"
 	"ecupcakes/broker"
+	"ecupcakes/expiry"
 	"ecupcakes/gokaplus"
 	"ecupcakes/order"
 	"ecupcakes/processors"
@@ -43,6 +44,7 @@ type Options struct {
 	API         bool          // Serve HTTP, the hub and the web client.
 	Listen      string        // Their address, host:port.
 	Stages      []string      // Whose processors run here; nil for none.
+	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
 	Version     string
 	Log         *slog.Logger
 	Started     func(Addresses) // Called once everything listens; may be nil.
@@ -91,7 +93,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	stops.push("closing the admin client", func() error { admin.Close(); return nil })
 
 	p := &process{
-		Options: o, ends: admin.Ends, registry: prometheus.NewRegistry(), failed: make(chan error, 1),
+		Options: o, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 1),
 		goka: gokaplus.Options{
 			InstanceID: instance, Sarama: o.Kafka.Sarama, Kgo: o.Kafka.Client(), Logger: o.Log.With("from", "goka"),
 		},
@@ -128,6 +130,9 @@ func (o *Options) validate() error {
 		if o.Line.Index(s) < 0 {
 			return fmt.Errorf("there is no stage %q: the line has %s", s, strings.Join(o.Line.Names(), ", "))
 		}
+	}
+	if o.Expiry < 0 {
+		return fmt.Errorf("--expiry %s is negative: give how long finished orders are kept, or 0 for ever", o.Expiry)
 	}
 	if !o.API && len(o.Stages) == 0 {
 		return errors.New("there is nothing to run: choose a role")
@@ -186,7 +191,7 @@ func ensureTopics(ctx context.Context, admin *broker.Admin, o Options) error {
 type process struct {
 	Options
 	goka     gokaplus.Options
-	ends     views.Ends
+	admin    *broker.Admin
 	registry *prometheus.Registry
 	failed   chan error // Capacity 1; the first failure for good.
 	health   []named
@@ -268,7 +273,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	var all []func() error
 	for i, s := range p.Line.Stages {
 		all = append(all, p.supervise("view of "+s.Table(), func(ctx context.Context) (gokaplus.Runner, error) {
-			return known.View(ctx, i, p.Kafka.Brokers, p.ends, p.goka)
+			return known.View(ctx, i, p.Kafka.Brokers, p.admin.Ends, p.goka)
 		}))
 	}
 	stops.push("stopping the views", together(all))
@@ -287,6 +292,18 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		hubDone <- err
 	}()
 	stops.push("stopping the hub", func() error { cancel(); return <-hubDone })
+
+	if p.Expiry > 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			expiry.Run(ctx, expiry.Options{
+				Line: p.Line, After: p.Expiry, Views: known, Ends: p.admin.Ends, Committed: p.admin.Committed, Send: producer.Send, Log: p.Log,
+			})
+		}()
+		stops.push("stopping the expiry of orders", func() error { cancel(); <-done; return nil })
+	}
 
 	handler := api.New(api.Config{
 		Line: p.Line, Menu: order.DefaultMenu, Views: known, Send: producer.Send, Registry: p.registry, Log: p.Log, Version: p.Version,

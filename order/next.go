@@ -47,11 +47,13 @@ const (
 type Verdict string
 
 // The verdicts. After Applied and Repeated the row must be written and the
-// emissions sent; after Nothing neither; after Misplaced the message belongs
-// to the dead letters and the row stays as it is.
+// emissions sent; after Dropped the row must be deleted; after Nothing neither;
+// after Misplaced the message belongs to the dead letters and the row stays as
+// it is.
 const (
 	Applied   Verdict = "applied"
 	Repeated  Verdict = "repeated"  // Delivered before; everything is written and sent again.
+	Dropped   Verdict = "dropped"   // The order is forgotten.
 	Nothing   Verdict = "nothing"   // It brings nothing new.
 	Misplaced Verdict = "misplaced" // It cannot be right: see Decision.Why.
 )
@@ -81,6 +83,11 @@ type Decision struct {
 //   - The two inputs have no order between them. A report that overtakes its
 //     order is kept in the row and decided when the order arrives, so every
 //     interleaving of the two ends with the same row.
+//   - An Expire drops the row of an order that the stage has finished with, and
+//     with it what recognises duplicates. Whoever sends it must know that all
+//     the stage has been told about the order before is committed. Reports that
+//     come again all the same lead to an Early row, which the Expire that
+//     follows them drops again.
 //
 // The event's order or report must have passed its Validate. Where one brings
 // no time of its own, the message's is taken.
@@ -145,6 +152,12 @@ func report(stage Stage, row Row, e Event) Decision {
 	r := *e.Report
 	if r.On.IsZero() {
 		r.On = e.Time
+	}
+	if r.Kind == Expire {
+		if row.Gone() || row.State == Early {
+			return Decision{Verdict: Dropped}
+		}
+		return Decision{Verdict: Nothing, Row: row}
 	}
 	if _, known := row.Outcome(r.ID); known {
 		return Decision{Verdict: Nothing, Row: row}

@@ -39,8 +39,8 @@ func TestNextEveryPair(t *testing.T) {
 		{"finished", with(func(r *Row) { r.State, r.Order.Status = Finished, "baked" })},
 		{"refused", with(func(r *Row) { r.State, r.Order.Status, r.Order.Reason = Refused, Rejected, "burnt" })},
 	}
-	events := []string{"right arrival", "wrong arrival", "done", "rejected", "claimed", "released"} // Reports are Ann's.
-	ways := []string{"new", "redelivered", "again"}                                                 // Again: the report of a known id at a higher offset.
+	events := []string{"right arrival", "wrong arrival", "done", "rejected", "claimed", "released", "expired"} // Reports are Ann's.
+	ways := []string{"new", "redelivered", "again"}                                                            // Again: the report of a known id at a higher offset.
 
 	const silent Output = -1
 	type want struct {
@@ -73,6 +73,12 @@ func TestNextEveryPair(t *testing.T) {
 				w.emits = Failures
 			}
 			return w
+		}},
+		{"only what is waited for does not expire", func(c cell) bool { return c.event == "expired" }, func(c cell) want {
+			if c.row.State == None || c.row.State == Waiting {
+				return same(c, Nothing)
+			}
+			return want{Dropped, None, "", silent, ""}
 		}},
 		{"an order arrives once", func(c cell) bool { return arrival(c) && !early(c) }, func(c cell) want { return same(c, Nothing) }},
 		{"a report counts once", func(c cell) bool { return c.way == "again" }, func(c cell) want { return same(c, Nothing) }},
@@ -142,6 +148,8 @@ func TestNextEveryPair(t *testing.T) {
 					applied := r.row.Applied
 					if d.Verdict == Applied {
 						applied[e.input()] = e.Offset + 1
+					} else if d.Verdict == Dropped {
+						applied = [2]int64{}
 					} else if !reflect.DeepEqual(d.Row, r.row) {
 						t.Errorf("%s changed the row from %+v to %+v", d.Verdict, r.row, d.Row)
 					}

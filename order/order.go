@@ -97,7 +97,8 @@ func ValidID(id string) bool {
 	return true
 }
 
-// Kind is what a person reports about an order at a stage.
+// Kind is what is reported about an order at a stage, by a person save for the
+// last one.
 type Kind string
 
 // The reports.
@@ -106,6 +107,7 @@ const (
 	Reject  Kind = "rejected" // The order cannot be made; it leaves the line.
 	Claim   Kind = "claimed"  // The reporter takes the order on.
 	Release Kind = "released" // The reporter gives it back.
+	Expire  Kind = "expired"  // The order was finished long ago: the stage may forget it.
 )
 
 // Report is what a person says about an order at one stage.
@@ -126,7 +128,7 @@ func (r *Report) Validate() error {
 		return fmt.Errorf("report id %.80q is not 1 to %d letters, digits and hyphens", r.ID, MaxID)
 	case !ValidID(r.OrderID):
 		return fmt.Errorf("order id %.80q is not 1 to %d letters, digits and hyphens", r.OrderID, MaxID)
-	case r.Kind != Done && r.Kind != Reject && r.Kind != Claim && r.Kind != Release:
+	case r.Kind != Done && r.Kind != Reject && r.Kind != Claim && r.Kind != Release && r.Kind != Expire:
 		return fmt.Errorf("unknown kind of report %.80q", r.Kind)
 	case r.By == "" || runesOver(r.By, MaxName):
 		return fmt.Errorf("the reporter's name must have 1 to %d characters", MaxName)

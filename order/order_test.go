@@ -121,6 +121,7 @@ func TestReportValidate(t *testing.T) {
 		{"done", good, func(*Report) {}, ""},
 		{"claimed", good, func(r *Report) { r.Kind = Claim }, ""},
 		{"released", good, func(r *Report) { r.Kind = Release }, ""},
+		{"expired", good, func(r *Report) { r.Kind = Expire }, ""},
 		{"rejected", reject, func(*Report) {}, ""},
 		{"longest", reject, func(r *Report) { r.By, r.Reason, r.Digest = wide(MaxName), wide(MaxReason), strings.Repeat("f", MaxID) }, ""},
 		{"no id", good, func(r *Report) { r.ID = "" }, "report id"},

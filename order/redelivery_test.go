@@ -309,6 +309,12 @@ func nextIsPure(t *rapid.T) {
 	if !reflect.DeepEqual(d, again) {
 		t.Fatalf("decided\n%+v, then\n%+v", d, again)
 	}
+	if d.Verdict == Dropped {
+		if row.State == Waiting || !reflect.DeepEqual(d.Row, Row{}) || len(d.Emissions) > 0 {
+			t.Fatalf("dropped the row %+v: %+v", row, d)
+		}
+		return
+	}
 	if rank(d.Row.State) < rank(row.State) || row.Gone() && d.Row.State != row.State {
 		t.Fatalf("the row went from %q back to %q", row.State, d.Row.State)
 	}
@@ -358,7 +364,7 @@ func drawOffset(t *rapid.T) int64 {
 func drawReport(t *rapid.T) Report {
 	return Report{
 		ID: fmt.Sprint("r", rapid.IntRange(0, 40).Draw(t, "id")), OrderID: "o1",
-		Kind: drawOneOf(t, "kind", Done, Reject, Claim, Release, "nonsense"), By: drawOneOf(t, "by", "", "Ann", "Bob"),
+		Kind: drawOneOf(t, "kind", Done, Reject, Claim, Release, Expire, "nonsense"), By: drawOneOf(t, "by", "", "Ann", "Bob"),
 	}
 }
 

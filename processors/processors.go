@@ -69,7 +69,7 @@ func Graph(line topology.Line, i int, partitions int32, m *Metrics) *goka.GroupG
 		dead:       goka.Stream(line.DeadLetters),
 		counts:     map[order.Verdict][2]prometheus.Counter{},
 	}
-	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Nothing, order.Misplaced, deadLettered} {
+	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Dropped, order.Nothing, order.Misplaced, deadLettered} {
 		p.counts[v] = [2]prometheus.Counter{
 			order.Arrivals: m.events.WithLabelValues(s.Name, "arrivals", string(v)),
 			order.Reports:  m.events.WithLabelValues(s.Name, "reports", string(v)),
@@ -114,6 +114,8 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	switch d.Verdict {
 	case order.Applied, order.Repeated:
 		p.apply(ctx, &d)
+	case order.Dropped:
+		ctx.Delete()
 	case order.Misplaced:
 		p.deadLetter(ctx, msg, d.Why)
 	}

@@ -87,6 +87,7 @@ type factory struct {
 	data   string // Of the embedded broker; empty with a cluster.
 	url    string
 	kafka  string
+	flags  []string // More of them.
 	serve  []string // The flags of `ecupcakes serve`, which it is then instead of up.
 	cmd    *exec.Cmd
 	stderr *log
@@ -115,7 +116,13 @@ func (l *log) String() string {
 // ready.
 func open(t *testing.T) *factory {
 	t.Helper()
-	return opened(t, &factory{t: t, data: filepath.Join(t.TempDir(), "data"), kafka: freeAddress(t)})
+	return openWith(t)
+}
+
+// openWith starts a factory like open's with more flags.
+func openWith(t *testing.T, flags ...string) *factory {
+	t.Helper()
+	return opened(t, &factory{t: t, data: filepath.Join(t.TempDir(), "data"), kafka: freeAddress(t), flags: flags})
 }
 
 // openOn starts a factory on a cluster.
@@ -179,7 +186,7 @@ func (f *factory) start() {
 	} else {
 		args = append(args, "--brokers", f.kafka, "--instance", "test")
 	}
-	f.cmd = exec.Command(binary, args...)
+	f.cmd = exec.Command(binary, append(args, f.flags...)...)
 	f.cmd.Stderr = f.stderr
 	stdout, err := f.cmd.StdoutPipe()
 	if err != nil {

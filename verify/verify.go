@@ -48,8 +48,8 @@ type Stage struct {
 	Early    int    `json:"early"`    // Known by a report alone.
 	Repeated int    `json:"repeated"` // Messages on the input about orders that were there before.
 	Bad      int    `json:"bad"`      // Messages on the inputs that belong to the dead letters.
+	Expired  int    `json:"expired"`  // Of those done and rejected: whose row was dropped since.
 	Old      int    `json:"old"`      // Rows whose events have left the log: they cannot be judged.
-	Expired  int    `json:"expired"`  // Orders whose row was dropped because they were finished long ago.
 }
 
 // OK says that nothing is lost, doubled or wrong.
@@ -67,9 +67,8 @@ func (r *Report) find(count *int, format string, args ...any) {
 
 // Options say what to audit.
 type Options struct {
-	Kafka  broker.Config
-	Line   topology.Line
-	Expiry time.Duration // For how long rows of finished orders are kept at least; 0 is for ever.
+	Kafka broker.Config
+	Line  topology.Line
 }
 
 // Line audits a line. It may run meanwhile: how far the stages have committed
@@ -180,6 +179,7 @@ type audit struct {
 
 // passed is an order that a stage has decided to pass on.
 type passed struct {
+	to       order.Output
 	digest   uint64
 	inFlight bool // The stage may not have done so yet.
 	seen     bool
@@ -188,6 +188,7 @@ type passed struct {
 // state is the fold of one order at one stage.
 type state struct {
 	row      order.Row
+	passed   *passed // Once it has been decided; it stays when the row is dropped.
 	inFlight bool
 }
 
@@ -246,26 +247,27 @@ func (a *audit) stage(ctx context.Context, i int) error {
 	}
 	a.passed = map[string]*passed{}
 	for id, st := range states {
-		switch st.row.State {
-		case order.Early:
+		switch {
+		case st.row.State == order.Early:
 			count.Early++
-		case order.Waiting:
+		case st.row.State == order.Waiting:
 			count.Waiting++
 			a.Places[s.Name]++
-		case order.Finished:
+		case st.passed != nil && st.passed.to == order.Onward:
 			count.Done++
-			a.passed[id] = a.passes(st)
-		case order.Refused:
+			a.passed[id] = st.passed
+		case st.passed != nil:
 			count.Rejected++
-			a.refused[id] = a.passes(st)
+			a.refused[id] = st.passed
+		}
+		if st.passed != nil {
+			st.passed.inFlight = st.inFlight
+			if st.row.State == order.None {
+				count.Expired++
+			}
 		}
 	}
 	return nil
-}
-
-func (a *audit) passes(st *state) *passed {
-	b, _ := codecs.EncodeOrder(&st.row.Order) // What was decoded can be encoded.
-	return &passed{digest: digest(b), inFlight: st.inFlight}
 }
 
 // fold applies the messages of one input of a stage to the states.
@@ -292,6 +294,10 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 			first := st.row.State == order.None || st.row.State == order.Early
 			d := processors.Decide(decides, st.row, event)
 			st.row, why = d.Row, d.Why
+			for _, e := range d.Emissions {
+				b, _ := codecs.EncodeOrder(e.Order) // What was decoded can be encoded.
+				st.passed = &passed{to: e.To, digest: digest(b)}
+			}
 			if why == "" {
 				arrived(m, first)
 			}
@@ -358,15 +364,12 @@ func (a *audit) table(ctx context.Context, i int, states map[string]*state) erro
 	for id, st := range states {
 		d, there := last[id]
 		delete(last, id)
-		gone := st.row.Gone() && a.Expiry > 0 && time.Since(st.row.Order.History[len(st.row.Order.History)-1].On) > a.Expiry
 		switch {
 		case st.inFlight || st.row.State == order.None:
 		case trimmed && st.row.State == order.Early: // The order itself came before the log begins.
 			count.Old++
 		case there && d != rowDigest(&st.row):
 			a.find(&a.Wrong, "%s: the row of order %s is not what its events give (%s)", s.Table(), id, st.row.State)
-		case !there && gone:
-			count.Expired++
 		case !there:
 			a.find(&a.Lost, "%s: the row of order %s (%s) is missing", s.Table(), id, st.row.State)
 		}

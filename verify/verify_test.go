@@ -137,7 +137,8 @@ func (w *world) without(topic, key string) {
 }
 
 // audit writes the world to a broker and audits it.
-func (w *world) audit(o Options) *Report {
+func (w *world) audit() *Report {
+	var o Options
 	t := w.t
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -186,7 +187,7 @@ var ids = []string{"shipped", "packaged", "decorated", "baked", "mixed", "refuse
 func TestCleanLine(t *testing.T) {
 	w := &world{t: t, topics: map[string][]*kgo.Record{}}
 	w.run(ids...)
-	r := w.audit(Options{})
+	r := w.audit()
 	if !r.OK() || len(r.Findings) > 0 || r.Orders != len(ids) || r.InFlight != 0 || r.DeadLetters != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -233,7 +234,7 @@ func TestFindsEachFault(t *testing.T) {
 			w := &world{t: t, topics: map[string][]*kgo.Record{}}
 			w.run(ids...)
 			c.change(w)
-			r := w.audit(Options{})
+			r := w.audit()
 			counts := []int{r.Lost, r.Doubled, r.Wrong}
 			if counts[c.kind] != 1 || r.Lost+r.Doubled+r.Wrong != 1 || len(r.Findings) != 1 || !strings.Contains(r.Findings[0], c.words) {
 				t.Errorf("%+v, want one finding with %q", r, c.words)
@@ -246,30 +247,35 @@ func TestFindsEachFault(t *testing.T) {
 func TestBears(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*world)
-		expiry time.Duration
 		check  func(*Report) bool
 	}{
 		"an order that comes again": {func(w *world) {
 			w.topics["readytobake"] = append(w.topics["readytobake"], w.topics["readytobake"]...)
-		}, 0, func(r *Report) bool { return r.Stages[1].Repeated == 5 }},
+		}, func(r *Report) bool { return r.Stages[1].Repeated == 5 }},
 		"a dead letter": {func(w *world) {
 			w.add("orderrequests", "bad", []byte("rubbish"))
 			h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
 			p := fmt.Sprint(gokaplus.Partition(fnv.New32a(), []byte("bad"), partitions))
 			w.add("deadletters", "bad", []byte("rubbish"), h("topic", "orderrequests"), h("partition", p), h("offset", fmt.Sprint(w.offset("orderrequests", "bad"))))
-		}, 0, func(r *Report) bool { return r.DeadLetters == 1 && r.Stages[0].Bad == 1 }},
+		}, func(r *Report) bool { return r.DeadLetters == 1 && r.Stages[0].Bad == 1 }},
 		"what is in flight": {func(w *world) {
 			w.without("readytobake", "mixed")
 			w.without("baking-table", "mixed")
 			w.uncommitted = map[string]int64{"mixing-reports": 10}
-		}, 0, func(r *Report) bool { return r.InFlight == 6 && r.Places[Between] == 1 }},
-		"rows of long ago that were dropped": {func(w *world) { w.add("mixing-table", "shipped", nil) }, time.Hour, func(r *Report) bool { return r.Stages[0].Expired == 1 }},
+		}, func(r *Report) bool { return r.InFlight == 6 && r.Places[Between] == 1 }},
+		"an order that has expired": {func(w *world) {
+			b, err := codecs.EncodeReport(&order.Report{ID: "e", OrderID: "shipped", Kind: order.Expire, By: "expiry"})
+			w.add("mixing-reports", "shipped", ok(w.t, b, err))
+			w.add("mixing-table", "shipped", nil)
+		}, func(r *Report) bool {
+			return r.Stages[0].Expired == 1 && r.Stages[0].Done == 5 && r.Places["shipped"] == 1
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{t: t, topics: map[string][]*kgo.Record{}}
 			w.run(ids...)
 			c.change(w)
-			if r := w.audit(Options{Expiry: c.expiry}); !r.OK() || !c.check(r) {
+			if r := w.audit(); !r.OK() || !c.check(r) {
 				t.Errorf("%+v", r)
 			}
 		})

@@ -294,6 +294,33 @@ func (v *Views) Latest(f Filter, from Cursor, limit int) (orders []Order, next C
 	return orders, next, more
 }
 
+// Finished is an order that has left the line.
+type Finished struct {
+	ID    string
+	Stage int // Index of the last stage that knew it.
+}
+
+// FinishedBefore returns orders that left the line before then, those placed
+// first first, at most limit of them.
+func (v *Views) FinishedBefore(then time.Time, limit int) (found []Finished) {
+	var old []*entry // Those placed before are all that can have left before.
+	v.index.mu.RLock()
+	v.index.latest.Reverse(func(s *slot) bool {
+		if v.present(s.now) < 0 {
+			old = append(old, s.now)
+		}
+		return s.now.placed.Before(then) && len(old) < limit
+	})
+	v.index.mu.RUnlock()
+	for _, e := range old {
+		history := e.order().History
+		if len(history) > 0 && history[len(history)-1].On.Before(then) {
+			found = append(found, Finished{e.id, e.stage})
+		}
+	}
+	return found
+}
+
 func (v *Views) chosen(f Filter, e *entry) bool {
 	return (f.Status == "" || strings.EqualFold(string(f.Status), string(e.status))) &&
 		(f.Stage == nil || v.present(e) == *f.Stage)

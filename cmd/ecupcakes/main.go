@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"ecupcakes/app"
 	"ecupcakes/broker"
@@ -84,14 +85,15 @@ func (k kafka) config() broker.Config {
 // server are the flags of a process that stays.
 type server struct {
 	kafka
-	Listen   string `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
-	Instance string `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
-	JSON     bool   `help:"Print the addresses as one line of JSON." name:"json" env:"ECUPCAKES_JSON"`
+	Listen   string        `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
+	Instance string        `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
+	Expiry   time.Duration `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
+	JSON     bool          `help:"Print the addresses as one line of JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
 func (s server) options(g *global) app.Options {
 	return app.Options{
-		Line: topology.Cupcakes, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance,
+		Line: topology.Cupcakes, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry,
 		Listen: s.Listen, Version: version(), Log: g.log, Started: s.started,
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"text/tabwriter"
-	"time"
 
 	"ecupcakes/broker"
 	"ecupcakes/topology"
@@ -19,9 +18,8 @@ import (
 
 type verifyCmd struct {
 	kafka
-	Data   string        `help:"Without --brokers: directory of an embedded broker's data, which no program may be using." env:"ECUPCAKES_DATA"`
-	Expiry time.Duration `help:"For how long the rows of finished orders are kept; 0 is for ever." default:"0" env:"ECUPCAKES_EXPIRY"`
-	JSON   bool          `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
+	Data string `help:"Without --brokers: directory of an embedded broker's data, which no program may be using." env:"ECUPCAKES_DATA"`
+	JSON bool   `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
 func (c *verifyCmd) Run(g *global) (err error) {
@@ -30,7 +28,7 @@ func (c *verifyCmd) Run(g *global) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	report, err := verify.Line(g.ctx, verify.Options{Kafka: config, Line: topology.Cupcakes, Expiry: c.Expiry})
+	report, err := verify.Line(g.ctx, verify.Options{Kafka: config, Line: topology.Cupcakes})
 	if err != nil {
 		return err
 	}
@@ -78,9 +76,9 @@ func (k kafka) reach(g *global, data string) (config broker.Config, stop func() 
 
 func printReport(out io.Writer, r *verify.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "stage\twaiting\tdone\trejected\tearly\trepeated\tbad\told\texpired\t")
+	fmt.Fprintln(w, "stage\twaiting\tdone\trejected\texpired\tearly\trepeated\tbad\told\t")
 	for _, s := range r.Stages {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", s.Name, s.Waiting, s.Done, s.Rejected, s.Early, s.Repeated, s.Bad, s.Old, s.Expired)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", s.Name, s.Waiting, s.Done, s.Rejected, s.Expired, s.Early, s.Repeated, s.Bad, s.Old)
 	}
 	if err := w.Flush(); err != nil {
 		return err
