@@ -1,6 +1,7 @@
 # make run     build and start everything; the page is on http://127.0.0.1:8080
 # make test    everything that CI checks
 # make bench   measure; prints a table and writes bench/result.json
+# make faults  break things at random for an hour (FOR=3h for three) and count orders
 # make build   bin/ecupcakes
 # make setup   what the tests need beyond Go and Node (Debian packages), and npm's modules
 # make pictures  the README's pictures, from the running program
@@ -10,7 +11,7 @@ BIN := bin/ecupcakes
 WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
 
-.PHONY: run build test check bench setup pictures go-test web-test browser-test clean
+.PHONY: run build test check bench faults setup pictures go-test web-test browser-test clean
 
 run: build
 	$(BIN) up
@@ -49,7 +50,7 @@ check:
 	$(GO) tool staticcheck ./...
 
 go-test: build
-	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 15m ./...
+	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 30m ./...
 
 web-test: $(NPM)
 	npm run typecheck
@@ -58,6 +59,10 @@ web-test: $(NPM)
 
 browser-test: build
 	npm test -w test/browser
+
+FOR ?= 1h
+faults: setup build
+	ECUPCAKES_TEST_ALL=1 $(GO) test ./test -run '^TestFaults$$' -count=1 -v -timeout 0 -faults.for $(FOR)
 
 bench: build
 	$(GO) run ./bench

@@ -56,11 +56,13 @@ type Addresses struct {
 	Kafka string `json:"kafka"`
 }
 
-// How long the steps of a start and a stop may take.
+// How long the steps of a start and a stop may take. With the brokers at hand a
+// stop takes milliseconds; without them, these add up to less than 15 s.
 const (
-	reachTimeout = time.Minute      // Until a cluster answers and has its topics.
-	drainTimeout = 10 * time.Second // For requests and screens to end.
-	stopTimeout  = 30 * time.Second // For a processor to finish what is in flight.
+	reachTimeout = time.Minute     // Until a cluster answers and has its topics.
+	drainTimeout = 5 * time.Second // For requests and screens to end.
+	viewsTimeout = 2 * time.Second // For the views, which have nothing to finish.
+	stopTimeout  = 7 * time.Second // For the processors to finish what is in flight.
 )
 
 // Run runs the roles until ctx ends, and returns nil if all of them stopped
@@ -74,8 +76,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	var stops stack
 	defer func() { err = errors.Join(err, stops.unwind()) }()
 
-	instance := o.Instance
-	if len(o.Kafka.Brokers) == 0 {
+	instance, embeds := o.Instance, len(o.Kafka.Brokers) == 0
+	if embeds {
 		embedded, err := broker.StartEmbedded(o.Data, o.KafkaListen, o.Log)
 		if err != nil {
 			return err
@@ -86,7 +88,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			instance = "embedded" // The lock on the data directory makes it unique.
 		}
 	}
-	admin, err := prepare(ctx, o)
+	admin, err := prepare(ctx, o, embeds)
 	if err != nil {
 		return err
 	}
@@ -144,27 +146,31 @@ func (o *Options) validate() error {
 	return o.Kafka.Validate()
 }
 
-// prepare waits for the cluster and sees to it that it has the line's topics.
-func prepare(ctx context.Context, o Options) (*broker.Admin, error) {
+// prepare waits for the cluster, or the embedded broker, and sees to it that it
+// has the line's topics.
+func prepare(ctx context.Context, o Options, embedded bool) (*broker.Admin, error) {
 	admin, err := broker.NewAdmin(o.Kafka)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	if err := ensureTopics(ctx, admin, o); err != nil {
+	if err := ensureTopics(ctx, admin, o, embedded); err != nil {
 		admin.Close()
 		return nil, err
 	}
 	return admin, nil
 }
 
-func ensureTopics(ctx context.Context, admin *broker.Admin, o Options) error {
+func ensureTopics(ctx context.Context, admin *broker.Admin, o Options, embedded bool) error {
 	brokers, err := admin.Reach(ctx)
 	if err != nil {
 		return err
 	}
 	needed := broker.Needed(o.Line, o.Partitions, brokers)
+	if embedded {
+		broker.KeepForever(needed)
+	}
 	findings, err := admin.Check(ctx, needed)
 	if err != nil {
 		return err
@@ -209,15 +215,16 @@ func (p *process) fail(err error) {
 	}
 }
 
-// supervise runs what build makes until stop is called.
-func (p *process) supervise(name string, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
+// supervise runs what build makes until stop is called, which then waits for
+// the timeout at most.
+func (p *process) supervise(name string, timeout time.Duration, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	health := &gokaplus.Health{}
 	p.health = append(p.health, named{name, health})
 	done := make(chan error, 1)
 	go func() {
 		err := gokaplus.Supervise(ctx, name, build, gokaplus.Supervision{
-			Logger: p.Log, Health: health, MaxBackoff: 10 * time.Second, ShutdownTimeout: stopTimeout,
+			Logger: p.Log, Health: health, MaxBackoff: 10 * time.Second, ShutdownTimeout: timeout,
 		})
 		if err != nil {
 			p.fail(err)
@@ -237,7 +244,7 @@ func (p *process) startProcessors(stops *stack) {
 		if !slices.Contains(p.Stages, s.Name) {
 			continue
 		}
-		all = append(all, p.supervise(s.Name, func(context.Context) (gokaplus.Runner, error) {
+		all = append(all, p.supervise(s.Name, stopTimeout, func(context.Context) (gokaplus.Runner, error) {
 			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, metrics), p.goka, processors.Options()...)
 		}))
 	}
@@ -272,11 +279,16 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	known := views.New(p.Line, p.Log)
 	var all []func() error
 	for i, s := range p.Line.Stages {
-		all = append(all, p.supervise("view of "+s.Table(), func(ctx context.Context) (gokaplus.Runner, error) {
+		all = append(all, p.supervise("view of "+s.Table(), viewsTimeout, func(ctx context.Context) (gokaplus.Runner, error) {
 			return known.View(ctx, i, p.Kafka.Brokers, p.admin.Ends, p.goka)
 		}))
 	}
-	stops.push("stopping the views", together(all))
+	stops.push("stopping the views", func() error {
+		if err := together(all)(); !errors.Is(err, gokaplus.ErrAbandoned) { // Nothing is lost with a view that hangs on a broker.
+			return err
+		}
+		return nil
+	})
 
 	screens, err := hub.New(api.Screens(p.Line, known), api.Stations(p.Line), p.Log, hub.Options{})
 	if err != nil {

@@ -421,3 +421,45 @@ func pingSarama(t *testing.T, c Config) error {
 	closed(t, client)
 	return nil
 }
+
+// What an embedded broker has acknowledged stays, however old it is: neither
+// rows nor events leave with time.
+func TestEmbeddedKeepsWhatIsOld(t *testing.T) {
+	e, err := StartEmbedded(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	config := Config{Brokers: []string{e.Addr()}}
+	admin, err := NewAdmin(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	needed := Needed(topology.Cupcakes, 1, 1)
+	KeepForever(needed)
+	if err := admin.Apply(t.Context(), needed); err != nil {
+		t.Fatal(err)
+	}
+	if findings, err := admin.Check(t.Context(), Needed(topology.Cupcakes, 1, 1)); err != nil || len(findings) > 0 {
+		t.Errorf("%v, %v", findings, err)
+	}
+	client, err := kgo.NewClient(config.Client()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for topic := range topology.Cupcakes.Topics() {
+		old := &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte("v"), Timestamp: time.Now().Add(-400 * 24 * time.Hour)}
+		if err := client.ProduceSync(t.Context(), old).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.cluster.ApplyRetention()
+	for topic := range topology.Cupcakes.Topics() {
+		ranges, err := admin.Ranges(t.Context(), topic)
+		if want := (Range{0, 1}); err != nil || ranges[0] != want {
+			t.Errorf("%s has %v, %v, want %v", topic, ranges[0], err, want)
+		}
+	}
+}

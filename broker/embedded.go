@@ -25,7 +25,7 @@ type Embedded struct {
 
 // StartEmbedded starts a broker on the address, host:port with 0 for a free
 // port, with its data in dir, which it locks for itself. Topics must be created
-// explicitly.
+// explicitly, and none with a retention, see KeepForever.
 func StartEmbedded(dir, address string, log *slog.Logger) (*Embedded, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -50,8 +50,11 @@ func StartEmbedded(dir, address string, log *slog.Logger) (*Embedded, error) {
 		kfake.ClusterID("ecupcakes-embedded"),
 		kfake.DataDir(filepath.Join(dir, "kafka")),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, address) }),
-		// The first processor of a group need not wait for others to join.
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
+		kfake.BrokerConfigs(map[string]string{
+			"group.initial.rebalance.delay.ms": "0",       // The first processor of a group need not wait for others to join.
+			"log.retention.ms":                 "-1",      // kfake would delete old rows of compacted topics, too.
+			"offsets.retention.minutes":        "5256000", // Ten years: a factory may rest for longer than a week.
+		}),
 		kfake.WithLogger(kfakeLog{log}),
 	)
 	if err != nil {

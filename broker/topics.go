@@ -92,6 +92,17 @@ func Needed(line topology.Line, partitions int32, brokers int) []Topic {
 	return topics
 }
 
+// KeepForever takes the retention from topics of an embedded broker: a partition
+// that retention has emptied would begin at offset 0 again after a restart, and
+// new reports would be taken for repeated ones. What that costs is disk space.
+func KeepForever(topics []Topic) {
+	for _, t := range topics {
+		if _, stream := t.Configs["retention.ms"]; stream {
+			t.Configs["retention.ms"] = "-1"
+		}
+	}
+}
+
 // Check compares what is needed with what is there.
 func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 	names := make([]string, len(needed))

@@ -29,6 +29,7 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run chosen roles on a cluster, for scaling out."`
 	Topics   topicsCmd   `cmd:"" help:"What topics the line needs on a cluster: plan, apply, check."`
 	Verify   verifyCmd   `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
+	Migrate  migrateCmd  `cmd:"" help:"Move the data of a stopped embedded broker to a cluster."`
 	Load     loadCmd     `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
 	Topology topologyCmd `cmd:"" help:"Print the line as text, Mermaid or DOT."`
 	Openapi  openapiCmd  `cmd:"" help:"Print the OpenAPI document of the HTTP API."`
@@ -65,13 +66,18 @@ type global struct {
 // kafka are the flags of a cluster. The ENV_KAFKA_… names are those of Confluent
 // Cloud's examples: a user given there means SASL over TLS.
 type kafka struct {
-	Brokers       []string `help:"Addresses of the Kafka cluster, host:port." env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER" placeholder:"HOST:PORT"`
-	KafkaUser     string   `help:"SASL user." env:"ECUPCAKES_KAFKA_USER,ENV_KAFKA_USER_NAME"`
-	KafkaPassword string   `help:"SASL password; give it in the environment." env:"ECUPCAKES_KAFKA_PASSWORD,ENV_KAFKA_USER_PASSWORD"`
-	KafkaSASL     string   `help:"SASL mechanism." name:"kafka-sasl" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" default:"PLAIN" env:"ECUPCAKES_KAFKA_SASL"`
-	KafkaTLS      *bool    `help:"Encrypt; the default with a user." name:"kafka-tls" negatable:"" env:"ECUPCAKES_KAFKA_TLS"`
-	KafkaCA       string   `help:"PEM file with the certificate authorities to trust, instead of the system's." name:"kafka-ca" env:"ECUPCAKES_KAFKA_CA"`
-	Partitions    int32    `help:"Partitions of each topic, a power of two. Fixed for the life of the topics." default:"8" env:"ECUPCAKES_PARTITIONS"`
+	Brokers []string `help:"Addresses of the Kafka cluster, host:port." env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER" placeholder:"HOST:PORT"`
+	login
+	Partitions int32 `help:"Partitions of each topic, a power of two. Fixed for the life of the topics." default:"8" env:"ECUPCAKES_PARTITIONS"`
+}
+
+// login are the flags that say how to get into a cluster.
+type login struct {
+	KafkaUser     string `help:"SASL user." env:"ECUPCAKES_KAFKA_USER,ENV_KAFKA_USER_NAME"`
+	KafkaPassword string `help:"SASL password; give it in the environment." env:"ECUPCAKES_KAFKA_PASSWORD,ENV_KAFKA_USER_PASSWORD"`
+	KafkaSASL     string `help:"SASL mechanism." name:"kafka-sasl" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" default:"PLAIN" env:"ECUPCAKES_KAFKA_SASL"`
+	KafkaTLS      *bool  `help:"Encrypt; the default with a user." name:"kafka-tls" negatable:"" env:"ECUPCAKES_KAFKA_TLS"`
+	KafkaCA       string `help:"PEM file with the certificate authorities to trust, instead of the system's." name:"kafka-ca" env:"ECUPCAKES_KAFKA_CA"`
 }
 
 func (k kafka) config() broker.Config {

@@ -1,0 +1,167 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// expected calls f for each message that a stream partition must have on the
+// target, with its offset there, and returns where all of them are.
+func (m *migration) expected(ctx context.Context, topic string, p int32, f func(at int64, r *kgo.Record) error) (*offsets, error) {
+	has := m.source.ranges[topic][p]
+	o := &offsets{end: has.End}
+	mark := func() error {
+		o.base = 1
+		return f(0, &kgo.Record{Topic: topic, Partition: p, Value: []byte("the beginning of this partition was gone before it was moved"), Timestamp: time.UnixMilli(0)})
+	}
+	if has.Begin > 0 || m.lost(topic, p) {
+		if err := mark(); err != nil {
+			return nil, err
+		}
+	}
+	err := m.source.read(ctx, topic, p, has.Begin, has.End, func(r *kgo.Record) error {
+		at := o.add(r.Offset)
+		moved := &kgo.Record{Topic: topic, Partition: p, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
+		if topic == m.Line.DeadLetters {
+			moved.Headers = m.origin(r.Headers)
+		}
+		return f(at, moved)
+	})
+	return o, err
+}
+
+// lost says whether a stage has come farther than the partition goes. The
+// embedded broker begins at 0 once more if it starts when retention has taken
+// everything.
+func (m *migration) lost(topic string, p int32) bool {
+	return slices.ContainsFunc(m.source.committed, func(group map[string]map[int32]int64) bool {
+		return group[topic][p] > m.source.ranges[topic][p].End
+	})
+}
+
+// origin maps the headers that say where a dead letter comes from. An origin
+// that is gone gets an offset that no message has, -1 less the one that it had:
+// the target may have another message there.
+func (m *migration) origin(headers []kgo.RecordHeader) []kgo.RecordHeader {
+	value := func(key string) string {
+		i := slices.IndexFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == key })
+		if i < 0 {
+			return ""
+		}
+		return string(headers[i].Value)
+	}
+	p, errP := strconv.Atoi(value("partition"))
+	offset, errO := strconv.ParseInt(value("offset"), 10, 64)
+	partitions := m.offsets[value("topic")]
+	if errP != nil || errO != nil || p < 0 || p >= len(partitions) {
+		return headers
+	}
+	at, there := partitions[p].of(offset)
+	if !there {
+		at = -1 - offset
+	}
+	headers = slices.Clone(headers)
+	for i := range headers {
+		if headers[i].Key == "offset" {
+			headers[i].Value = strconv.AppendInt(nil, at, 10)
+		}
+	}
+	return headers
+}
+
+// copyStream writes what a stream partition lacks on the target.
+func (m *migration) copyStream(ctx context.Context, topic string, p int32, write func(r *kgo.Record, at int64)) (records int64, err error) {
+	there := m.target.ranges[topic][p]
+	var last uint64 // The digest of the target's last message; 0 if it is gone, too.
+	if there.Begin < there.End {
+		err := m.target.read(ctx, topic, p, there.End-1, there.End, func(r *kgo.Record) error {
+			last = digest(r)
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	o, err := m.expected(ctx, topic, p, func(at int64, r *kgo.Record) error {
+		switch {
+		case at < there.End-1:
+		case at == there.End-1:
+			if last != 0 && last != digest(r) {
+				return fmt.Errorf("the target's last message, at offset %d, is not what the source has there: the target has another line, or the source has lost its oldest messages since the migration began; %s", at, again)
+			}
+		case m.sealed:
+			return m.ran()
+		default:
+			write(r, at)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if there.End > o.next() {
+		return 0, fmt.Errorf("the target has %d messages where the source has %d: the line has run there, or something else has written. If it was moved before and is to go on there, nothing is left to do; otherwise %s", there.End, o.next(), again)
+	}
+	m.offsets[topic] = append(m.offsets[topic], o)
+	return o.n, nil
+}
+
+// ran is the error of a target that has committed offsets without having all
+// that the source has.
+func (m *migration) ran() error {
+	return fmt.Errorf("offsets are committed on the target, and it lacks what the source has: the line has run on one of them after it was moved, or has never been moved to this target. If it is to go on on the target, nothing is left to do; otherwise %s", again)
+}
+
+// deleteMarker deletes the message that stands for a lost beginning.
+func (m *migration) deleteMarker(ctx context.Context, topic string, p int32) error {
+	base := m.offsets[topic][p].base
+	if m.target.ranges[topic][p].Begin >= base {
+		return nil
+	}
+	var marker kadm.Offsets
+	marker.AddOffset(topic, p, base, -1)
+	deleted, err := m.target.admin.DeleteRecords(ctx, marker)
+	if err := errors.Join(err, deleted.Error()); err != nil {
+		return fmt.Errorf("deleting the marker at the beginning: %w; this needs the permission to delete from the topic", err)
+	}
+	return nil
+}
+
+// compareStream compares all that the target still has: its retention goes on,
+// and takes what was old already on the source.
+func (m *migration) compareStream(ctx context.Context, topic string, p int32) error {
+	has, o := m.target.ranges[topic][p], m.offsets[topic][p]
+	if has.End != o.next() || has.Begin < o.base {
+		return fmt.Errorf("the target has the offsets from %d to %d, and it must have those from %d to %d: something else has written to it; %s", has.Begin, has.End, o.base, o.next(), again)
+	}
+	var got, want maphash.Hash
+	got.SetSeed(seed)
+	want.SetSeed(seed)
+	err := m.target.read(ctx, topic, p, has.Begin, has.End, func(r *kgo.Record) error {
+		maphash.WriteComparable(&got, digest(r))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := m.expected(ctx, topic, p, func(at int64, r *kgo.Record) error {
+		if at >= has.Begin {
+			maphash.WriteComparable(&want, digest(r))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if got.Sum64() != want.Sum64() {
+		return fmt.Errorf("the messages of the target are not those of the source: %s", again)
+	}
+	return nil
+}
