@@ -44,6 +44,7 @@ type Options struct {
 	API         bool          // Serve HTTP, the hub and the web client.
 	Listen      string        // Their address, host:port.
 	Stages      []string      // Whose processors run here; nil for none.
+	MaxDead     float64       // The share of a stage's events, 0 to 1, that may become dead letters before this process is not ready.
 	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
 	Version     string
 	Log         *slog.Logger
@@ -133,6 +134,9 @@ func (o *Options) validate() error {
 			return fmt.Errorf("there is no stage %q: the line has %s", s, strings.Join(o.Line.Names(), ", "))
 		}
 	}
+	if o.MaxDead < 0 || o.MaxDead > 1 {
+		return fmt.Errorf("--max-dead %g is not a share from 0 to 1", o.MaxDead)
+	}
 	if o.Expiry < 0 {
 		return fmt.Errorf("--expiry %s is negative: give how long finished orders are kept, or 0 for ever", o.Expiry)
 	}
@@ -201,6 +205,7 @@ type process struct {
 	registry *prometheus.Registry
 	failed   chan error // Capacity 1; the first failure for good.
 	health   []named
+	stages   *processors.Metrics
 }
 
 type named struct {
@@ -239,6 +244,7 @@ func (p *process) supervise(name string, timeout time.Duration, build func(conte
 
 func (p *process) startProcessors(stops *stack) {
 	metrics := processors.NewMetrics(p.registry)
+	p.stages = metrics
 	var all []func() error
 	for i, s := range p.Line.Stages {
 		if !slices.Contains(p.Stages, s.Name) {
@@ -353,7 +359,8 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// unhealthy says which of the supervised parts do not run.
+// unhealthy says which of the supervised parts do not run, and which stages put
+// away too much of what they get.
 func (p *process) unhealthy() error {
 	var errs []error
 	for _, n := range p.health {
@@ -361,7 +368,7 @@ func (p *process) unhealthy() error {
 			errs = append(errs, fmt.Errorf("%s is %s", n.name, s.State))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.stages.Healthy(p.MaxDead))...)
 }
 
 func ignoreClosed(err error) error {

@@ -7,9 +7,13 @@
 package processors
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"ecupcakes/codecs"
@@ -24,16 +28,43 @@ import (
 // Metrics count what the stages of one process did.
 type Metrics struct {
 	events *prometheus.CounterVec
+	mu     sync.Mutex
+	shares map[string]*share // By stage.
 }
 
 // NewMetrics registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{events: prometheus.NewCounterVec(prometheus.CounterOpts{
+	m := &Metrics{shares: map[string]*share{}, events: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ecupcakes_stage_events_total",
 		Help: "Events that a stage has taken from its topics, by what they meant to it.",
 	}, []string{"stage", "input", "verdict"})}
 	r.MustRegister(m.events)
 	return m
+}
+
+// share returns the stage's, which lives longer than its processor.
+func (m *Metrics) share(stage string) *share {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.shares[stage] == nil {
+		m.shares[stage] = &share{}
+	}
+	return m.shares[stage]
+}
+
+// Healthy returns an error while more than the limit, a share of 0 to 1, of a
+// stage's events within the last minute became dead letters, 20 at least. Then
+// the line goes on, but not with what it should be working on.
+func (m *Metrics) Healthy(limit float64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for _, stage := range slices.Sorted(maps.Keys(m.shares)) {
+		if err := m.shares[stage].exceeds(time.Now(), limit); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", stage, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // deadLettered is the verdict on a message that was not even an event.
@@ -52,6 +83,7 @@ type stage struct {
 	outputs    [2]goka.Stream // By order.Output.
 	dead       goka.Stream
 	counts     map[order.Verdict][2]prometheus.Counter
+	share      *share
 }
 
 // Graph is what goka runs for stage i of the line, whose topics have so many
@@ -67,6 +99,7 @@ func Graph(line topology.Line, i int, partitions int32, m *Metrics) *goka.GroupG
 		inputs:     [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
 		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
 		dead:       goka.Stream(line.DeadLetters),
+		share:      m.share(s.Name),
 		counts:     map[order.Verdict][2]prometheus.Counter{},
 	}
 	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Dropped, order.Nothing, order.Misplaced, deadLettered} {
@@ -93,6 +126,7 @@ func Options() []goka.ProcessorOption {
 func (p *stage) handle(ctx goka.Context, in order.Input, msg any) {
 	verdict := p.take(ctx, in, msg)
 	p.counts[verdict][in].Inc()
+	p.share.count(time.Now(), verdict == deadLettered || verdict == order.Misplaced)
 }
 
 func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {

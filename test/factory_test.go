@@ -222,7 +222,9 @@ func (f *factory) start() {
 }
 
 // headless says that it is a process of processors alone, without HTTP.
-func (f *factory) headless() bool { return f.serve != nil && !strings.Contains(strings.Join(f.serve, " "), "api") }
+func (f *factory) headless() bool {
+	return f.serve != nil && !strings.Contains(strings.Join(f.serve, " "), "api")
+}
 
 func (f *factory) ready() bool {
 	r, err := http.Get(f.url + "/readyz")
