@@ -2,10 +2,8 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"time"
 
 	"ecupcakes/broker"
 	"ecupcakes/topology"
@@ -37,10 +35,7 @@ func dial(name string, config broker.Config, progress func(string, int64, int64)
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append(config.Client(),
-		kgo.FetchMaxBytes(8<<20), kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // What is not there any more must not be passed over.
-		kgo.KeepControlRecords(),                    // A partition may end with one.
+	client, err := kgo.NewClient(append(append(config.Client(), broker.ReadOptions()...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(maxBatch), kgo.MaxBufferedBytes(maxBuffered),
 	)...)
@@ -74,40 +69,17 @@ func (c *cluster) look(ctx context.Context, line topology.Line) (err error) {
 	return nil
 }
 
-// read calls f for each message of a partition from one offset up to and
-// without another, until it returns an error. All of them must have been
-// written.
+// read is broker.Read that tells how far it is.
 func (c *cluster) read(ctx context.Context, topic string, p int32, from, to int64, f func(*kgo.Record) error) error {
-	if from >= to {
-		return nil
-	}
 	doing := fmt.Sprintf("reading partition %d of the %s's %s", p, c.name, topic)
-	c.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(from)}})
-	defer c.client.RemoveConsumePartitions(map[string][]int32{topic: {p}})
-	for {
-		poll, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("nothing has come for %s", patience))
-		fetches := c.client.PollFetches(poll)
-		err := fetches.Err()
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = context.Cause(poll)
-		}
-		cancel()
-		if err != nil {
-			return fmt.Errorf("%s from offset %d to %d: %w", doing, from, to, err)
-		}
-		for it := fetches.RecordIter(); !it.Done(); {
-			r := it.Next()
-			c.progress(doing, min(r.Offset+1, to)-from, to-from)
-			if r.Offset < to && !r.Attrs.IsControl() {
-				if err := f(r); err != nil {
-					return err
-				}
-			}
-			if r.Offset+1 >= to {
-				return nil
-			}
-		}
+	err := broker.Read(ctx, c.client, topic, p, broker.Range{Begin: from, End: to}, func(r *kgo.Record) error {
+		c.progress(doing, r.Offset+1-from, to-from)
+		return f(r)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
 	}
+	return nil
 }
 
 var seed = maphash.MakeSeed()

@@ -465,7 +465,7 @@ func compare(t *testing.T, source, target *kafka) {
 			for i := range a {
 				x, y := from[topic][p][a[i]], to[topic][p][b[i]]
 				if topic == line.DeadLetters {
-					letter(t, x, y, from, to)
+					sameOrigin(t, x, y, from, to)
 					copied := *x
 					copied.Headers = slices.Clone(x.Headers)
 					for i := range copied.Headers {
@@ -516,8 +516,8 @@ func compare(t *testing.T, source, target *kafka) {
 	}
 }
 
-// letter wants the origin of a dead letter to be the same message.
-func letter(t *testing.T, x, y *kgo.Record, from, to map[string]map[int32]map[int64]*kgo.Record) {
+// sameOrigin wants the origin of a dead letter to be the same message.
+func sameOrigin(t *testing.T, x, y *kgo.Record, from, to map[string]map[int32]map[int64]*kgo.Record) {
 	t.Helper()
 	topic := header(x, "topic")
 	p := must(strconv.Atoi(header(x, "partition")))(t)

@@ -3,6 +3,7 @@ package migrate
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 )
 
@@ -35,4 +36,20 @@ func TestOffsetsCount(t *testing.T) {
 			t.Fatalf("after %d messages the next one comes to %d", len(has), o.next())
 		}
 	})
+}
+
+// What was done about a dead letter is said of the same one on the target.
+func TestLetter(t *testing.T) {
+	o := &offsets{base: 1, end: 20}
+	o.add(10) // At 1.
+	o.add(11) // At 2.
+	for of, want := range map[string]string{"3-11": "3-2", "3-7": "3--8", "2-11": "2-11", "rubbish": "rubbish"} {
+		headers := []kgo.RecordHeader{{Key: "by", Value: []byte("Max")}, {Key: "letter", Value: []byte(of)}}
+		if got := letter(headers, 3, o); string(got[1].Value) != want || string(headers[1].Value) != of {
+			t.Errorf("%s became %s, want %s", of, got[1].Value, want)
+		}
+	}
+	if got := letter(nil, 3, o); got != nil {
+		t.Errorf("a message without headers got %v", got)
+	}
 }

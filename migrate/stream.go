@@ -31,7 +31,7 @@ func (m *migration) expected(ctx context.Context, topic string, p int32, f func(
 		at := o.add(r.Offset)
 		moved := &kgo.Record{Topic: topic, Partition: p, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
 		if topic == m.Line.DeadLetters {
-			moved.Headers = m.origin(r.Headers)
+			moved.Headers = letter(m.origin(r.Headers), p, o)
 		}
 		return f(at, moved)
 	})
@@ -74,6 +74,27 @@ func (m *migration) origin(headers []kgo.RecordHeader) []kgo.RecordHeader {
 			headers[i].Value = strconv.AppendInt(nil, at, 10)
 		}
 	}
+	return headers
+}
+
+// letter maps the header that says which dead letter of the partition, an
+// earlier message of it, something was done about; as origin does.
+func letter(headers []kgo.RecordHeader, p int32, o *offsets) []kgo.RecordHeader {
+	i := slices.IndexFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == "letter" })
+	if i < 0 {
+		return headers
+	}
+	var of int32
+	var offset int64
+	if n, err := fmt.Sscanf(string(headers[i].Value), "%d-%d", &of, &offset); n != 2 || err != nil || of != p {
+		return headers
+	}
+	at, there := o.of(offset)
+	if !there {
+		at = -1 - offset
+	}
+	headers = slices.Clone(headers)
+	headers[i].Value = fmt.Appendf(nil, "%d-%d", p, at)
 	return headers
 }
 

@@ -11,10 +11,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"strconv"
-	"time"
 
 	"ecupcakes/broker"
 	"ecupcakes/codecs"
+	"ecupcakes/deadletters"
 	"ecupcakes/order"
 	"ecupcakes/processors"
 	"ecupcakes/topology"
@@ -106,7 +106,7 @@ func Line(ctx context.Context, o Options) (*Report, error) {
 			return nil, fmt.Errorf("topic %s has %d partitions and %s has %d: see `ecupcakes topics check`", topic, n, o.Line.Output, partitions)
 		}
 	}
-	log.client, err = kgo.NewClient(append(o.Kafka.Client(), kgo.FetchMaxBytes(8<<20), kgo.FetchMaxWait(100*time.Millisecond))...)
+	log.client, err = kgo.NewClient(append(o.Kafka.Client(), broker.ReadOptions()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka client: %w", err)
 	}
@@ -129,6 +129,17 @@ func Line(ctx context.Context, o Options) (*Report, error) {
 	return r, nil
 }
 
+// log is what Kafka had of the line when the audit began.
+type log struct {
+	client    *kgo.Client
+	ranges    map[string]map[int32]broker.Range
+	committed []map[string]map[int32]int64 // By stage, topic and partition.
+}
+
+func (l *log) read(ctx context.Context, topic string, p int32, f func(*kgo.Record)) error {
+	return broker.Read(ctx, l.client, topic, p, l.ranges[topic][p], func(m *kgo.Record) error { f(m); return nil })
+}
+
 // origin is where a dead letter came from.
 type origin struct {
 	topic     string
@@ -145,6 +156,9 @@ func (r *Report) deadLetters(ctx context.Context, log *log, topic string, partit
 			letters = nil
 		}
 		err := log.read(ctx, topic, p, func(m *kgo.Record) {
+			if deadletters.IsResolution(m) {
+				return
+			}
 			r.DeadLetters++
 			headers := map[string]string{}
 			for _, h := range m.Headers {

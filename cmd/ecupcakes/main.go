@@ -25,15 +25,16 @@ import (
 )
 
 type cli struct {
-	Up       upCmd       `cmd:"" help:"Run everything in one process, with an embedded broker unless --brokers names a cluster."`
-	Serve    serveCmd    `cmd:"" help:"Run chosen roles on a cluster, for scaling out."`
-	Topics   topicsCmd   `cmd:"" help:"What topics the line needs on a cluster: plan, apply, check."`
-	Verify   verifyCmd   `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
-	Migrate  migrateCmd  `cmd:"" help:"Move the data of a stopped embedded broker to a cluster."`
-	Load     loadCmd     `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
-	Topology topologyCmd `cmd:"" help:"Print the line as text, Mermaid or DOT."`
-	Openapi  openapiCmd  `cmd:"" help:"Print the OpenAPI document of the HTTP API."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Up          upCmd          `cmd:"" help:"Run everything in one process, with an embedded broker unless --brokers names a cluster."`
+	Serve       serveCmd       `cmd:"" help:"Run chosen roles on a cluster, for scaling out."`
+	Topics      topicsCmd      `cmd:"" help:"What topics the line needs on a cluster: plan, apply, check."`
+	Deadletters deadlettersCmd `cmd:"" help:"Look through the messages that the line could not use; send them again or put them aside."`
+	Verify      verifyCmd      `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
+	Migrate     migrateCmd     `cmd:"" help:"Move the data of a stopped embedded broker to a cluster."`
+	Load        loadCmd        `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
+	Topology    topologyCmd    `cmd:"" help:"Print the line as text, Mermaid or DOT."`
+	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the HTTP API."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	LogLevel slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
 }
