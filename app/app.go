@@ -29,6 +29,7 @@ import (
 	"ecupcakes/views"
 	"ecupcakes/web"
 
+	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -39,6 +40,7 @@ type Options struct {
 	Kafka       broker.Config // Without brokers, an embedded one runs.
 	Data        string        // Directory of the embedded broker.
 	KafkaListen string        // Address of the embedded broker, host:port.
+	Session     time.Duration // After which a processor that is not heard of is taken for dead.
 	Partitions  int32         // Of each topic of the line, a power of two.
 	Instance    string        // Static membership: stable and unique for each live instance; empty for none.
 	API         bool          // Serve HTTP, the hub and the web client.
@@ -63,7 +65,14 @@ const (
 	reachTimeout = time.Minute     // Until a cluster answers and has its topics.
 	drainTimeout = 5 * time.Second // For requests and screens to end.
 	viewsTimeout = 2 * time.Second // For the views, which have nothing to finish.
-	stopTimeout  = 7 * time.Second // For the processors to finish what is in flight.
+	stopTimeout  = 6 * time.Second // For the processors to finish what is in flight.
+	leaveTimeout = time.Second     // For a processor to leave its group.
+)
+
+// The limits of brokers that are not told otherwise.
+const (
+	minSession = 6 * time.Second
+	maxSession = 30 * time.Minute
 )
 
 // Run runs the roles until ctx ends, and returns nil if all of them stopped
@@ -98,7 +107,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	p := &process{
 		Options: o, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 1),
 		goka: gokaplus.Options{
-			InstanceID: instance, Sarama: o.Kafka.Sarama, Kgo: o.Kafka.Client(), Logger: o.Log.With("from", "goka"),
+			InstanceID: instance, Sarama: o.sarama, Kgo: o.Kafka.Client(), Logger: o.Log.With("from", "goka"),
 		},
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -122,6 +131,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 }
 
+func (o *Options) sarama(c *sarama.Config) {
+	o.Kafka.Sarama(c)
+	c.Consumer.Group.Session.Timeout = o.Session
+}
+
 func (o *Options) validate() error {
 	if err := o.Line.Validate(); err != nil {
 		return fmt.Errorf("the line is wrong: %w", err)
@@ -133,6 +147,9 @@ func (o *Options) validate() error {
 		if o.Line.Index(s) < 0 {
 			return fmt.Errorf("there is no stage %q: the line has %s", s, strings.Join(o.Line.Names(), ", "))
 		}
+	}
+	if o.Session < minSession || o.Session > maxSession {
+		return fmt.Errorf("--session-timeout %s is not between %s and %s, which brokers accept", o.Session, minSession, maxSession)
 	}
 	if o.MaxDead < 0 || o.MaxDead > 1 {
 		return fmt.Errorf("--max-dead %g is not a share from 0 to 1", o.MaxDead)
@@ -250,11 +267,29 @@ func (p *process) startProcessors(stops *stack) {
 		if !slices.Contains(p.Stages, s.Name) {
 			continue
 		}
-		all = append(all, p.supervise(s.Name, stopTimeout, func(context.Context) (gokaplus.Runner, error) {
+		stop := p.supervise(s.Name, stopTimeout, func(context.Context) (gokaplus.Runner, error) {
 			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, metrics), p.goka, processors.Options()...)
-		}))
+		})
+		all = append(all, func() error {
+			defer p.leave(s.Group())
+			return stop()
+		})
 	}
 	stops.push("stopping the processors", together(all))
+}
+
+// leave has the other instances take over at once what this one was working on:
+// nobody knows whether it will be back. Whoever comes back after a crash, without
+// having left, takes its partitions up again instead.
+func (p *process) leave(group string) {
+	if p.goka.InstanceID == "" {
+		return // A dynamic member has left by itself.
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := p.admin.Leave(ctx, group, p.goka.InstanceID); err != nil {
+		p.Log.Warn("others take over only after the end of the session", "error", err)
+	}
 }
 
 // together calls all functions at the same time.

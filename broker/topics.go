@@ -265,6 +265,19 @@ func (a *Admin) Committed(ctx context.Context, group string) (map[string]map[int
 	return committed, nil
 }
 
+// Leave takes a static member out of its group at once; otherwise its partitions
+// wait for the end of its session. A member that is not there is fine.
+func (a *Admin) Leave(ctx context.Context, group, instance string) error {
+	left, err := a.client.LeaveGroup(ctx, kadm.LeaveGroup(group).Reason("planned stop").InstanceIDs(instance))
+	if err == nil {
+		err = left.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.UnknownMemberID) {
+		return fmt.Errorf("leaving group %s: %w", group, err)
+	}
+	return nil
+}
+
 // Ends tells where the partitions of a topic end now, by their number.
 func (a *Admin) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
 	listed, err := a.client.ListEndOffsets(ctx, topic)
