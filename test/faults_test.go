@@ -66,8 +66,8 @@ func TestFaults(t *testing.T) {
 }
 
 const (
-	faultOrders = 600
-	faultRate   = 40 // Orders a second, so that the faults have a quarter of a minute at least.
+	faultOrders = 400
+	faultRate   = 40 // Orders a second, so that the faults have ten seconds at least.
 )
 
 // scene is one run.
