@@ -1,6 +1,7 @@
 # make run     build and start everything; the page is on http://127.0.0.1:8080
 # make test    everything that CI checks
 # make bench   measure; prints a table and writes bench/result.json
+# make bench-gokaplus  goka with and without gokaplus; an hour, or ARGS="-rows lost"
 # make faults  break things at random for an hour (FOR=3h for three) and count orders
 # make build   bin/ecupcakes
 # make setup   what the tests need beyond Go and Node (Debian packages), and npm's modules
@@ -11,7 +12,7 @@ BIN := bin/ecupcakes
 WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
 
-.PHONY: run build test check bench faults setup pictures go-test web-test browser-test clean
+.PHONY: run build test check bench bench-gokaplus faults setup pictures go-test web-test browser-test clean
 
 run: build
 	$(BIN) up
@@ -66,6 +67,11 @@ faults: setup build
 
 bench: build
 	$(GO) run ./bench
+
+# Built first: it starts itself again for what it kills.
+bench-gokaplus:
+	$(GO) build -o bin/bench-gokaplus ./gokaplus/bench
+	bin/bench-gokaplus $(ARGS)
 
 pictures: build
 	npm run pictures -w test/browser

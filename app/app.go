@@ -30,6 +30,7 @@ import (
 	"ecupcakes/web"
 
 	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -108,9 +109,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		Options: o, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 1),
 		goka: gokaplus.Options{
 			InstanceID: instance, Sarama: o.sarama, Kgo: o.Kafka.Client(), Logger: o.Log.With("from", "goka"),
+			Progress: &gokaplus.Progress{},
 		},
 	}
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		working{p.goka.Progress})
 
 	// The processors stop last, so that what the API has taken on is worked off.
 	p.startProcessors(&stops)
@@ -238,16 +241,15 @@ func (p *process) fail(err error) {
 }
 
 // supervise runs what build makes until stop is called, which then waits for
-// the timeout at most.
-func (p *process) supervise(name string, timeout time.Duration, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
+// the ShutdownTimeout at most.
+func (p *process) supervise(name string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	health := &gokaplus.Health{}
 	p.health = append(p.health, named{name, health})
+	s.Logger, s.Health, s.MaxBackoff = p.Log, health, 10*time.Second
 	done := make(chan error, 1)
 	go func() {
-		err := gokaplus.Supervise(ctx, name, build, gokaplus.Supervision{
-			Logger: p.Log, Health: health, MaxBackoff: 10 * time.Second, ShutdownTimeout: timeout,
-		})
+		err := gokaplus.Supervise(ctx, name, build, s)
 		if err != nil {
 			p.fail(err)
 		}
@@ -267,7 +269,9 @@ func (p *process) startProcessors(stops *stack) {
 		if !slices.Contains(p.Stages, s.Name) {
 			continue
 		}
-		stop := p.supervise(s.Name, stopTimeout, func(context.Context) (gokaplus.Runner, error) {
+		stop := p.supervise(s.Name, gokaplus.Supervision{
+			ShutdownTimeout: stopTimeout, Progress: p.goka.Progress, Group: goka.Group(s.Group()),
+		}, func(context.Context) (gokaplus.Runner, error) {
 			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, metrics), p.goka, processors.Options()...)
 		})
 		all = append(all, func() error {
@@ -320,7 +324,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	known := views.New(p.Line, p.Log)
 	var all []func() error
 	for i, s := range p.Line.Stages {
-		all = append(all, p.supervise("view of "+s.Table(), viewsTimeout, func(ctx context.Context) (gokaplus.Runner, error) {
+		all = append(all, p.supervise("view of "+s.Table(), gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
 			return known.View(ctx, i, p.Kafka.Brokers, p.admin.Ends, p.goka)
 		}))
 	}
@@ -399,7 +403,14 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 func (p *process) unhealthy() error {
 	var errs []error
 	for _, n := range p.health {
-		if s := n.health.Status(); s.State != gokaplus.Running {
+		switch s := n.health.Status(); s.State {
+		case gokaplus.Running:
+		case gokaplus.Recovering:
+			errs = append(errs, fmt.Errorf("%s is %s: %d %% of its table is read", n.name, s.State, s.RecoveredPercent))
+		case gokaplus.Stalled:
+			first := s.Stalled[0]
+			errs = append(errs, fmt.Errorf("%s is %s: %d events wait in partition %d of %s and none is finished", n.name, s.State, first.Lag(), first.Partition, first.Topic))
+		default:
 			errs = append(errs, fmt.Errorf("%s is %s", n.name, s.State))
 		}
 	}

@@ -3,6 +3,7 @@ package gokaplus
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -29,7 +30,7 @@ type Options struct {
 	Sarama func(*sarama.Config)
 	Kgo    []kgo.Opt
 
-	// Storage builds the storages of tables; nil means MapStorage().
+	// Storage builds the storages of tables; nil means MapStorage(). DiskStorage is for tables larger than memory.
 	Storage storage.Builder
 
 	// Logger receives what goka and franz-go log; nil discards it.
@@ -111,13 +112,16 @@ func Config(o Options) *sarama.Config {
 // ProcessorOptions returns the options for goka.NewProcessor and [NewProcessor] that use all of this package. They
 // may be used for any number of processors.
 func ProcessorOptions(o Options) []goka.ProcessorOption {
-	o = o.withDefaults()
+	return o.withDefaults().processorOptions(&tables{})
+}
+
+func (o Options) processorOptions(t *tables) []goka.ProcessorOption {
 	return []goka.ProcessorOption{
 		goka.WithConsumerGroupBuilder(Rejoin(Ordered(o.consumerGroup, o.Progress))),
-		goka.WithConsumerSaramaBuilder(o.tableConsumer),
+		goka.WithConsumerSaramaBuilder(t.consumer(o.tableConsumer)),
 		goka.WithTopicManagerBuilder(o.topicManager),
-		goka.WithProducerBuilder(o.producer()),
-		goka.WithStorageBuilder(o.Storage),
+		goka.WithProducerBuilder(t.producer(o.producer())),
+		goka.WithStorageBuilder(t.storage(o.Storage)),
 		goka.WithBackoffBuilder(backoff),
 		goka.WithPartitionChannelSize(partitionChannelSize),
 		goka.WithLogger(gokaLogger{o.Logger}),
@@ -165,7 +169,26 @@ func (o Options) consumerGroup(brokers []string, group, clientID string) (sarama
 	// The broker answers a request to join when all members have come, at most Rebalance.Timeout later, and sarama knows
 	// only one timeout for all requests. If it is shorter, one slow member makes the others fail.
 	c.Net.ReadTimeout = max(c.Net.ReadTimeout, c.Consumer.Group.Rebalance.Timeout+5*time.Second)
-	return goka.ConsumerGroupBuilderWithConfig(c)(brokers, group, clientID)
+	cg, err := goka.ConsumerGroupBuilderWithConfig(c)(brokers, group, clientID)
+	if err != nil {
+		return nil, err
+	}
+	return &namedMember{cg, group, c.Consumer.Group.InstanceId}, nil
+}
+
+// namedMember is a member of a group that says so when another one has taken its name.
+type namedMember struct {
+	sarama.ConsumerGroup
+	group, instance string
+}
+
+func (m *namedMember) Consume(ctx context.Context, topics []string, h sarama.ConsumerGroupHandler) error {
+	err := m.ConsumerGroup.Consume(ctx, topics, h)
+	if errors.Is(err, sarama.ErrFencedInstancedId) {
+		return fmt.Errorf("another live instance uses the instance id %q in group %s: give each its own (Options.InstanceID): %w",
+			m.instance, m.group, err)
+	}
+	return err
 }
 
 func (o Options) consumer(brokers []string, clientID string) (sarama.Consumer, error) {

@@ -1,7 +1,7 @@
 // Package gokaplus closes what goka v1.1 leaves open: it commits offsets in order, rejoins after a rebalance without
-// goka's fixed pause, keeps tables in a fast storage in memory, restarts what has failed, and writes through a
-// producer that outlasts outages. It is for any user of goka and never knows what the messages mean. It sets no
-// global configuration.
+// goka's fixed pause, keeps tables in a fast storage in memory or in one on disk that is never ahead of Kafka, restarts
+// what has failed, and writes through a producer that outlasts outages. It is for any user of goka and never knows what
+// the messages mean. It sets no global configuration.
 //
 // [NewProcessor], [NewView] and [NewEmitter] use all of it; [ProcessorOptions], [ViewOptions] and [EmitterOptions]
 // do so with goka's own constructors. Each part also works alone.

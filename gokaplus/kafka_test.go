@@ -11,10 +11,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
 )
 
 // deadline is how long a test waits for what must happen.
 const deadline = 30 * time.Second
+
+// TestMain fails if the tests together leave a goroutine, and so also if they leave a client, each of which has some.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, metricsTick)
+}
+
+// metricsTick is one goroutine of the process.
+var metricsTick = goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")
 
 // kafka is an embedded broker that can go away and come back.
 type kafka struct {

@@ -18,27 +18,33 @@ import (
 type Processor struct {
 	*goka.Processor
 	clients *clients
+	tables  *tables
 }
 
 // NewProcessor creates a processor with [ProcessorOptions] and then extra, which may override them. It has to be either
 // run or closed. Like goka's, it can be run only once.
 func NewProcessor(brokers []string, graph *goka.GroupGraph, o Options, extra ...goka.ProcessorOption) (*Processor, error) {
 	o = o.withDefaults()
-	c := &clients{}
-	p, err := goka.NewProcessor(brokers, graph, append(append(ProcessorOptions(o),
-		goka.WithConsumerSaramaBuilder(c.consumer(o.tableConsumer)),
+	c, t := &clients{}, &tables{}
+	p, err := goka.NewProcessor(brokers, graph, append(append(o.processorOptions(t),
+		goka.WithConsumerSaramaBuilder(c.consumer(t.consumer(o.tableConsumer))),
 		goka.WithTopicManagerBuilder(c.topicManager(o.topicManager)),
 	), extra...)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("creating the processor of group %s: %w", graph.Group(), err), c.Close())
 	}
-	return &Processor{p, c}, nil
+	return &Processor{p, c, t}, nil
 }
 
 // Run runs the processor until it fails or ctx ends, and closes it.
 func (p *Processor) Run(ctx context.Context) error {
 	return errors.Join(p.Processor.Run(ctx), p.clients.Close())
 }
+
+// RecoveredPercent is how much of its tables has been read, from 0 to 100, while the processor is not [goka.Processor.Recovered]. It goes
+// by offsets, so the gaps of a compacted topic count as read when they are passed. Tables in a storage that was set
+// with an option of goka are left out.
+func (p *Processor) RecoveredPercent() int { return p.tables.recoveredPercent() }
 
 // Close releases a processor that is not going to be run.
 func (p *Processor) Close() error { return p.clients.Close() }
@@ -47,6 +53,7 @@ func (p *Processor) Close() error { return p.clients.Close() }
 type View struct {
 	*goka.View
 	clients *clients
+	tables  *tables
 	ran     atomic.Bool
 }
 
@@ -54,15 +61,16 @@ type View struct {
 // closed.
 func NewView(brokers []string, table goka.Table, codec goka.Codec, o Options, extra ...goka.ViewOption) (*View, error) {
 	o = o.withDefaults()
-	c := &clients{}
+	c, t := &clients{}, &tables{}
 	v, err := goka.NewView(brokers, table, codec, append(append(ViewOptions(o),
-		goka.WithViewConsumerSaramaBuilder(c.consumer(o.consumer)),
+		goka.WithViewConsumerSaramaBuilder(c.consumer(t.consumer(o.consumer))),
 		goka.WithViewTopicManagerBuilder(c.topicManager(o.topicManager)),
+		goka.WithViewStorageBuilder(t.storage(o.Storage)),
 	), extra...)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("creating the view of %s: %w", table, err), c.Close())
 	}
-	return &View{View: v, clients: c}, nil
+	return &View{View: v, clients: c, tables: t}, nil
 }
 
 // Run runs the view until it fails or ctx ends, and closes it. A second Run is an error; with goka it would return nil
@@ -82,6 +90,9 @@ func (v *View) Close() error { return v.clients.Close() }
 // Recovered reports whether the view has caught up and is connected. Unlike goka's it may be called while the view is
 // being closed.
 func (v *View) Recovered() bool { return v.CurrentState() == goka.ViewStateRunning }
+
+// RecoveredPercent is how much of the table has been read, from 0 to 100, see [Processor.RecoveredPercent].
+func (v *View) RecoveredPercent() int { return v.tables.recoveredPercent() }
 
 // An Emitter is a goka emitter whose Finish ends.
 type Emitter struct {

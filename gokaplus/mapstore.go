@@ -9,7 +9,7 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
-// ErrStorageClosed is returned by the operations of a map storage after Close.
+// ErrStorageClosed is returned by the operations of a map or disk storage after Close.
 var ErrStorageClosed = errors.New("gokaplus: the storage is closed: its partition was stopped or moved to another instance")
 
 // MapStorage returns a builder of storages that keep their rows in a Go map in memory. Set, Get and Delete are O(1)

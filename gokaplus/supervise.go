@@ -41,6 +41,15 @@ type Supervision struct {
 	// of it at random. A life of HealthyAfter (0 means one minute) makes it start from MinBackoff again.
 	MinBackoff, MaxBackoff, HealthyAfter time.Duration
 
+	// Progress, if not nil, makes the Health Stalled while a partition of Group has a lag and none of its messages has
+	// been finished for StalledAfter (0 means one minute): a callback hangs, a DeferCommit was forgotten, emits are not
+	// acknowledged, or nothing is fetched. Give the Progress of the Runner's Options and its group; an empty Group means
+	// all that the Progress shows. A stalled Runner is logged but not restarted. An input that is written in transactions
+	// has a lag of their markers when it is worked off, and stalls when idle.
+	Progress     *Progress
+	Group        goka.Group
+	StalledAfter time.Duration
+
 	// ShutdownTimeout bounds the wait for the Runner to stop once ctx has ended; 0 means 30 s. With the brokers at hand a
 	// processor stops in milliseconds, without them it can take goka minutes.
 	ShutdownTimeout time.Duration
@@ -56,6 +65,7 @@ func (s Supervision) withDefaults() Supervision {
 	s.MinBackoff = cmp.Or(s.MinBackoff, 500*time.Millisecond)
 	s.MaxBackoff = cmp.Or(s.MaxBackoff, 30*time.Second)
 	s.HealthyAfter = cmp.Or(s.HealthyAfter, time.Minute)
+	s.StalledAfter = cmp.Or(s.StalledAfter, time.Minute)
 	s.ShutdownTimeout = cmp.Or(s.ShutdownTimeout, 30*time.Second)
 	return s
 }
@@ -78,7 +88,7 @@ func Supervise(ctx context.Context, name string, build func(context.Context) (Ru
 	defer s.Health.to(Stopped, nil)
 	for backoff := s.MinBackoff; ; backoff = min(2*backoff, s.MaxBackoff) {
 		started := time.Now()
-		stopped, err := s.live(ctx, build)
+		stopped, err := s.live(ctx, log, build)
 		if !stopped {
 			return fmt.Errorf("%s did not stop within %v: %w", name, s.ShutdownTimeout, ErrAbandoned)
 		}
@@ -111,20 +121,59 @@ func Supervise(ctx context.Context, name string, build func(context.Context) (Ru
 }
 
 // live runs one life and reports whether it has stopped.
-func (s Supervision) live(ctx context.Context, build func(context.Context) (Runner, error)) (stopped bool, err error) {
+func (s Supervision) live(ctx context.Context, log *slog.Logger, build func(context.Context) (Runner, error)) (stopped bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- s.buildAndRun(ctx, build) }()
-	select {
-	case err := <-done:
-		return true, err
-	case <-ctx.Done():
+	var look <-chan time.Time
+	if s.Progress != nil {
+		ticker := time.NewTicker(max(s.StalledAfter/8, time.Millisecond))
+		defer ticker.Stop()
+		look = ticker.C
 	}
-	select {
-	case err := <-done:
-		return true, err
-	case <-time.After(s.ShutdownTimeout):
-		return false, nil
+	stalls := stallWatch{after: s.StalledAfter}
+	for {
+		select {
+		case err := <-done:
+			return true, err
+		case now := <-look:
+			s.Health.stalled(stalls.look(s.Progress.Partitions(), string(s.Group), now), log)
+			continue
+		case <-ctx.Done():
+		}
+		select {
+		case err := <-done:
+			return true, err
+		case <-time.After(s.ShutdownTimeout):
+			return false, nil
+		}
 	}
+}
+
+// stallWatch remembers since when partitions with a lag have not moved.
+type stallWatch struct {
+	after  time.Duration
+	behind map[PartitionProgress]time.Time // with only Group, Topic, Partition and Next set
+}
+
+// look returns the partitions that have not moved for too long.
+func (w *stallWatch) look(all []PartitionProgress, group string, now time.Time) (stalled []PartitionProgress) {
+	behind := map[PartitionProgress]time.Time{}
+	for _, p := range all {
+		if p.Lag() == 0 || group != "" && p.Group != group {
+			continue
+		}
+		at := PartitionProgress{Group: p.Group, Topic: p.Topic, Partition: p.Partition, Next: p.Next}
+		since, ok := w.behind[at]
+		if !ok {
+			since = now
+		}
+		behind[at] = since
+		if now.Sub(since) >= w.after {
+			stalled = append(stalled, p)
+		}
+	}
+	w.behind = behind
+	return stalled
 }
 
 func (s Supervision) buildAndRun(ctx context.Context, build func(context.Context) (Runner, error)) (err error) {
@@ -161,12 +210,13 @@ const (
 	Starting   State = iota // being built for the first time
 	Recovering              // running, but its tables are not complete; only known of a Runner with a method Recovered() bool
 	Running
+	Stalled    // running, but a partition does not move although it has messages; only known with Supervision.Progress
 	Restarting // waiting to be built anew, or being built anew
 	Stopped    // Supervise has returned
 )
 
 func (s State) String() string {
-	return [...]string{"starting", "recovering", "running", "restarting", "stopped"}[s]
+	return [...]string{"starting", "recovering", "running", "stalled", "restarting", "stopped"}[s]
 }
 
 // Status is the state of a supervised Runner at one moment.
@@ -175,13 +225,21 @@ type Status struct {
 	Since    time.Time // when Supervise brought it there; what runs may have recovered since
 	Restarts int       // so far; a rate that does not fall to zero needs attention
 	Reason   error     // of the last restart, nil before the first
+
+	// RecoveredPercent is how much of the tables has been read while Recovering, from 0 to 100, if the Runner has a method
+	// RecoveredPercent() int as those of this package do. It is 100 while Running or Stalled and 0 otherwise.
+	RecoveredPercent int
+
+	// Stalled are the partitions that do not move, while Stalled.
+	Stalled []PartitionProgress
 }
 
 // Health shows the state of what is supervised, to any number of goroutines. The zero value is ready.
 type Health struct {
-	mu     sync.Mutex
-	status Status
-	runner Runner // set while running
+	mu           sync.Mutex
+	status       Status
+	stalledSince time.Time
+	runner       Runner // set while running
 }
 
 // Status returns the present state.
@@ -189,8 +247,19 @@ func (h *Health) Status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.status
-	if r, ok := h.runner.(interface{ Recovered() bool }); ok && s.State == Running && !r.Recovered() {
-		s.State = Recovering
+	if s.State != Running {
+		return s
+	}
+	if r, ok := h.runner.(interface{ Recovered() bool }); ok && !r.Recovered() {
+		s.State, s.Stalled = Recovering, nil
+		if r, ok := h.runner.(interface{ RecoveredPercent() int }); ok {
+			s.RecoveredPercent = r.RecoveredPercent()
+		}
+		return s
+	}
+	s.RecoveredPercent = 100
+	if len(s.Stalled) > 0 {
+		s.State, s.Since = Stalled, h.stalledSince
 	}
 	return s
 }
@@ -198,7 +267,7 @@ func (h *Health) Status() Status {
 func (h *Health) to(s State, r Runner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.status.State, h.status.Since, h.runner = s, time.Now(), r
+	h.status.State, h.status.Since, h.status.Stalled, h.runner = s, time.Now(), nil, r
 }
 
 func (h *Health) restarting(reason error) {
@@ -207,4 +276,21 @@ func (h *Health) restarting(reason error) {
 	defer h.mu.Unlock()
 	h.status.Restarts++
 	h.status.Reason = reason
+}
+
+// stalled takes in which partitions do not move, and logs when that begins and ends.
+func (h *Health) stalled(p []PartitionProgress, log *slog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status.State != Running {
+		return
+	}
+	switch {
+	case len(p) > 0 && len(h.status.Stalled) == 0:
+		h.stalledSince = time.Now()
+		log.Warn("stalled: there are messages and none is finished", "partitions", p)
+	case len(p) == 0 && len(h.status.Stalled) > 0:
+		log.Info("no longer stalled")
+	}
+	h.status.Stalled = p
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/lovoo/goka/storage"
@@ -189,7 +190,8 @@ type recoveringRunner struct {
 	recovered atomic.Bool
 }
 
-func (r *recoveringRunner) Recovered() bool { return r.recovered.Load() }
+func (r *recoveringRunner) Recovered() bool       { return r.recovered.Load() }
+func (r *recoveringRunner) RecoveredPercent() int { return 42 }
 
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -214,6 +216,9 @@ func TestHealth(t *testing.T) {
 			s := h.Status()
 			if s.State != state || s.Restarts != restarts || (reason == "") != (s.Reason == nil) || reason != "" && s.Reason.Error() != reason {
 				t.Fatalf("got %v %+v, want %v after %d restarts for %q", s.State, s, state, restarts, reason)
+			}
+			if percent := map[State]int{Recovering: 42, Running: 100}[state]; s.RecoveredPercent != percent {
+				t.Fatalf("%v and %d %% recovered, want %d", s.State, s.RecoveredPercent, percent)
 			}
 			if s.Since != began {
 				t.Fatalf("%v since %v, want %v", s.State, s.Since, began)
@@ -246,6 +251,151 @@ func TestHealth(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHealthStalled lets a partition stand still, move, and stand still again.
+func TestHealthStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var p Progress
+		var health, other Health
+		w := newWindow(64)
+		run := runs(func(ctx context.Context) error {
+			defer p.add("group", fakeClaim{topic: "in"}, w)()
+			<-ctx.Done()
+			return nil
+		})
+		var logged syncBuffer
+		done := make(chan error, 2)
+		for i, s := range []Supervision{{Health: &health, Group: "group"}, {Health: &other, Group: "other"}} {
+			s.Progress, s.StalledAfter, s.Logger = &p, time.Minute, slog.New(slog.NewTextHandler(&logged, nil))
+			go func() { done <- Supervise(ctx, fmt.Sprint(i), run, s) }()
+		}
+		start := time.Now()
+		expect := func(state State, since time.Time) {
+			t.Helper()
+			synctest.Wait()
+			s := health.Status()
+			if s.State != state || s.Since.Sub(since).Abs() > 10*time.Second || (state == Stalled) != (len(s.Stalled) == 1) || s.RecoveredPercent != 100 {
+				t.Fatalf("after %v: %v %+v, want %v since %v", time.Since(start), s.State, s, state, since)
+			}
+			if s := other.Status(); s.State != Running {
+				t.Fatalf("another group is %v", s.State)
+			}
+		}
+		time.Sleep(50 * time.Second)
+		expect(Running, start)
+		time.Sleep(30 * time.Second)
+		expect(Stalled, start.Add(time.Minute))
+		if got := health.Status().Stalled[0]; got.Topic != "in" || got.Lag() != 1000 {
+			t.Fatalf("stalled is %+v", got)
+		}
+		time.Sleep(time.Hour)
+		expect(Stalled, start.Add(time.Minute))
+		for offset := range int64(1000) { // slowly, but it moves; 1,000 is the end
+			w.add(offset)
+			w.finish(offset)
+			time.Sleep(40 * time.Second)
+			expect(Running, start)
+		}
+		time.Sleep(time.Hour)
+		expect(Running, start)
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := strings.Count(logged.String(), "stalled: "); n != 1 || !strings.Contains(logged.String(), "no longer stalled") {
+			t.Errorf("logged %d stalls:\n%s", n, logged.String())
+		}
+	})
+}
+
+func TestRecoveredPercent(t *testing.T) {
+	k := startKafka(t, 1, "in", "group-table")
+	cl := k.client(t)
+	for i := range 200 {
+		send(t, cl, &kgo.Record{Topic: "group-table", Key: fmt.Append(nil, i), Value: []byte("row")})
+	}
+	callback := func(reached, release chan struct{}) goka.UpdateCallback {
+		return func(ctx goka.UpdateContext, s storage.Storage, key string, value []byte) error {
+			if ctx.Offset() == 50 {
+				close(reached)
+				<-release
+			}
+			return goka.DefaultUpdate(ctx, s, key, value)
+		}
+	}
+	graph := goka.DefineGroup("group", goka.Input("in", new(codec.String), func(goka.Context, any) {}), goka.Persist(new(codec.String)))
+	for name, build := range map[string]func(goka.UpdateCallback) (Runner, error){
+		"processor": func(update goka.UpdateCallback) (Runner, error) {
+			return NewProcessor(k.ListenAddrs(), graph, Options{}, goka.WithUpdateCallback(update))
+		},
+		"view": func(update goka.UpdateCallback) (Runner, error) {
+			return NewView(k.ListenAddrs(), "group-table", new(codec.String), Options{}, goka.WithViewCallback(update))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reached, release := make(chan struct{}), make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			var health Health
+			done := make(chan error, 1)
+			go func() {
+				done <- Supervise(ctx, name, func(context.Context) (Runner, error) { return build(callback(reached, release)) },
+					Supervision{Health: &health, Logger: testLogger(t)})
+			}()
+			within(t, "a quarter is read", reached)
+			if s := health.Status(); s.State != Recovering || s.RecoveredPercent != 25 {
+				t.Errorf("%v, %d %%, want recovering, 25 %%", s.State, s.RecoveredPercent)
+			}
+			close(release)
+			eventually(t, "all is read", func() bool {
+				s := health.Status()
+				return s.State == Running && s.RecoveredPercent == 100
+			})
+			cancel()
+			if err := within(t, "it stops", done); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTwoInstancesWithTheSameID(t *testing.T) {
+	k := startKafka(t, 1, "in")
+	graph := goka.DefineGroup("group", goka.Input("in", new(codec.String), func(goka.Context, any) {}))
+	ctx, cancel := context.WithCancel(t.Context())
+	var health [2]Health
+	var logged syncBuffer
+	done := make(chan error, 2)
+	for i := range health {
+		go func() {
+			done <- Supervise(ctx, "twin", func(context.Context) (Runner, error) {
+				return NewProcessor(k.ListenAddrs(), graph, Options{InstanceID: "one-for-all"})
+			}, Supervision{Health: &health[i], Logger: slog.New(slog.NewTextHandler(&logged, nil)), MinBackoff: time.Second, MaxBackoff: time.Second})
+		}()
+		eventually(t, "it has joined", func() bool { return health[i].Status().State == Running })
+	}
+	eventually(t, "one has thrown the other out", func() bool {
+		return health[0].Status().Reason != nil || health[1].Status().Reason != nil
+	})
+	for _, h := range []*Health{&health[0], &health[1]} {
+		err := h.Status().Reason
+		if err != nil && (!errors.Is(err, sarama.ErrFencedInstancedId) ||
+			!strings.Contains(err.Error(), `another live instance uses the instance id "one-for-all" in group group: give each its own`)) {
+			t.Errorf("the reason is %v", err)
+		}
+	}
+	if !strings.Contains(logged.String(), "another live instance") {
+		t.Errorf("the log does not say why:\n%s", logged.String())
+	}
+	cancel()
+	for range 2 {
+		if err := within(t, "both stop", done); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // brokerSide are the goroutines of the embedded broker for connections that the test holds itself.
@@ -324,7 +474,7 @@ func TestSupervisedProcessorAndView(t *testing.T) {
 	if err := view.Load().Run(t.Context()); err == nil {
 		t.Error("a view was run twice")
 	}
-	if err := goleak.Find(others, brokerSide, goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")); err != nil {
+	if err := goleak.Find(others, brokerSide, metricsTick); err != nil {
 		t.Error(err)
 	}
 }

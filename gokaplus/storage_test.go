@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lovoo/goka/storage"
 	"pgregory.net/rapid"
@@ -33,15 +34,37 @@ func outcome(v []byte, err error) string {
 	return fmt.Sprintf("%q %v", v, err)
 }
 
-// TestMapStorageAgainstLevelDB does the same to a map storage and to goka's own storage and compares every answer.
-func TestMapStorageAgainstLevelDB(t *testing.T) {
+// storages are the builders under test. What they keep on disk is below the returned directory.
+var storages = map[string]func(dir string) storage.Builder{
+	"map": func(string) storage.Builder { return MapStorage() },
+	"disk": func(dir string) storage.Builder {
+		return diskBuilder(dir, clusterState{end: 1 << 50, tombstones: time.Hour})
+	},
+}
+
+// each runs a test for each of our storages.
+func each(t *testing.T, test func(t *testing.T, build storage.Builder)) {
+	for name, build := range storages {
+		t.Run(name, func(t *testing.T) { test(t, build(t.TempDir())) })
+	}
+}
+
+// TestAgainstLevelDB does the same to our storages and to goka's own and compares every answer.
+func TestAgainstLevelDB(t *testing.T) {
+	for name, build := range storages {
+		t.Run(name, func(t *testing.T) { againstLevelDB(t, build) })
+	}
+}
+
+func againstLevelDB(t *testing.T, build func(dir string) storage.Builder) {
 	dir, run := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		run++
-		ours := openStore(t, MapStorage())
+		build := build(filepath.Join(dir, "ours", strconv.Itoa(run)))
+		ours := openStore(t, build)
+		defer func() { ours.Close() }()
 		model := openStore(t, storage.DefaultBuilder(filepath.Join(dir, strconv.Itoa(run))))
 		defer model.Close()
-		stores := []storage.Storage{ours, model}
 		key := rapid.StringOfN(rapid.SampledFrom([]rune("ab\x00é~")), 0, 3, -1)
 		bound := rapid.SliceOfN(rapid.SampledFrom([]byte("ab\x00\xc3\xff~")), 0, 3)
 		value := rapid.SliceOfN(rapid.Byte(), 0, 20)
@@ -85,6 +108,26 @@ func TestMapStorageAgainstLevelDB(t *testing.T) {
 				o := rapid.Int64Range(1, 1<<40).Draw(t, "offset")
 				same("SetOffset", func(s storage.Storage) string { return fmt.Sprint(s.SetOffset(o)) })
 			},
+			"Flush": func(t *rapid.T) {
+				if d, ok := ours.(*diskStore); ok {
+					if rapid.Bool().Draw(t, "everything is ready") {
+						d.ready = len(d.queue)
+					}
+					if err := d.flush(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+			"Reopen": func(t *rapid.T) {
+				if _, ok := ours.(*diskStore); ok && len(open) == 0 {
+					o := rapid.Int64Range(1, 1<<40).Draw(t, "offset")
+					same("SetOffset", func(s storage.Storage) string { return fmt.Sprint(s.SetOffset(o)) })
+					if err := ours.Close(); err != nil {
+						t.Fatal(err)
+					}
+					ours = openStore(t, build)
+				}
+			},
 			"IteratorWithRange": func(t *rapid.T) {
 				start, limit := bound.Draw(t, "start"), bound.Draw(t, "limit")
 				same(fmt.Sprintf("IteratorWithRange(%q, %q)", start, limit), func(s storage.Storage) string {
@@ -98,7 +141,7 @@ func TestMapStorageAgainstLevelDB(t *testing.T) {
 			},
 			"Iterator": func(t *rapid.T) { // it stays open while rows change
 				var pair [2]storage.Iterator
-				for i, s := range stores {
+				for i, s := range []storage.Storage{ours, model} {
 					it, err := s.Iterator()
 					if err != nil {
 						t.Fatal(err)
@@ -151,10 +194,17 @@ func rest(it storage.Iterator) string {
 	return b.String()
 }
 
-func TestMapStorageUnderGokasMerge(t *testing.T) {
+func TestUnderGokasMerge(t *testing.T) {
+	for _, build := range storages {
+		underGokasMerge(t, build)
+	}
+}
+
+func underGokasMerge(t *testing.T, build func(dir string) storage.Builder) {
 	var parts []storage.Iterator
 	for p := range 3 {
-		s := openStore(t, MapStorage())
+		s := openStore(t, build(t.TempDir()))
+		defer s.Close()
 		for i := range 4 {
 			if err := s.Set(fmt.Sprint("k", i*3+p), []byte{byte(p)}); err != nil {
 				t.Fatal(err)
@@ -176,8 +226,11 @@ func TestMapStorageUnderGokasMerge(t *testing.T) {
 	}
 }
 
-func TestMapStorageGetStaysAsItWas(t *testing.T) {
-	s := openStore(t, MapStorage())
+func TestGetStaysAsItWas(t *testing.T) { each(t, getStaysAsItWas) }
+
+func getStaysAsItWas(t *testing.T, build storage.Builder) {
+	s := openStore(t, build)
+	defer s.Close()
 	if err := s.Set("k", []byte("old")); err != nil {
 		t.Fatal(err)
 	}
@@ -193,8 +246,11 @@ func TestMapStorageGetStaysAsItWas(t *testing.T) {
 	}
 }
 
-func TestMapStorageKeepsTheOffsetApart(t *testing.T) {
-	s := openStore(t, MapStorage())
+func TestKeepsTheOffsetApart(t *testing.T) { each(t, keepsTheOffsetApart) }
+
+func keepsTheOffsetApart(t *testing.T, build storage.Builder) {
+	s := openStore(t, build)
+	defer s.Close()
 	if err := errors.Join(s.Set("__offset", []byte("a row")), s.SetOffset(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -205,8 +261,10 @@ func TestMapStorageKeepsTheOffsetApart(t *testing.T) {
 	}
 }
 
-func TestMapStorageAfterClose(t *testing.T) {
-	s := openStore(t, MapStorage())
+func TestAfterClose(t *testing.T) { each(t, afterClose) }
+
+func afterClose(t *testing.T, build storage.Builder) {
+	s := openStore(t, build)
 	if err := errors.Join(s.Set("k", []byte("v")), s.Close(), s.Close(), s.SetOffset(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +278,11 @@ func TestMapStorageAfterClose(t *testing.T) {
 	}
 }
 
-func TestMapStorageConcurrently(t *testing.T) {
-	s := openStore(t, MapStorage())
+func TestConcurrently(t *testing.T) { each(t, concurrently) }
+
+func concurrently(t *testing.T, build storage.Builder) {
+	s := openStore(t, build)
+	defer s.Close()
 	var all sync.WaitGroup
 	for g := range 8 {
 		all.Go(func() {
@@ -261,6 +322,9 @@ var benchStores = []struct {
 	build func(testing.TB) storage.Builder
 }{
 	{"map", func(testing.TB) storage.Builder { return MapStorage() }},
+	{"disk", func(t testing.TB) storage.Builder {
+		return diskBuilder(t.TempDir(), clusterState{end: 1 << 50, tombstones: time.Hour})
+	}},
 	{"leveldb", func(t testing.TB) storage.Builder { return storage.DefaultBuilder(t.TempDir()) }},
 }
 
@@ -276,8 +340,8 @@ func BenchmarkStorage(b *testing.B) {
 		b.Run(tc.name, func(b *testing.B) {
 			s := openStore(b, tc.build(b))
 			defer s.Close()
-			for _, k := range keys {
-				if err := s.Set(k, value); err != nil {
+			for i, k := range keys {
+				if err := errors.Join(s.Set(k, value), s.SetOffset(int64(i))); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -287,7 +351,7 @@ func BenchmarkStorage(b *testing.B) {
 			b.Run("set", func(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					if err := s.Set(keys[i*31%rows], value); err != nil {
+					if err := errors.Join(s.Set(keys[i*31%rows], value), s.SetOffset(int64(i))); err != nil {
 						b.Fatal(err)
 					}
 				}
