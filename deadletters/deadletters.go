@@ -13,13 +13,13 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"ecupcakes/broker"
 	"ecupcakes/gokaplus"
 	"ecupcakes/topology"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -28,6 +28,7 @@ type Letter struct {
 	ID        string    `json:"id"` // Its partition and offset on the topic of the dead letters: "3-17".
 	Key       string    `json:"key"`
 	Value     []byte    `json:"value"` // As it came; the beginning only if Truncated.
+	Size      int       `json:"size"`  // Of the whole message's value, in bytes.
 	Truncated bool      `json:"truncated,omitempty"`
 	Reason    string    `json:"reason"`
 	Stage     string    `json:"stage"`
@@ -60,33 +61,47 @@ func IsResolution(r *kgo.Record) bool { return header(r, resolutionHeader) != ""
 // than the topic keeps.
 var ErrUnknown = errors.New("no such dead letter")
 
-// GoneError says that a letter holds only the beginning of its message, and
-// that the topic it came from does not have the message any more.
-type GoneError struct{ Letter Letter }
+// ErrBusy says that ctx ended while others were being served. Nothing was done.
+var ErrBusy = errors.New("others are at the dead letters: try again")
 
-func (e *GoneError) Error() string {
-	l := e.Letter
-	return fmt.Sprintf("dead letter %s is only the beginning of its message, and %s does not have that any more (partition %d, offset %d): drop it", l.ID, l.Topic, l.Partition, l.Offset)
+// StuckError says that a letter cannot be requeued, why, and what to do.
+type StuckError struct {
+	Letter Letter
+	Why    string
+}
+
+func (e *StuckError) Error() string {
+	return fmt.Sprintf("dead letter %s cannot be requeued: %s", e.Letter.ID, e.Why)
+}
+
+func gone(l Letter) error {
+	return &StuckError{l, fmt.Sprintf("it is only the beginning of its message, and %s does not have that any more (partition %d, offset %d): drop it", l.Topic, l.Partition, l.Offset)}
 }
 
 // Filter chooses letters.
 type Filter struct {
-	Stage string // Empty for all.
-	All   bool   // Those that are resolved, too.
-	Limit int    // The most that are wanted; the newest are given.
+	Stage  string   // Empty for all.
+	All    bool     // Those that are resolved, too.
+	Limit  int      // The most that are wanted; the newest are given.
+	Before Position // Only older ones than the letter there; zero for all.
 }
 
-const (
-	maxPreview = 1 << 10 // What a list has of a value, in bytes.
-	maxListed  = 10_000  // How many letters a list is made of; the oldest of each partition are left out.
-)
+// Listing is what a filter has chosen.
+type Listing struct {
+	Letters []Letter // Oldest first. Values are cut after 256 bytes, texts after 1 kB.
+	Count   int      // How many the filter chooses without its Limit and Before.
+	More    bool     // There are older ones than these.
+}
 
 // Letters are the dead letters of a line. Its methods may be called by any
-// number of goroutines.
+// number of goroutines; one at a time is served, so that what they need of
+// memory and of Kafka does not grow with their number. They end with ctx.
 type Letters struct {
 	kafka broker.Config
 	line  topology.Line
 	admin *broker.Admin
+	turn  chan struct{} // Capacity 1; a value while somebody is served, to whom the index belongs.
+	index index
 }
 
 // Open connects to the line's Kafka. It must be closed.
@@ -95,164 +110,190 @@ func Open(kafka broker.Config, line topology.Line) (*Letters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Letters{kafka, line, admin}, nil
+	return &Letters{kafka, line, admin, make(chan struct{}, 1), index{parts: map[int32]*part{}, newest: map[place]*Letter{}}}, nil
 }
 
 // Close closes the connection.
 func (l *Letters) Close() { l.admin.Close() }
 
-// List returns the letters that the filter chooses, oldest first, and how many
-// there are in all, 10,000 at most. Values are cut after 1 kB. It reads the whole
-// topic.
-func (l *Letters) List(ctx context.Context, f Filter) (found []Letter, count int, err error) {
-	resolved := map[string]*kgo.Record{}
-	err = l.scan(ctx, func(r *kgo.Record) {
-		if IsResolution(r) {
-			resolved[header(r, letterHeader)] = &kgo.Record{Headers: r.Headers}
-			return
-		}
-		letter := parse(r)
-		if f.Stage != "" && f.Stage != letter.Stage {
-			return
-		}
-		letter.Value = bytes.Clone(letter.Value[:min(len(letter.Value), maxPreview)])
-		if found = append(found, letter); len(found) >= 2*maxListed {
-			found = slices.Delete(found, 0, maxListed)
-		}
-	})
-	if err != nil {
-		return nil, 0, err
+// enter waits for the caller's turn, which ends with leave.
+func (l *Letters) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case l.turn <- struct{}{}:
+		return func() { <-l.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
-	for i := range found {
-		found[i].resolve(resolved[found[i].ID])
-	}
-	if !f.All {
-		found = slices.DeleteFunc(found, func(l Letter) bool { return l.Resolved != "" })
-	}
-	found = found[max(0, len(found)-maxListed):]
-	slices.SortStableFunc(found, func(a, b Letter) int { return a.Time.Compare(b.Time) })
-	return found[max(0, len(found)-f.Limit):], len(found), nil
 }
 
-// Find returns a letter with its whole value, or ErrUnknown.
+// List returns the letters that the filter chooses of the 10,000 newest. It
+// reads what it has not read before, at first the whole topic. When ctx ends
+// before that is done it returns a *ReadingError, and the next call goes on.
+func (l *Letters) List(ctx context.Context, f Filter) (Listing, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Listing{}, err
+	}
+	defer leave()
+	ranges, err := l.admin.Ranges(ctx, l.line.DeadLetters)
+	if err == nil {
+		err = l.catchUp(ctx, ranges)
+	}
+	if err == nil && l.index.starved() {
+		l.index.again()
+		err = l.catchUp(ctx, ranges)
+	}
+	if err != nil {
+		return Listing{}, err
+	}
+	return l.index.choose(f), nil
+}
+
+// Find returns a letter with its whole value, or ErrUnknown. It reads like List,
+// but only the letter's partition.
 func (l *Letters) Find(ctx context.Context, id string) (Letter, error) {
-	r, resolution, err := l.find(ctx, id)
+	leave, err := l.enter(ctx)
 	if err != nil {
 		return Letter{}, err
 	}
-	letter := parse(r)
-	letter.resolve(resolution)
-	return letter, nil
+	defer leave()
+	_, letter, err := l.find(ctx, id)
+	return letter, err
 }
 
-// find reads a letter and what was done about it, which lies behind it in the
-// same partition.
-func (l *Letters) find(ctx context.Context, id string) (letter, resolution *kgo.Record, err error) {
-	p, offset, ok := parseID(id)
+func (l *Letters) find(ctx context.Context, id string) (at place, letter Letter, err error) {
+	at, ok := parsePlace(id)
 	if !ok {
-		return nil, nil, fmt.Errorf("%w as %.40q: an id is a partition and an offset, like 3-17", ErrUnknown, id)
+		return at, letter, fmt.Errorf("%w as %.40q: an id is a partition and an offset, like 3-17", ErrUnknown, id)
 	}
 	ranges, err := l.admin.Ranges(ctx, l.line.DeadLetters)
 	if err != nil {
-		return nil, nil, err
+		return at, letter, err
 	}
-	r, there := ranges[p]
-	if !there || offset < r.Begin || offset >= r.End {
-		return nil, nil, fmt.Errorf("%w as %s", ErrUnknown, id)
+	r, there := ranges[at.partition]
+	if !there || at.offset < r.Begin || at.offset >= r.End {
+		return at, letter, fmt.Errorf("%w as %s", ErrUnknown, at)
 	}
-	err = l.read(ctx, l.line.DeadLetters, p, broker.Range{Begin: offset, End: r.End}, func(m *kgo.Record) {
-		switch {
-		case m.Offset == offset && !IsResolution(m):
-			letter = m
-		case IsResolution(m) && header(m, letterHeader) == id:
-			resolution = m
-		}
+	if err := l.catchUp(ctx, map[int32]broker.Range{at.partition: r}); err != nil {
+		return at, letter, err
+	}
+	found := false
+	err = l.readOne(ctx, l.line.DeadLetters, at, func(m *kgo.Record) {
+		letter, found = parse(m), !IsResolution(m)
+		letter.Value = bytes.Clone(m.Value)
 	})
-	if err == nil && letter == nil {
-		err = fmt.Errorf("%w as %s", ErrUnknown, id)
+	if err == nil && !found {
+		err = fmt.Errorf("%w as %s", ErrUnknown, at)
 	}
-	return letter, resolution, err
+	if where, resolved := l.index.resolution(at); err == nil && resolved {
+		err = l.readOne(ctx, l.line.DeadLetters, where, letter.resolve)
+	}
+	return at, letter, err
 }
 
 // Requeue sends a letter's message once more to the topic that it came from,
-// with its key, to the partition where that belongs. It says what had been done
-// about the letter before, and does nothing if that is anything.
+// with its key, to the partition where that belongs. It returns the letter as it
+// is then; if something had been done about it before, it says so and does
+// nothing. What can never be sent is a *StuckError.
 //
-// The message is durable before the resolution is written. A crash between the
-// two leaves the letter unresolved and the message sent, and requeueing it again
-// sends it twice: the line recognises an order and a report that it has seen. A
-// message that is as bad as before becomes a new letter.
-func (l *Letters) Requeue(ctx context.Context, id, by string) (before string, err error) {
-	return l.handle(ctx, id, Requeued, by, func(letter Letter, send func(*kgo.Record) error) error {
-		if !slices.Contains(l.inputs(), letter.Topic) {
-			return fmt.Errorf("dead letter %s says that it came from topic %q, which the line does not read: drop it", id, letter.Topic)
-		}
-		if letter.Truncated {
-			whole, err := l.origin(ctx, letter)
-			if err != nil {
-				return err
-			}
-			letter.Value = whole
-		}
-		ends, err := l.admin.Ends(ctx, letter.Topic)
+// The message is durable before the resolution is written. A crash, or the end
+// of ctx, between the two leaves the letter unresolved and the message sent, and
+// requeueing it again sends it twice; so do two processes that requeue it at the
+// very same moment. The line recognises an order and a report that it has seen.
+// A message that is as bad as before becomes a new letter.
+func (l *Letters) Requeue(ctx context.Context, id, by string) (now Letter, before bool, err error) {
+	return l.handle(ctx, id, Requeued, by, l.resend)
+}
+
+// resend sends the message of a letter.
+func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client) error {
+	if !slices.Contains(l.inputs(), letter.Topic) {
+		return &StuckError{letter, fmt.Sprintf("it says that it came from topic %.80q, which the line does not read: drop it", letter.Topic)}
+	}
+	if letter.Truncated {
+		whole, err := l.origin(ctx, letter)
 		if err != nil {
 			return err
 		}
-		key := []byte(letter.Key)
-		return send(&kgo.Record{Topic: letter.Topic, Partition: int32(gokaplus.Partition(fnv.New32a(), key, len(ends))), Key: key, Value: letter.Value})
-	})
-}
-
-// Drop puts a letter aside. It says what had been done about it before, and
-// does nothing if that is anything.
-func (l *Letters) Drop(ctx context.Context, id, by string) (before string, err error) {
-	return l.handle(ctx, id, Dropped, by, func(Letter, func(*kgo.Record) error) error { return nil })
-}
-
-func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func(Letter, func(*kgo.Record) error) error) (before string, err error) {
-	r, resolved, err := l.find(ctx, id)
-	if err != nil {
-		return "", err
+		letter.Value = whole
 	}
-	letter := parse(r)
-	if letter.resolve(resolved); letter.Resolved != "" {
-		return letter.Resolved, nil
+	ends, err := l.admin.Ends(ctx, letter.Topic)
+	if err != nil {
+		return err
+	}
+	key := []byte(letter.Key)
+	err = send(ctx, client, &kgo.Record{Topic: letter.Topic, Partition: int32(gokaplus.Partition(fnv.New32a(), key, len(ends))), Key: key, Value: letter.Value})
+	if errors.Is(err, kerr.MessageTooLarge) {
+		return &StuckError{letter, "Kafka takes no message of this size: drop it"}
+	}
+	return err
+}
+
+// Drop puts a letter aside. It returns the letter as it is then; if something
+// had been done about it before, it says so and does nothing.
+func (l *Letters) Drop(ctx context.Context, id, by string) (now Letter, before bool, err error) {
+	return l.handle(ctx, id, Dropped, by, func(context.Context, Letter, *kgo.Client) error { return nil })
+}
+
+func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func(context.Context, Letter, *kgo.Client) error) (now Letter, before bool, err error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return now, false, err
+	}
+	defer leave()
+	at, letter, err := l.find(ctx, id)
+	if err != nil || letter.Resolved != "" {
+		return letter, err == nil, err
 	}
 	client, err := kgo.NewClient(append(l.kafka.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
-		return "", fmt.Errorf("making a Kafka producer: %w", err)
+		return letter, false, fmt.Errorf("making a Kafka producer: %w", err)
 	}
 	defer client.Close()
-	send := func(r *kgo.Record) error {
-		if err := client.ProduceSync(ctx, r).FirstErr(); err != nil {
-			return fmt.Errorf("sending to %s: %w: %w", r.Topic, broker.ErrUnavailable, err)
-		}
-		return nil
+	if err := do(ctx, letter, client); err != nil {
+		return letter, false, err
 	}
-	if err := do(letter, send); err != nil {
-		return "", err
+	r := &kgo.Record{
+		Topic: l.line.DeadLetters, Partition: at.partition, Key: []byte(letter.Key), Value: []byte{},
+		Headers: []kgo.RecordHeader{{Key: resolutionHeader, Value: []byte(resolution)}, {Key: letterHeader, Value: []byte(at.String())}, {Key: byHeader, Value: []byte(by)}},
 	}
-	return "", send(&kgo.Record{
-		Topic: l.line.DeadLetters, Partition: r.Partition, Key: r.Key, Value: []byte{},
-		Headers: []kgo.RecordHeader{{Key: resolutionHeader, Value: []byte(resolution)}, {Key: letterHeader, Value: []byte(id)}, {Key: byHeader, Value: []byte(by)}},
-	})
+	if err := send(ctx, client, r); err != nil {
+		return letter, false, err
+	}
+	letter.resolve(r)
+	return letter, false, nil
 }
 
-// origin fetches the whole message of a truncated letter, or a *GoneError.
+// send returns nil once the message is durable, and an error when that has not
+// happened before ctx ended; it may still happen.
+func send(ctx context.Context, client *kgo.Client, r *kgo.Record) error {
+	done := make(chan error, 1)
+	client.Produce(ctx, r, func(_ *kgo.Record, err error) { done <- err })
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done(): // A message that may have arrived is not given up by the client.
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("sending to %s: %w: %w", r.Topic, broker.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// origin fetches the whole message of a truncated letter; that it is gone is a
+// *StuckError.
 func (l *Letters) origin(ctx context.Context, letter Letter) (whole []byte, err error) {
 	ranges, err := l.admin.Ranges(ctx, letter.Topic)
 	if err != nil {
 		return nil, err
 	}
-	r := ranges[letter.Partition]
-	if letter.Offset < r.Begin || letter.Offset >= r.End {
-		return nil, &GoneError{letter}
+	if r := ranges[letter.Partition]; letter.Offset < r.Begin || letter.Offset >= r.End {
+		return nil, gone(letter)
 	}
-	err = l.read(ctx, letter.Topic, letter.Partition, broker.Range{Begin: letter.Offset, End: letter.Offset + 1}, func(m *kgo.Record) {
-		whole = m.Value
-	})
+	err = l.readOne(ctx, letter.Topic, place{letter.Partition, letter.Offset}, func(m *kgo.Record) { whole = bytes.Clone(m.Value) })
 	if err == nil && whole == nil {
-		err = &GoneError{letter}
+		err = gone(letter)
 	}
 	return whole, err
 }
@@ -264,21 +305,14 @@ func (l *Letters) inputs() (topics []string) {
 	return topics
 }
 
-// scan reads the whole topic of the dead letters.
-func (l *Letters) scan(ctx context.Context, f func(*kgo.Record)) error {
-	ranges, err := l.admin.Ranges(ctx, l.line.DeadLetters)
-	if err != nil {
-		return err
-	}
-	for p := range int32(len(ranges)) {
-		if err := l.read(ctx, l.line.DeadLetters, p, ranges[p], f); err != nil {
-			return err
-		}
-	}
-	return nil
+func (l *Letters) readOne(ctx context.Context, topic string, at place, f func(*kgo.Record)) error {
+	return l.read(ctx, topic, at.partition, broker.Range{Begin: at.offset, End: at.offset + 1}, f)
 }
 
 func (l *Letters) read(ctx context.Context, topic string, p int32, r broker.Range, f func(*kgo.Record)) error {
+	if r.Begin >= r.End {
+		return nil
+	}
 	client, err := kgo.NewClient(append(l.kafka.Client(), broker.ReadOptions()...)...)
 	if err != nil {
 		return fmt.Errorf("making a Kafka client: %w", err)
@@ -292,24 +326,20 @@ func (l *Letters) read(ctx context.Context, topic string, p int32, r broker.Rang
 func parse(r *kgo.Record) Letter {
 	partition, _ := strconv.ParseInt(header(r, "partition"), 10, 32)
 	offset, _ := strconv.ParseInt(header(r, "offset"), 10, 64)
+	size, _ := strconv.Atoi(header(r, "truncated"))
+	when := r.Timestamp.UTC()
+	if when.Year() < 1970 || when.Year() > 9998 { // RFC 3339, and so JSON, cannot say all that a message can.
+		when = time.Unix(0, 0).UTC()
+	}
 	return Letter{
-		ID: fmt.Sprintf("%d-%d", r.Partition, r.Offset), Key: string(r.Key), Value: r.Value, Truncated: header(r, "truncated") != "",
+		ID: place{r.Partition, r.Offset}.String(), Key: string(r.Key), Value: r.Value, Size: max(size, len(r.Value)), Truncated: header(r, "truncated") != "",
 		Reason: header(r, "reason"), Stage: header(r, "stage"), Topic: header(r, "topic"),
-		Partition: int32(partition), Offset: offset, Time: r.Timestamp.UTC(),
+		Partition: int32(partition), Offset: offset, Time: when,
 	}
 }
 
 func (l *Letter) resolve(r *kgo.Record) {
-	if r != nil {
-		l.Resolved, l.By = header(r, resolutionHeader), header(r, byHeader)
-	}
-}
-
-func parseID(id string) (partition int32, offset int64, ok bool) {
-	before, after, found := strings.Cut(id, "-")
-	p, errP := strconv.ParseInt(before, 10, 32)
-	o, errO := strconv.ParseInt(after, 10, 64)
-	return int32(p), o, found && errP == nil && errO == nil && p >= 0 && o >= 0
+	l.Resolved, l.By = header(r, resolutionHeader), header(r, byHeader)
 }
 
 func header(r *kgo.Record, key string) string {

@@ -96,9 +96,9 @@ func (d *desk) has(topic string) (all []string) {
 
 func (d *desk) list(f Filter) (ids []string) {
 	d.t.Helper()
-	found, _, err := d.List(d.ctx, f)
+	list, err := d.List(d.ctx, f)
 	fatal(d.t, err)
-	for _, l := range found {
+	for _, l := range list.Letters {
 		ids = append(ids, l.ID+l.Resolved)
 	}
 	slices.Sort(ids)
@@ -120,16 +120,16 @@ func TestRequeueOnceAndDrop(t *testing.T) {
 	if l, err := d.Find(d.ctx, b); err != nil || l.Key != "b" || string(l.Value) != "bad b" || l.Reason != "it is bad" || l.Stage != "mixing" || l.Topic != "orderrequests" {
 		t.Errorf("%+v, %v", l, err)
 	}
-	for i, want := range []string{"", Requeued} {
-		if before, err := d.Requeue(d.ctx, a, "Max"); err != nil || before != want {
-			t.Errorf("requeue %d: %q, %v", i, before, err)
+	for i, by := range []string{"Max", "Eva"} {
+		if now, before, err := d.Requeue(d.ctx, a, by); err != nil || before != (i > 0) || now.Resolved != Requeued || now.By != "Max" {
+			t.Errorf("requeue %d: %+v, %v, %v", i, now, before, err)
 		}
 	}
-	if before, err := d.Drop(d.ctx, a, "Max"); err != nil || before != Requeued {
-		t.Errorf("dropped after it was requeued: %q, %v", before, err)
+	if now, before, err := d.Drop(d.ctx, a, "Eva"); err != nil || !before || now.Resolved != Requeued || now.By != "Max" {
+		t.Errorf("dropped after it was requeued: %+v, %v, %v", now, before, err)
 	}
-	if before, err := d.Drop(d.ctx, b, "Max"); err != nil || before != "" {
-		t.Errorf("dropped: %q, %v", before, err)
+	if now, before, err := d.Drop(d.ctx, b, "Max"); err != nil || before || now.Resolved != Dropped || now.By != "Max" {
+		t.Errorf("dropped: %+v, %v, %v", now, before, err)
 	}
 	d.want("what is left", d.list(Filter{Limit: 10}), []string{c})
 	d.want("all", d.list(Filter{Limit: 10, All: true}), []string{a + Requeued, b + Dropped, c})
@@ -145,8 +145,8 @@ func TestRequeueAfterACrash(t *testing.T) {
 	d := open(t)
 	id := d.putAway("a", "bad")
 	d.send("orderrequests", "a", "bad") // All that was done before the crash.
-	if before, err := d.Requeue(d.ctx, id, "Max"); err != nil || before != "" {
-		t.Errorf("%q, %v", before, err)
+	if _, before, err := d.Requeue(d.ctx, id, "Max"); err != nil || before {
+		t.Errorf("%v, %v", before, err)
 	}
 	d.want("the input", d.has("orderrequests"), []string{"a=bad", "a=bad", "a=bad"})
 	d.want("what is left", d.list(Filter{Limit: 10}), nil)
@@ -155,7 +155,7 @@ func TestRequeueAfterACrash(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	d := open(t)
 	id, gone := d.putAway("a", "a long message", "truncated", "14"), d.putAway("b", "another long message", "truncated", "20")
-	if _, err := d.Requeue(d.ctx, id, "Max"); err != nil {
+	if _, _, err := d.Requeue(d.ctx, id, "Max"); err != nil {
 		t.Error(err)
 	}
 	d.want("the input", d.has("orderrequests"), []string{"a=a long message", "a=a long message", "b=another long message"})
@@ -164,8 +164,8 @@ func TestTruncated(t *testing.T) {
 	fatal(t, err)
 	_, err = kadm.NewClient(d.client).DeleteRecords(d.ctx, ends.Offsets())
 	fatal(t, err)
-	var e *GoneError
-	if _, err := d.Requeue(d.ctx, gone, "Max"); !errors.As(err, &e) {
+	var e *StuckError
+	if _, _, err := d.Requeue(d.ctx, gone, "Max"); !errors.As(err, &e) {
 		t.Errorf("the message is gone: %v", err)
 	}
 	d.want("what is left", d.list(Filter{Limit: 10}), []string{gone})
@@ -174,12 +174,13 @@ func TestTruncated(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	d := open(t)
 	id := d.putAway("a", "bad")
-	if _, err := d.Drop(d.ctx, id, "Max"); err != nil {
+	if _, _, err := d.Drop(d.ctx, id, "Max"); err != nil {
 		t.Fatal(err)
 	}
 	p, o := d.send(line.DeadLetters, "a", "bad", "reason", "r", "topic", "somewhere-else")
-	if _, err := d.Requeue(d.ctx, fmt.Sprintf("%d-%d", p, o), "Max"); err == nil {
-		t.Error("a letter from elsewhere is sent there")
+	var e *StuckError
+	if _, _, err := d.Requeue(d.ctx, fmt.Sprintf("%d-%d", p, o), "Max"); !errors.As(err, &e) {
+		t.Errorf("a letter from elsewhere is sent there: %v", err)
 	}
 	resolution := fmt.Sprintf("%d-%d", p, o-1)
 	for _, id := range []string{"", "1", "x-1", "-1-1", "0-99", "9-0", "99999999999-0", resolution} {
@@ -196,8 +197,16 @@ func TestLimit(t *testing.T) {
 	for i := range 5 {
 		ids = append(ids, d.putAway("a", fmt.Sprint(i)))
 	}
-	found, count, err := d.List(d.ctx, Filter{Limit: 2})
-	if err != nil || count != 5 || len(found) != 2 || found[0].ID != ids[3] || found[1].ID != ids[4] {
-		t.Errorf("%+v of %d, %v", found, count, err)
+	var older Position
+	for _, want := range [][]string{ids[3:], ids[1:3], ids[:1]} {
+		list, err := d.List(d.ctx, Filter{Limit: 2, Before: older})
+		var got []string
+		for _, l := range list.Letters {
+			got = append(got, l.ID)
+		}
+		if err != nil || list.Count != 5 || !slices.Equal(got, want) || list.More != (want[0] != ids[0]) {
+			t.Fatalf("%+v, %v, want %q", list, err, want)
+		}
+		older = Position{list.Letters[0].Time, list.Letters[0].ID}
 	}
 }

@@ -50,25 +50,25 @@ func (c *letterList) Run(g *global) error {
 		return fmt.Errorf("--limit %d is not a number of letters: give 1 or more", c.Limit)
 	}
 	return c.open(g, func(ctx context.Context, l *deadletters.Letters) error {
-		found, count, err := l.List(ctx, deadletters.Filter{Stage: c.Stage, All: c.All, Limit: c.Limit})
+		list, err := l.List(ctx, deadletters.Filter{Stage: c.Stage, All: c.All, Limit: c.Limit})
 		switch {
 		case err != nil:
 			return err
 		case c.JSON:
-			return json.NewEncoder(os.Stdout).Encode(map[string]any{"count": count, "letters": found})
-		case count == 0:
+			return json.NewEncoder(os.Stdout).Encode(map[string]any{"count": list.Count, "letters": list.Letters})
+		case list.Count == 0:
 			fmt.Println("no dead letters")
 			return nil
 		}
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "id\ttime\tstage\tfrom\tkey\treason\tdone")
-		for _, d := range found {
+		for _, d := range list.Letters {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s %d-%d\t%.40q\t%.80s\t%s\n", d.ID, d.Time.Local().Format(time.DateTime), d.Stage, d.Topic, d.Partition, d.Offset, d.Key, d.Reason, d.Resolved)
 		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		fmt.Printf("%d of %d\n", len(found), count)
+		fmt.Printf("%d of %d\n", len(list.Letters), list.Count)
 		return nil
 	})
 }
@@ -101,9 +101,12 @@ type chosen struct {
 	By       string   `help:"Who does it; the name of the user if absent." env:"ECUPCAKES_BY"`
 }
 
+// act is what is done about a letter: Requeue or Drop.
+type act = func(ctx context.Context, id, by string) (now deadletters.Letter, before bool, err error)
+
 // each does something about each chosen letter. What has been done is told,
 // however it ends.
-func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) func(ctx context.Context, id, by string) (string, error)) error {
+func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) act) error {
 	if (len(c.IDs) > 0) == (c.AllStage != "") {
 		return errors.New("name dead letters by their ids, or a stage with --all-of-stage")
 	}
@@ -114,21 +117,21 @@ func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) fu
 	}
 	return c.open(g, func(ctx context.Context, l *deadletters.Letters) error {
 		if c.AllStage != "" {
-			found, _, err := l.List(ctx, deadletters.Filter{Stage: c.AllStage, Limit: 10_000})
+			list, err := l.List(ctx, deadletters.Filter{Stage: c.AllStage, Limit: 10_000})
 			if err != nil {
 				return err
 			}
-			for _, letter := range found {
+			for _, letter := range list.Letters {
 				c.IDs = append(c.IDs, letter.ID)
 			}
 		}
 		var errs []error
 		for _, id := range c.IDs {
-			switch before, err := do(l)(ctx, id, c.By); {
+			switch letter, before, err := do(l)(ctx, id, c.By); {
 			case err != nil:
 				errs = append(errs, err)
-			case before != "":
-				fmt.Printf("%s was %s before\n", id, before)
+			case before:
+				fmt.Printf("%s was %s before\n", id, letter.Resolved)
 			default:
 				fmt.Printf("%s is %s\n", id, done)
 			}
@@ -140,11 +143,11 @@ func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) fu
 type letterRequeue struct{ chosen }
 
 func (c *letterRequeue) Run(g *global) error {
-	return c.each(g, deadletters.Requeued, func(l *deadletters.Letters) func(context.Context, string, string) (string, error) { return l.Requeue })
+	return c.each(g, deadletters.Requeued, func(l *deadletters.Letters) act { return l.Requeue })
 }
 
 type letterDrop struct{ chosen }
 
 func (c *letterDrop) Run(g *global) error {
-	return c.each(g, deadletters.Dropped, func(l *deadletters.Letters) func(context.Context, string, string) (string, error) { return l.Drop })
+	return c.each(g, deadletters.Dropped, func(l *deadletters.Letters) act { return l.Drop })
 }
