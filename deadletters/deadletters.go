@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ecupcakes/broker"
+	"ecupcakes/codecs"
 	"ecupcakes/gokaplus"
 	"ecupcakes/topology"
 
@@ -35,7 +36,8 @@ type Letter struct {
 	Topic     string    `json:"topic"` // Where the stage read it, with partition and offset.
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
-	Time      time.Time `json:"time"` // When the stage put it away.
+	Time      time.Time `json:"time"`            // When the stage put it away.
+	Trace     string    `json:"trace,omitempty"` // The message's W3C traceparent, if it had a valid one.
 	Resolved  string    `json:"resolved,omitempty"`
 	By        string    `json:"by,omitempty"` // Who resolved it.
 }
@@ -192,7 +194,7 @@ func (l *Letters) find(ctx context.Context, id string) (at place, letter Letter,
 }
 
 // Requeue sends a letter's message once more to the topic that it came from,
-// with its key, to the partition where that belongs. It returns the letter as it
+// with its key and its trace, to the partition where that belongs. It returns the letter as it
 // is then; if something had been done about it before, it says so and does
 // nothing. What can never be sent is a *StuckError.
 //
@@ -222,7 +224,11 @@ func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client)
 		return err
 	}
 	key := []byte(letter.Key)
-	err = send(ctx, client, &kgo.Record{Topic: letter.Topic, Partition: int32(gokaplus.Partition(fnv.New32a(), key, len(ends))), Key: key, Value: letter.Value})
+	r := &kgo.Record{Topic: letter.Topic, Partition: int32(gokaplus.Partition(fnv.New32a(), key, len(ends))), Key: key, Value: letter.Value}
+	if letter.Trace != "" {
+		r.Headers = []kgo.RecordHeader{{Key: codecs.TraceHeader, Value: []byte(letter.Trace)}}
+	}
+	err = send(ctx, client, r)
 	if errors.Is(err, kerr.MessageTooLarge) {
 		return &StuckError{letter, "Kafka takes no message of this size: drop it"}
 	}
@@ -334,7 +340,7 @@ func parse(r *kgo.Record) Letter {
 	return Letter{
 		ID: place{r.Partition, r.Offset}.String(), Key: string(r.Key), Value: r.Value, Size: max(size, len(r.Value)), Truncated: header(r, "truncated") != "",
 		Reason: header(r, "reason"), Stage: header(r, "stage"), Topic: header(r, "topic"),
-		Partition: int32(partition), Offset: offset, Time: when,
+		Partition: int32(partition), Offset: offset, Time: when, Trace: codecs.Trace([]byte(header(r, codecs.TraceHeader))),
 	}
 }
 

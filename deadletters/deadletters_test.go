@@ -152,6 +152,25 @@ func TestRequeueAfterACrash(t *testing.T) {
 	d.want("what is left", d.list(Filter{Limit: 10}), nil)
 }
 
+// A trace goes on with the message that is sent once more.
+func TestTrace(t *testing.T) {
+	d := open(t)
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for sent, want := range map[string]string{trace: trace, "rubbish": ""} {
+		p, o := d.send(line.DeadLetters, "a", "bad", "topic", "orderrequests", "traceparent", sent)
+		if now, _, err := d.Requeue(d.ctx, fmt.Sprintf("%d-%d", p, o), "Max"); err != nil || now.Trace != want {
+			t.Errorf("%q is %q, %v", sent, now.Trace, err)
+		}
+		ranges, err := d.admin.Ranges(d.ctx, "orderrequests")
+		fatal(t, err)
+		fatal(t, d.readOne(d.ctx, "orderrequests", place{p, ranges[p].End - 1}, func(r *kgo.Record) {
+			if got := header(r, "traceparent"); got != want {
+				t.Errorf("%q is sent as %q", sent, got)
+			}
+		}))
+	}
+}
+
 func TestTruncated(t *testing.T) {
 	d := open(t)
 	id, gone := d.putAway("a", "a long message", "truncated", "14"), d.putAway("b", "another long message", "truncated", "20")

@@ -246,6 +246,9 @@ func (p *stage) deadLetter(ctx goka.Context, msg any, why string) {
 		"offset":    strconv.AppendInt(nil, ctx.Offset(), 10),
 		"time":      ctx.Timestamp().UTC().AppendFormat(nil, time.RFC3339Nano),
 	}
+	if trace := codecs.Trace(ctx.Headers()[codecs.TraceHeader]); trace != "" {
+		h[codecs.TraceHeader] = []byte(trace)
+	}
 	if len(raw) > maxDeadLetter {
 		h["truncated"] = strconv.AppendInt(nil, int64(len(raw)), 10)
 		raw = raw[:maxDeadLetter]

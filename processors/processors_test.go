@@ -261,6 +261,18 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
+// A dead letter tells the trace of its message, if that is one.
+func TestTraceOfADeadLetter(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for sent, want := range map[string]string{trace: trace, "": "", "rubbish": "", trace + "\n": ""} {
+		line := start(t, topology.Cupcakes)
+		line.kafka.Consume("orderrequests", "o1", codecs.Encoded("rubbish"), offset(41), tester.WithHeaders(goka.Headers{"traceparent": []byte(sent)}))
+		if h, _, _, ok := line.dead.NextRawWithHeaders(); !ok || string(h["traceparent"]) != want {
+			t.Errorf("%q becomes %q", sent, h["traceparent"])
+		}
+	}
+}
+
 // wantLetter checks the next dead letter, which must be the only one.
 func (l *line) wantLetter(key string, value []byte, why, topic, offset string) {
 	l.t.Helper()
