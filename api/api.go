@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"ecupcakes/deadletters"
 	"ecupcakes/order"
 	"ecupcakes/topology"
 	"ecupcakes/views"
@@ -31,11 +32,12 @@ type Config struct {
 	Line     topology.Line
 	Menu     order.Menu
 	Views    *views.Views
+	Letters  *deadletters.Letters
 	Send     func(ctx context.Context, topic, key string, value []byte) error // Returns nil once the message is durable.
 	Ready    func() error                                                     // Why this process cannot serve, for /readyz.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
-	Patience time.Duration // How long a command waits for Kafka and for its outcome; 0 means 5 s.
+	Patience time.Duration // How long a command waits for Kafka and for its outcome, and a request for the dead letters; 0 means 5 s.
 	Version  string
 }
 
@@ -49,6 +51,7 @@ const maxCommands = 1024
 type api struct {
 	Config
 	commands chan struct{} // Capacity maxCommands; one value for each that runs.
+	aside    chan struct{} // Capacity maxLetters; one value for each request about dead letters.
 	seconds  *prometheus.HistogramVec
 }
 
@@ -81,7 +84,7 @@ func build(c Config) (http.Handler, *huma.OpenAPI) {
 	if c.Patience == 0 {
 		c.Patience = patience
 	}
-	a := &api{Config: c, commands: make(chan struct{}, maxCommands)}
+	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters)}
 	a.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "ecupcakes_http_request_seconds",
 		Help:    "How long requests took.",
@@ -124,7 +127,7 @@ func (a *api) register(h huma.API) {
 	command := func(id, path, summary string) huma.Operation {
 		return huma.Operation{
 			OperationID: id, Method: http.MethodPost, Path: "/api/v1" + path, Summary: summary, MaxBodyBytes: maxBody,
-			DefaultStatus: http.StatusOK, Errors: []int{400, 404, 409, 413, 422, 503}, Tags: []string{"commands"}, Middlewares: huma.Middlewares{a.limit(h)},
+			DefaultStatus: http.StatusOK, Errors: []int{400, 404, 409, 413, 422, 503}, Tags: []string{"commands"}, Middlewares: huma.Middlewares{a.limit(h, a.commands)},
 		}
 	}
 	query := func(id, path, summary string, errors ...int) huma.Operation {
@@ -142,6 +145,17 @@ func (a *api) register(h huma.API) {
 	reject.RequestBody = rejectSchema()
 	huma.Register(h, reject, a.reject)
 
+	few := huma.Middlewares{a.limit(h, a.aside)}
+	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue", "Send a dead letter's message once more to where it came from")
+	drop := command("dropdeadletter", "/deadletters/{id}/drop", "Put a dead letter aside")
+	letters := query("deadletters", "/deadletters", "The messages that the line could not use, oldest first", 422)
+	letter := query("deadletter", "/deadletters/{id}", "A dead letter with its message", 404, 422)
+	requeue.Middlewares, drop.Middlewares, letters.Middlewares, letter.Middlewares = few, few, few, few
+	huma.Register(h, requeue, a.resolve(deadletters.Requeued))
+	huma.Register(h, drop, a.resolve(deadletters.Dropped))
+	huma.Register(h, letters, a.letters)
+	huma.Register(h, letter, a.letter)
+
 	huma.Register(h, query("order", "/order/{id}", "An order and its history", 404), a.get)
 	huma.Register(h, query("orders", "/orders", "All orders, newest first", 422), a.list)
 	huma.Register(h, query("stations", "/stations", "The line: how each station stands"), a.stations)
@@ -149,16 +163,16 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, query("menu", "/menu", "What can be ordered"), a.menu)
 }
 
-// limit refuses a command when too many are being carried out.
-func (a *api) limit(h huma.API) func(huma.Context, func(huma.Context)) {
+// limit refuses a request when all slots are taken.
+func (a *api) limit(h huma.API, slots chan struct{}) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		select {
-		case a.commands <- struct{}{}:
-			defer func() { <-a.commands }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 			next(ctx)
 		default:
 			ctx.SetHeader("Retry-After", "1")
-			p := problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many commands are being carried out: try again.")
+			p := problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.")
 			ctx.SetHeader("Content-Type", p.ContentType(""))
 			ctx.SetStatus(p.Status)
 			_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)

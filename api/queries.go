@@ -99,7 +99,7 @@ func (a *api) list(_ context.Context, in *listInput) (*listOutput, error) {
 	}
 	from, err := parseCursor(in.Cursor)
 	if err != nil {
-		return nil, problem(invalid, http.StatusUnprocessableEntity, "The cursor is none that this API gave: start again without one.")
+		return nil, badCursor()
 	}
 	orders, next, more := a.Views.Latest(f, from, in.Limit)
 	out := &listOutput{}
@@ -111,6 +111,10 @@ func (a *api) list(_ context.Context, in *listInput) (*listOutput, error) {
 		out.Body.Next = formatCursor(next)
 	}
 	return out, nil
+}
+
+func badCursor() *Problem {
+	return problem(invalid, http.StatusUnprocessableEntity, "The cursor is none that this API gave: start again without one.")
 }
 
 func formatCursor(c views.Cursor) string {

@@ -21,6 +21,7 @@ import (
 	"ecupcakes/api"
 	"ecupcakes/api/hub"
 	"ecupcakes/broker"
+	"ecupcakes/deadletters"
 	"ecupcakes/expiry"
 	"ecupcakes/gokaplus"
 	"ecupcakes/order"
@@ -321,6 +322,12 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	}
 	stops.push("closing the producer", func() error { producer.Close(); return nil })
 
+	letters, err := deadletters.Open(p.Kafka, p.Line)
+	if err != nil {
+		return "", err
+	}
+	stops.push("closing the dead letters", func() error { letters.Close(); return nil })
+
 	known := views.New(p.Line, p.Log)
 	var all []func() error
 	for i, s := range p.Line.Stages {
@@ -363,7 +370,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	}
 
 	handler := api.New(api.Config{
-		Line: p.Line, Menu: order.DefaultMenu, Views: known, Send: producer.Send, Registry: p.registry, Log: p.Log, Version: p.Version,
+		Line: p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Version: p.Version,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})
 	client := web.Handler()

@@ -62,6 +62,12 @@ func parsePlace(id string) (at place, ok bool) {
 	return place{int32(p), o}, found && errP == nil && errO == nil && p >= 0 && o >= 0
 }
 
+// ValidID says whether an id can be that of a letter.
+func ValidID(id string) bool {
+	_, ok := parsePlace(id)
+	return ok
+}
+
 // ReadingError says that time ran out before all dead letters were read. The
 // next call on the same Letters goes on from there.
 type ReadingError struct{ Percent int }
