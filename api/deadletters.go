@@ -53,7 +53,8 @@ type lettersInput struct {
 type lettersOutput struct {
 	Body struct {
 		DeadLetters []DeadLetter `json:"deadLetters" nullable:"false" doc:"Oldest first; without a cursor the newest ones. Keys and texts are cut after 1 kB."`
-		Count       int          `json:"count" doc:"How many there are on all pages. Of more than 10,000 only the newest are listed; the others come up when something was done about these."`
+		Count       int          `json:"count" doc:"How many there are on all pages; of more than 10,000 only the newest are listed and counted."`
+		LeftOut     bool         `json:"leftOut,omitempty" doc:"There are more than are counted; they come up when something was done about these."`
 		Next        string       `json:"next,omitempty" doc:"Cursor of the page with older ones; absent when there are none."`
 	}
 }
@@ -81,6 +82,7 @@ func (a *api) letters(ctx context.Context, in *lettersInput) (*lettersOutput, er
 	for i, l := range list.Letters {
 		out.Body.DeadLetters[i] = presentLetter(l)
 	}
+	out.Body.LeftOut = list.LeftOut
 	if list.More {
 		oldest := list.Letters[0]
 		out.Body.Next = formatCursor(views.Cursor{Placed: oldest.Time, ID: oldest.ID})

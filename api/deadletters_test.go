@@ -36,6 +36,7 @@ const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 // desk is an API with an embedded broker and nobody else.
 type desk struct {
 	url    string // Of the dead letters.
+	kafka  broker.Config
 	client *kgo.Client
 }
 
@@ -66,7 +67,7 @@ func openDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &desk{serveLetters(t, config, deadline), client}
+	return &desk{serveLetters(t, config, deadline), config, client}
 }
 
 // serveLetters serves the dead letters of a Kafka and returns their address.
@@ -269,6 +270,37 @@ func testBadLetterRequests(t *testing.T, d *desk) {
 	if l := decode[api.DeadLetter](t, call(t, 200, "GET", d.url+"/"+id, "")); l.Resolved != "" {
 		t.Errorf("a bad request has done something: %+v", l)
 	}
+}
+
+// Who has little patience gets there with several tries: each goes on where the
+// last one ended.
+func TestDeadLettersAreReadOn(t *testing.T) {
+	const many = 40_000
+	d := openDesk(t)
+	for range many {
+		d.client.Produce(t.Context(), &kgo.Record{Topic: line.DeadLetters, Value: make([]byte, 1<<10)}, nil)
+	}
+	if err := d.client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	impatient, tries := serveLetters(t, d.kafka, impatience), 0
+	eventually(t, "all are read", func() bool {
+		tries++
+		r, err := http.Get(impatient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode == 503 && (r.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "not-ready") && !strings.Contains(string(body), "broker-unavailable")) {
+			t.Errorf("%v %s", r.Header, body)
+		}
+		return r.StatusCode == 200 && strings.Contains(string(body), `"leftOut":true`)
+	})
+	t.Logf("%d tries", tries)
 }
 
 // Without an answer of the broker each request ends in time.

@@ -93,6 +93,7 @@ type Listing struct {
 	Letters []Letter // Oldest first. Values are cut after 256 bytes, texts after 1 kB.
 	Count   int      // How many the filter chooses without its Limit and Before.
 	More    bool     // There are older ones than these.
+	LeftOut bool     // There may be even older ones about which nothing was done, neither listed nor counted.
 }
 
 // Letters are the dead letters of a line. Its methods may be called by any

@@ -228,6 +228,7 @@ func (x *index) choose(f Filter) Listing {
 	slices.SortFunc(found, func(a, b place) int {
 		return cmp.Or(x.newest[a].Time.Compare(x.newest[b].Time), a.compare(b))
 	})
+	leftOut := x.leftOut || len(found) > maxListed
 	found = found[max(0, len(found)-maxListed):]
 	count := len(found)
 	if before, ok := parsePlace(f.Before.ID); ok {
@@ -235,7 +236,7 @@ func (x *index) choose(f Filter) Listing {
 			return cmp.Or(x.newest[at].Time.Compare(f.Before.Time), at.compare(before)) >= 0
 		})
 	}
-	list := Listing{Letters: []Letter{}, Count: count, More: len(found) > f.Limit}
+	list := Listing{Letters: []Letter{}, Count: count, More: len(found) > f.Limit, LeftOut: leftOut}
 	for _, at := range found[max(0, len(found)-f.Limit):] {
 		list.Letters = append(list.Letters, *x.newest[at])
 	}

@@ -67,7 +67,7 @@ func TestLeftOut(t *testing.T) {
 	if len(x.newest) >= 2*maxListed || x.starved() {
 		t.Errorf("%d summaries are kept, starved %v", len(x.newest), x.starved())
 	}
-	if oldest, count := x.oldestAndCount(); count != maxListed || oldest != fmt.Sprint("0-", letters-maxListed) {
+	if oldest, count := x.oldestAndCount(); count != maxListed || oldest != fmt.Sprint("0-", letters-maxListed) || !x.choose(Filter{}).LeftOut {
 		t.Errorf("%d are listed from %s", count, oldest)
 	}
 	for i := range 2 * maxListed {
@@ -83,7 +83,7 @@ func TestLeftOut(t *testing.T) {
 		}
 		x.again()
 		x.read()
-		if oldest, count := x.oldestAndCount(); count != letters-2*maxListed || oldest != "0-0" || x.starved() || len(x.newest) >= 2*maxListed {
+		if oldest, count := x.oldestAndCount(); count != letters-2*maxListed || oldest != "0-0" || x.choose(Filter{}).LeftOut || x.starved() || len(x.newest) >= 2*maxListed {
 			t.Errorf("%s: %d are listed from %s, %d are kept, starved %v", name, count, oldest, len(x.newest), x.starved())
 		}
 		if _, done := x.resolution(place{0, 0}); done {

@@ -55,7 +55,7 @@ func (c *letterList) Run(g *global) error {
 		case err != nil:
 			return err
 		case c.JSON:
-			return json.NewEncoder(os.Stdout).Encode(map[string]any{"count": list.Count, "letters": list.Letters})
+			return json.NewEncoder(os.Stdout).Encode(map[string]any{"count": list.Count, "leftOut": list.LeftOut, "letters": list.Letters})
 		case list.Count == 0:
 			fmt.Println("no dead letters")
 			return nil
@@ -69,6 +69,9 @@ func (c *letterList) Run(g *global) error {
 			return err
 		}
 		fmt.Printf("%d of %d\n", len(list.Letters), list.Count)
+		if list.LeftOut {
+			fmt.Println("there are older ones, which come up when something was done about these")
+		}
 		return nil
 	})
 }

@@ -339,11 +339,13 @@ export interface components {
         LettersOutputBody: {
             /**
              * Format: int64
-             * @description How many there are on all pages. Of more than 10,000 only the newest are listed; the others come up when something was done about these.
+             * @description How many there are on all pages; of more than 10,000 only the newest are listed and counted.
              */
             count: number;
             /** @description Oldest first; without a cursor the newest ones. Keys and texts are cut after 1 kB. */
             deadLetters: components["schemas"]["DeadLetter"][];
+            /** @description There are more than are counted; they come up when something was done about these. */
+            leftOut?: boolean;
             /** @description Cursor of the page with older ones; absent when there are none. */
             next?: string;
         };
