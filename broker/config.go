@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"ecupcakes/gokaplus"
+
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -95,7 +97,7 @@ func (c Config) mechanism() (sasl.Mechanism, error) {
 // Client returns the options for a franz-go client. The configuration must
 // have passed Validate.
 func (c Config) Client() []kgo.Opt {
-	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout)}
+	opts := append(gokaplus.ClientOptions(), kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout))
 	if t, _ := c.tls(); t != nil {
 		opts = append(opts, kgo.DialTLSConfig(t))
 	}

@@ -31,6 +31,7 @@ func NewProducer(c Config) (*Producer, error) {
 		kgo.RecordPartitioner(gokaplus.Partitioner(fnv.New32a)),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
+		kgo.AlwaysRetryEOF(), // Of a proxy whose broker is away.
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
 	)...)

@@ -56,6 +56,7 @@ func startKafkaWith(t testing.TB, partitions int32, topics []string, opts ...kfa
 type gate struct {
 	mu      sync.Mutex
 	shut    bool
+	only    string // the address of the one listener that is meant; empty for all
 	conns   []net.Conn
 	refused int // connections since it was last shut
 }
@@ -70,10 +71,13 @@ func (g *gate) down() {
 	defer g.mu.Unlock()
 	g.shut, g.refused = true, 0
 	for _, c := range g.conns {
-		c.Close()
+		if g.meant(c) {
+			c.Close()
+		}
 	}
-	g.conns = nil
 }
+
+func (g *gate) meant(c net.Conn) bool { return g.only == "" || g.only == c.LocalAddr().String() }
 
 func (g *gate) up() {
 	g.mu.Lock()
@@ -105,7 +109,10 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 	}
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	if l.gate.shut {
+	if l.gate.shut && l.gate.meant(c) {
+		// With what it was sent unread, the client would see a reset instead of an end.
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		_, _ = c.Read(make([]byte, 1<<10))
 		c.Close()
 		l.gate.refused++
 	} else {

@@ -33,24 +33,28 @@ const (
 // are blocked. An emit after Close fails.
 func Producer(closeTimeout time.Duration, opts ...kgo.Opt) goka.ProducerBuilder {
 	return func(brokers []string, clientID string, hasher func() hash.Hash32) (goka.Producer, error) {
-		cl, err := kgo.NewClient(append([]kgo.Opt{
+		cl, err := kgo.NewClient(append(append(ClientOptions(),
 			kgo.SeedBrokers(brokers...),
 			kgo.ClientID(clientID),
 			kgo.RecordPartitioner(Partitioner(hasher)),
 			kgo.ProducerLinger(0),
-			// Be back within a second once the brokers are; franz-go's steps are five seconds.
-			kgo.RetryBackoffFn(retryBackoff),
-			kgo.MetadataMinAge(500 * time.Millisecond),
 			kgo.UnknownTopicRetries(10),
+			kgo.AlwaysRetryEOF(),       // a proxy in front of a broker that is away closes connections before the first answer
 			kgo.DisableClientMetrics(), // they would delay Close by a second while the brokers are away
 			kgo.MaxBufferedRecords(MaxBufferedRecords),
 			kgo.MaxBufferedBytes(MaxBufferedBytes),
-		}, opts...)...)
+		), opts...)...)
 		if err != nil {
 			return nil, fmt.Errorf("creating the producer: %w", err)
 		}
 		return newProducer(cl, closeTimeout), nil
 	}
+}
+
+// ClientOptions make a franz-go client go on within a second once brokers are back or partitions have other leaders;
+// franz-go's own steps are five seconds.
+func ClientOptions() []kgo.Opt {
+	return []kgo.Opt{kgo.RetryBackoffFn(retryBackoff), kgo.MetadataMinAge(500 * time.Millisecond)}
 }
 
 // retryBackoff doubles from 100 ms to one second, less up to a quarter at random so that clients do not come in step.

@@ -100,6 +100,24 @@ func TestProducerThroughOutages(t *testing.T) {
 	}
 }
 
+// TestProducerWithoutOneBroker has the leader of the partition out of reach, behind something that takes connections and
+// closes them, while the other brokers say that it is the leader.
+func TestProducerWithoutOneBroker(t *testing.T) {
+	k := startKafkaWith(t, 1, []string{"out"}, kfake.NumBrokers(2))
+	k.only = k.ListenAddrs()[k.LeaderFor("out", 0)]
+	k.down()
+	p := newTestProducer(t, k, deadline)
+	acked := make(chan error, 1)
+	p.Emit("out", "k", []byte("v")).Then(func(err error) { acked <- err })
+	k.outage(t, 20)
+	if err := within(t, "the emit is acknowledged", acked); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestProducerCloseDuringAnOutage(t *testing.T) {
 	k := startKafka(t, 1, "out")
 	p := newTestProducer(t, k, 50*time.Millisecond, kgo.MaxBufferedRecords(10))

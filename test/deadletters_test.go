@@ -34,8 +34,7 @@ func deadLetters(t *testing.T, f *factory) {
 		return all.Letters
 	}
 	id := f.place()
-	s := &scene{t: t, brokers: f.kafka}
-	s.produce([]*kgo.Record{{Topic: "orderrequests", Partition: partitionOf([]byte(id)), Key: []byte(id), Value: []byte("rubbish")}})
+	produce(t, f.kafka, []*kgo.Record{{Topic: "orderrequests", Partition: partitionOf([]byte(id)), Key: []byte(id), Value: []byte("rubbish")}})
 	f.eventually("the rubbish is a dead letter", func() bool { return len(list()) == 1 })
 	first := list()[0]
 	if first.Key != id || first.Stage != "mixing" || first.Topic != "orderrequests" || first.Reason == "" {

@@ -1,12 +1,8 @@
 package test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
-	"os/exec"
 	"testing"
 
 	"ecupcakes/load"
@@ -44,16 +40,7 @@ func TestExpiry(t *testing.T) {
 	}
 	f.stop()
 
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, binary, "verify", "--json", "--data", f.data).Output()
-	var audit struct {
-		Places map[string]int
-		Stages []struct{ Expired int }
-	}
-	if err := errors.Join(err, json.Unmarshal(out, &audit)); err != nil {
-		t.Fatalf("verify: %v\n%s", err, out)
-	}
+	audit := auditOf(t, "--data", f.data)
 	for i, s := range audit.Stages {
 		if s.Expired != orders {
 			t.Errorf("%d orders have expired at %s, want %d", s.Expired, stageNames[i], orders)

@@ -8,6 +8,7 @@ package test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,7 +60,26 @@ func everyBroker(t *testing.T, test func(*testing.T, *factory)) {
 // realKafka runs a cluster for one test.
 func realKafka(t *testing.T, nodes int) *realkafka.Cluster {
 	t.Helper()
-	c, err := realkafka.Start(t.Context(), t.TempDir(), nodes)
+	return cluster(t, nodes, func(listen string) (string, error) { return listen, nil })
+}
+
+// behindProxies runs a cluster with a proxy in front of each node.
+func behindProxies(t *testing.T, nodes int) (c *realkafka.Cluster, proxies []*proxy) {
+	t.Helper()
+	c = cluster(t, nodes, func(listen string) (string, error) {
+		p, err := newProxy(t, listen)
+		if err != nil {
+			return "", err
+		}
+		proxies = append(proxies, p)
+		return p.listener.Addr().String(), nil
+	})
+	return c, proxies
+}
+
+func cluster(t *testing.T, nodes int, front func(string) (string, error)) *realkafka.Cluster {
+	t.Helper()
+	c, err := realkafka.StartBehind(t.Context(), t.TempDir(), nodes, front)
 	if errors.Is(err, realkafka.ErrNoJava) {
 		missing(t, err)
 	}
@@ -82,15 +102,16 @@ func missing(t *testing.T, what error) {
 
 // factory is a running `ecupcakes up`.
 type factory struct {
-	t      *testing.T
-	data   string // Of the embedded broker; empty with a cluster.
-	url    string
-	kafka  string
-	flags  []string // More of them.
-	serve  []string // The flags of `ecupcakes serve`, which it is then instead of up.
-	cmd    *exec.Cmd
-	stderr *log
-	exited chan struct{} // Closed once the process is gone.
+	t       *testing.T
+	program string // Another one than the binary; empty for that.
+	data    string // Of the embedded broker; empty with a cluster.
+	url     string
+	kafka   string
+	flags   []string // More of them.
+	serve   []string // The flags of `ecupcakes serve`, which it is then instead of up.
+	cmd     *exec.Cmd
+	stderr  *log
+	exited  chan struct{} // Closed once the process is gone.
 }
 
 // log keeps what the program says.
@@ -185,7 +206,7 @@ func (f *factory) start() {
 	} else {
 		args = append(args, "--brokers", f.kafka, "--instance", "test")
 	}
-	f.cmd = exec.Command(binary, append(args, f.flags...)...)
+	f.cmd = exec.Command(cmp.Or(f.program, binary), append(args, f.flags...)...)
 	f.cmd.Stderr = f.stderr
 	stdout, err := f.cmd.StdoutPipe()
 	if err != nil {
@@ -262,9 +283,14 @@ func (f *factory) stop() {
 // eventually waits for a condition.
 func (f *factory) eventually(what string, condition func() bool) {
 	f.t.Helper()
+	eventually(f.t, what, condition)
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
 	for end := time.Now().Add(deadline); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			f.t.Fatalf("after %s it is still not so: %s", deadline, what)
+			t.Fatalf("after %s it is still not so: %s", deadline, what)
 		}
 	}
 }

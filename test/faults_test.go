@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net/http"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,22 +92,7 @@ func newScene(t *testing.T, kind string, seed uint64) *scene {
 	if nodes == 0 {
 		t.Fatalf("unknown kind of Kafka %q", kind)
 	}
-	var err error
-	s.cluster, err = realkafka.StartBehind(t.Context(), t.TempDir(), nodes, func(listen string) (string, error) {
-		p, err := newProxy(t, listen)
-		if err != nil {
-			return "", err
-		}
-		s.proxies = append(s.proxies, p)
-		return p.listener.Addr().String(), nil
-	})
-	if errors.Is(err, realkafka.ErrNoJava) {
-		missing(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.cluster.Kill)
+	s.cluster, s.proxies = behindProxies(t, nodes)
 	s.brokers = s.cluster.Brokers()
 	s.api = s.member("--roles", "api")
 	s.member("--roles", "processors", "--instance", "one")
@@ -324,7 +307,7 @@ func (s *scene) repeat() {
 		}
 	}
 	s.rng.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
-	s.produce(again)
+	produce(s.t, s.brokers, again)
 }
 
 // poisoned writes what nobody should, to every input.
@@ -351,7 +334,7 @@ func (s *scene) poisoned() {
 		r.Headers = []kgo.RecordHeader{{Key: "poison"}}
 	}
 	s.poison += len(all)
-	s.produce(all)
+	produce(s.t, s.brokers, all)
 }
 
 // partitionOf is FNV-1a as goka takes it.
@@ -362,44 +345,35 @@ func partitionOf(key []byte) int32 {
 	return max(p, -p)
 }
 
-func (s *scene) produce(records []*kgo.Record) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+// produce writes records to the partitions that they name.
+func produce(t *testing.T, brokers string, records []*kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.AlwaysRetryEOF())
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(s.t.Context(), deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
 // audit is the program's own, at rest.
 func (s *scene) audit() {
-	args := []string{"verify", "--json", "--brokers", s.brokers}
+	args := []string{"--brokers", s.brokers}
 	if s.cluster == nil {
-		args = []string{"verify", "--json", "--data", s.api.data}
+		args = []string{"--data", s.api.data}
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), deadline)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, binary, args...).Output()
-	var audit struct {
-		Orders, InFlight, DeadLetters int
-		Places                        map[string]int
-		Stages                        []struct{ Bad, Repeated int }
-		Findings                      []string
-	}
-	if err := errors.Join(err, json.Unmarshal(out, &audit)); err != nil {
-		s.t.Fatalf("verify: %v\n%s", err, out)
-	}
+	a := auditOf(s.t, args...)
 	bad, repeated := 0, 0
-	for _, st := range audit.Stages {
+	for _, st := range a.Stages {
 		bad += st.Bad
 		repeated += st.Repeated
 	}
-	s.t.Logf("%d orders, %d messages that were there before, %d poisonous ones, %d dead letters", audit.Orders, repeated, bad, audit.DeadLetters)
-	if audit.Orders != faultOrders || audit.InFlight != 0 || !maps.Equal(audit.Places, map[string]int{"shipped": faultOrders}) || bad != s.poison || len(audit.Findings) > 0 {
-		s.t.Errorf("verify says %s; %d poisonous messages were sent", out, s.poison)
+	s.t.Logf("%d orders, %d messages that were there before, %d poisonous ones, %d dead letters", a.Orders, repeated, bad, a.DeadLetters)
+	if !a.allShipped(faultOrders) || bad != s.poison {
+		s.t.Errorf("verify says %s; %d poisonous messages were sent", a.said, s.poison)
 	}
 }

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"os/exec"
@@ -93,14 +92,9 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("in the end %d orders are shipped, want %d", s.Finished["shipped"], gone+orders+1)
 	}
 	moved.stop()
-	out, err = exec.CommandContext(ctx, binary, "verify", "--json", "--brokers", cluster.Brokers()).Output()
-	var audit struct {
-		Orders, InFlight int
-		Places           map[string]int
-		Findings         []string
-	}
-	if err != nil || json.Unmarshal(out, &audit) != nil || audit.Orders != orders || audit.Places["shipped"] != orders+1 || audit.InFlight != 0 || len(audit.Findings) > 0 {
-		t.Errorf("verify: %v\n%s", err, out)
+	a := auditOf(t, "--brokers", cluster.Brokers())
+	if a.Orders != orders || a.Places["shipped"] != orders+1 || a.InFlight != 0 || !a.clean() {
+		t.Errorf("verify says %s", a.said)
 	}
 }
 

@@ -2,19 +2,16 @@ package test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"ecupcakes/load"
-	"ecupcakes/test/realkafka"
 )
 
 // The bounds that are promised for a time without brokers.
@@ -29,20 +26,8 @@ const (
 // lost, commands are refused within their time-out, memory stays bounded, a
 // process can be stopped, and all goes on by itself when Kafka is back.
 func TestOutage(t *testing.T) {
-	var p *proxy
-	cluster, err := realkafka.StartBehind(t.Context(), t.TempDir(), 1, func(listen string) (_ string, err error) {
-		if p, err = newProxy(t, listen); err != nil {
-			return "", err
-		}
-		return p.listener.Addr().String(), nil
-	})
-	if errors.Is(err, realkafka.ErrNoJava) {
-		missing(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Kill)
+	cluster, proxies := behindProxies(t, 1)
+	p := proxies[0]
 	f := openOn(t, cluster.Brokers())
 	other := opened(t, &factory{t: t, kafka: cluster.Brokers(), serve: []string{"--roles", "processors,api", "--instance", "other"}})
 
@@ -99,9 +84,8 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.stop()
-	out, err := exec.CommandContext(ctx, binary, "verify", "--brokers", cluster.Brokers()).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "lost 0, doubled 0, wrong 0") {
-		t.Errorf("verify: %v\n%s", err, out)
+	if a := auditOf(t, "--brokers", cluster.Brokers()); !a.clean() || a.InFlight != 0 {
+		t.Errorf("verify says %s", a.said)
 	}
 }
 

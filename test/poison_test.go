@@ -12,13 +12,12 @@ import (
 // goes on.
 func TestTooMuchPoison(t *testing.T) {
 	f := open(t)
-	s := &scene{t: t, brokers: f.kafka}
 	var rubbish []*kgo.Record
 	for i := range 100 {
 		key := []byte(fmt.Sprint("rubbish", i))
 		rubbish = append(rubbish, &kgo.Record{Topic: "baking-reports", Partition: partitionOf(key), Key: key, Value: []byte("{")})
 	}
-	s.produce(rubbish)
+	produce(t, f.kafka, rubbish)
 	f.eventually("it is not ready, and says why", func() bool {
 		a := f.call("GET", "/readyz", "")
 		return a.StatusCode == 503 && strings.Contains(string(a.body), "baking: 100 of the last minute's 100 events are dead letters")

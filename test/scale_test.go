@@ -1,10 +1,7 @@
 package test
 
 import (
-	"context"
 	"io"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -74,10 +71,7 @@ func TestScaleOut(t *testing.T) {
 	for _, f := range []*factory{one, two, api, second} {
 		f.stop()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, binary, "verify", "--brokers", brokers).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "lost 0, doubled 0, wrong 0") {
-		t.Errorf("verify: %v\n%s", err, out)
+	if a := auditOf(t, "--brokers", brokers); !a.clean() || a.InFlight != 0 {
+		t.Errorf("verify says %s", a.said)
 	}
 }

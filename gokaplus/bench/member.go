@@ -81,6 +81,27 @@ func (p pipeline) create(ctx context.Context, k *kafka) error {
 	})
 }
 
+// workedOff says whether every stage has committed all of its input. It is false while the broker does not tell.
+func (p pipeline) workedOff(ctx context.Context, k *kafka) bool {
+	for i := range p.stages {
+		topic := string(p.topic(i))
+		ends, err := k.admin.ListEndOffsets(ctx, topic)
+		if err != nil || ends.Error() != nil || len(ends[topic]) != partitions {
+			return false
+		}
+		commits, err := k.admin.FetchOffsets(ctx, string(p.group(i)))
+		if err != nil || commits.Error() != nil {
+			return false
+		}
+		for partition, end := range ends[topic] {
+			if c, ok := commits.Lookup(topic, partition); end.Offset > 0 && (!ok || c.At != end.Offset) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func (p pipeline) graph(stage int) *goka.GroupGraph {
 	return goka.DefineGroup(p.group(stage),
 		goka.Input(p.topic(stage), new(codec.Bytes), func(ctx goka.Context, m any) {

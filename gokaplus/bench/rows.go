@@ -118,15 +118,10 @@ func lostBy(ctx context.Context, k *kafka, variant string, p pipeline, orders in
 		}
 	}
 	err = until(ctx, "all is worked off", 5*time.Minute, func(ctx context.Context) bool {
-		lags, err := k.admin.Lag(ctx, p.groups()...)
-		for _, l := range lags {
-			if l.Error() != nil || l.Lag.Total() > 0 {
-				return false
-			}
-		}
 		a.mu.Lock()
-		defer a.mu.Unlock()
-		return err == nil && time.Since(a.last) > 10*time.Second
+		quiet := time.Since(a.last) > 10*time.Second
+		a.mu.Unlock()
+		return quiet && p.workedOff(ctx, k)
 	})
 	restarts, _ := m.stop()
 	f.add(fmt.Sprintf("lost of %d (came twice, restarts)", want), variant,
