@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -68,36 +69,41 @@ func TestControl(t *testing.T) {
 func mutant(t *testing.T, file, is, then string) (program string) {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", file))
+	if err == nil {
+		program, err = overlaid(t.TempDir(), path, is, then)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return overlaid(t, path, is, then)
+	return program
 }
 
-// overlaid builds the program with one piece of a source file, its own or the
-// standard library's, replaced.
-func overlaid(t *testing.T, path, is, then string) (program string) {
-	t.Helper()
+// overlaid builds the program in dir with pieces of a source file, its own or
+// the standard library's, replaced; pieces are pairs of what is there, once, and
+// what is to be there.
+func overlaid(dir, path string, pieces ...string) (program string, err error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	if n := strings.Count(string(source), is); n != 1 {
-		t.Fatalf("%s contains %q %d times, want once", path, is, n)
+	for i := 0; i < len(pieces); i += 2 {
+		if n := strings.Count(string(source), pieces[i]); n != 1 {
+			return "", fmt.Errorf("%s contains %q %d times, want once", path, pieces[i], n)
+		}
 	}
-	dir := t.TempDir()
 	changed, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
 	program = filepath.Join(dir, "ecupcakes")
 	replace, _ := json.Marshal(map[string]any{"Replace": map[string]string{path: changed}}) // Strings cannot fail.
-	for name, content := range map[string][]byte{changed: []byte(strings.Replace(string(source), is, then, 1)), overlay: replace} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	err = errors.Join(
+		os.WriteFile(changed, []byte(strings.NewReplacer(pieces...).Replace(string(source))), 0o600),
+		os.WriteFile(overlay, replace, 0o600))
+	if err != nil {
+		return "", err
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", program, "ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
-		t.Fatalf("building the program with %q in %s: %v\n%s", then, path, err, out)
+	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", program, "ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program with another %s: %w\n%s", path, err, out)
 	}
-	return program
+	return program, nil
 }
 
 // controlled is a cluster of three nodes.

@@ -108,6 +108,7 @@ type factory struct {
 	url     string
 	kafka   string
 	flags   []string // More of them.
+	env     []string // More of it.
 	serve   []string // The flags of `ecupcakes serve`, which it is then instead of up.
 	cmd     *exec.Cmd
 	stderr  *log
@@ -207,7 +208,7 @@ func (f *factory) start() {
 		args = append(args, "--brokers", f.kafka, "--instance", "test")
 	}
 	f.cmd = exec.Command(cmp.Or(f.program, binary), append(args, f.flags...)...)
-	f.cmd.Stderr = f.stderr
+	f.cmd.Stderr, f.cmd.Env = f.stderr, append(os.Environ(), f.env...)
 	stdout, err := f.cmd.StdoutPipe()
 	if err != nil {
 		f.t.Fatal(err)

@@ -21,11 +21,12 @@ import (
 	"ecupcakes/test/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sys/unix"
 )
 
 var (
 	faultsSeed = flag.Uint64("faults.seed", 0, "replay one run of TestFaults")
-	faultsKind = flag.String("faults.kafka", "", "with -faults.seed: embedded, kafka or cluster")
+	faultsKind = flag.String("faults.kafka", "", "with -faults.seed or -faults.for: embedded, kafka or cluster")
 	faultsFor  = flag.Duration("faults.for", 0, "go on with new seeds for so long")
 )
 
@@ -53,6 +54,9 @@ func TestFaults(t *testing.T) {
 	case *faultsSeed != 0:
 		run(*faultsKind, *faultsSeed)
 	case *faultsFor != 0:
+		if *faultsKind != "" {
+			kinds = []string{*faultsKind}
+		}
 		for began := time.Now(); time.Since(began) < *faultsFor && !t.Failed(); {
 			run(kinds[rand.IntN(len(kinds))], rand.Uint64N(1_000_000))
 		}
@@ -131,11 +135,23 @@ func (s *scene) faults() []fault {
 			f.stop()
 			f.start()
 		}},
+		{"a clock that jumps, and back", func(s *scene) {
+			f := s.any()
+			f.stop()
+			// Kafka refuses messages from more than an hour ahead. Then all waits until the clock is right.
+			by := time.Duration(1+s.rng.IntN(20)) * time.Hour
+			if s.rng.IntN(2) == 0 {
+				by = -by
+			}
+			f.jumps(by, 500*time.Millisecond, 4*time.Second)
+			f.start()
+			s.pause(4*time.Second, 5*time.Second)
+		}},
 		{"messages that come again, late and in another order", (*scene).repeat},
 		{"poison", (*scene).poisoned},
 	}
 	if s.cluster == nil {
-		return all
+		return append(all, fault{"a full disk", (*scene).fullDisk})
 	}
 	return append(all,
 		fault{"a processor more, and less", func(s *scene) {
@@ -285,6 +301,25 @@ func (s *scene) progress(n int) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// fullDisk has writes of files fail that are as large as some of the data are
+// already, or all writes, and lets the program go on or be killed meanwhile.
+func (s *scene) fullDisk() {
+	pid := s.api.cmd.Process.Pid
+	limit := func(bytes uint64) {
+		if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
+			s.t.Fatalf("limiting the size of files: %v", err)
+		}
+	}
+	limit(uint64(s.rng.IntN(2)) * uint64(s.rng.IntN(200_000)))
+	s.pause(time.Second, 5*time.Second)
+	if s.rng.IntN(2) == 0 {
+		s.api.kill()
+		s.api.start()
+		return
+	}
+	limit(unix.RLIM_INFINITY)
 }
 
 // inputs are the topics that the stages read.
