@@ -57,6 +57,8 @@ type Figures struct {
 	ReadyFullMS     float64 `json:"readyFullMillis"`
 	PostP50         float64 `json:"postToScreenP50Millis"` // At 500 orders/s.
 	PostP99         float64 `json:"postToScreenP99Millis"`
+	VerifySeconds   float64 `json:"verifySeconds"` // Auditing those orders.
+	VerifyMB        float64 `json:"verifyPeakResidentMB"`
 	BinaryMB        float64 `json:"binaryMB"`
 }
 
@@ -64,11 +66,12 @@ func main() {
 	orders := flag.Int("orders", 100_000, "orders to preload")
 	rate := flag.Float64("rate", 500, "orders a second of the latency run")
 	binary := flag.String("binary", "bin/ecupcakes", "the program to measure")
+	steps := flag.String("steps", "idle,pipeline,up", "what to measure")
 	out := flag.String("out", "bench/result.json", "where to write the figures")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	f, err := measure(ctx, *binary, *orders, *rate)
+	f, err := measure(ctx, *binary, strings.Split(*steps, ","), *orders, *rate)
 	if err == nil {
 		err = report(f, *out)
 	}
@@ -78,7 +81,7 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, binary string, orders int, rate float64) (*Figures, error) {
+func measure(ctx context.Context, binary string, steps []string, orders int, rate float64) (*Figures, error) {
 	dir, err := os.MkdirTemp("", "ecupcakes-bench")
 	if err != nil {
 		return nil, err
@@ -91,17 +94,19 @@ func measure(ctx context.Context, binary string, orders int, rate float64) (*Fig
 	}
 	f.BinaryMB = float64(info.Size()) / 1e6
 
-	for _, step := range []struct {
-		name string
-		run  func() error
-	}{
-		{"start-up and latency", func() error { return f.idle(ctx, binary, filepath.Join(dir, "idle"), rate) }},
-		{"processors alone", func() error { return f.pipeline(ctx, binary, filepath.Join(dir, "pipeline")) }},
-		{"everything in one process", func() error { return f.up(ctx, binary, filepath.Join(dir, "up")) }},
-	} {
-		fmt.Fprintln(os.Stderr, "measuring:", step.name)
-		if err := step.run(); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.name, err)
+	measurements := map[string]func() error{
+		"idle":     func() error { return f.idle(ctx, binary, filepath.Join(dir, "idle"), rate) },
+		"pipeline": func() error { return f.pipeline(ctx, binary, filepath.Join(dir, "pipeline")) },
+		"up":       func() error { return f.up(ctx, binary, filepath.Join(dir, "up")) },
+	}
+	for _, step := range steps {
+		fmt.Fprintln(os.Stderr, "measuring:", step)
+		measure, ok := measurements[step]
+		if !ok {
+			return nil, fmt.Errorf("%q cannot be measured: choose of idle, pipeline and up", step)
+		}
+		if err := measure(); err != nil {
+			return nil, fmt.Errorf("%s: %w", step, err)
 		}
 	}
 	return f, nil
@@ -158,7 +163,25 @@ func (f *Figures) pipeline(ctx context.Context, binary, dir string) error {
 	}
 	f.OrdersPerSecond = float64(f.Orders) / seconds
 	f.CPUPerOrder = (p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()).Seconds() * 1e6 / float64(f.Orders)
+	if err := f.verify(ctx, binary, b.Addr()); err != nil {
+		return err
+	}
 	return f.limit(ctx, b.Addr())
+}
+
+// verify audits what the processors have done.
+func (f *Figures) verify(ctx context.Context, binary, addr string) error {
+	cmd := exec.CommandContext(ctx, binary, "verify", "--brokers", addr)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	began := time.Now()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("auditing the line: %w", err)
+	}
+	f.VerifySeconds = time.Since(began).Seconds()
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		f.VerifyMB = float64(u.Maxrss) / 1000
+	}
+	return nil
 }
 
 // limit writes and reads back as many records as the line does, by franz-go
@@ -291,7 +314,7 @@ func shipped(ctx context.Context, addr string, orders int) error {
 		return err
 	}
 	defer admin.Close()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	for {
 		ends, err := admin.Ends(ctx, topology.Cupcakes.Output) // A busy broker may miss to answer once.
@@ -410,13 +433,14 @@ func report(f *Figures, out string) error {
 	}
 	fmt.Fprintf(w, "| %s, %d orders\t| measured\t|\n|---\t|---\t|\n", f.Machine, f.Orders)
 	row("orders/s through all stages, processors in a process of their own", "%.0f", f.OrdersPerSecond)
-	row("… as part of what franz-go alone can write and read", "%.2f of %.0f", f.OrdersPerSecond/f.LimitPerSecond, f.LimitPerSecond)
+	row("… as part of what franz-go alone can write and read", "%.2f of %.0f", f.OrdersPerSecond/max(1, f.LimitPerSecond), f.LimitPerSecond)
 	row("CPU µs per order: processors, broker", "%.0f, %.0f", f.CPUPerOrder, f.BrokerCPU)
 	row("orders/s through all stages, everything in one process", "%.0f", f.UpPerSecond)
 	row("POST to the mixer's screen at 500 orders/s, ms: p50, p99", "%.1f, %.1f", f.PostP50, f.PostP99)
 	row("start to listening, to ready, ms", "%.0f, %.0f", f.ListenMS, f.ReadyMS)
 	row("start to ready with those orders, ms", "%.0f", f.ReadyFullMS)
 	row("resident MB: idle, after those orders, at most", "%.0f, %.0f, %.0f", f.IdleMB, f.UpMB, f.UpPeakMB)
+	row("auditing those orders: s, resident MB at most", "%.0f, %.0f", f.VerifySeconds, f.VerifyMB)
 	row("binary MB", "%.0f", f.BinaryMB)
 	if err := w.Flush(); err != nil {
 		return err

@@ -125,7 +125,7 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 			return nil, fmt.Errorf("looking at topic %s: %w", t.Name, h.Err)
 		case len(h.Partitions) != int(t.Partitions):
 			findings = append(findings, Finding{t.Name, false, fmt.Sprintf(
-				"has %d partitions, not %d: run with --partitions %d, or use a new cluster; the number cannot be changed, because an order would then be looked for in another partition",
+				"has %d partitions, not %d: run with --partitions %d; the number cannot be changed, because an order would then be looked for in another partition; to have more, start a new line on another cluster and let this one run dry",
 				len(h.Partitions), t.Partitions, len(h.Partitions))})
 		}
 		present = append(present, t.Name)
