@@ -159,6 +159,7 @@ type (
 		By      string     `json:"by"`
 		On      *time.Time `json:"on,omitempty"`
 		Reason  string     `json:"reason,omitempty"`
+		Until   *time.Time `json:"until,omitempty"`
 		Digest  string     `json:"digest,omitempty"`
 	}
 	wireRow struct {
@@ -166,6 +167,7 @@ type (
 		State    order.State     `json:"state"`
 		Arrived  *time.Time      `json:"arrivedOn,omitempty"`
 		Claim    string          `json:"claimedBy,omitempty"`
+		Until    *time.Time      `json:"claimedUntil,omitempty"`
 		Arrivals int64           `json:"arrivals"`
 		Reports  int64           `json:"reports"`
 		Outcomes []wireOutcome   `json:"outcomes,omitempty"`
@@ -258,7 +260,7 @@ func EncodeReport(r *order.Report) ([]byte, error) {
 }
 
 func reportToWire(r *order.Report) wireReport {
-	return wireReport{Version, r.ID, r.OrderID, r.Kind, r.By, toWire(r.On), r.Reason, r.Digest}
+	return wireReport{Version, r.ID, r.OrderID, r.Kind, r.By, toWire(r.On), r.Reason, toWire(r.Until), r.Digest}
 }
 
 // EncodeRow returns r as JSON with orderJSON, which must be what EncodeOrder
@@ -267,7 +269,7 @@ func EncodeRow(r *order.Row, orderJSON []byte) ([]byte, error) {
 	w := wireRows.Get().(*wireRow)
 	defer wireRows.Put(w)
 	*w = wireRow{
-		V: Version, State: r.State, Arrived: toWire(r.Arrived), Claim: r.Claim,
+		V: Version, State: r.State, Arrived: toWire(r.Arrived), Claim: r.Claim, Until: toWire(r.Until),
 		Arrivals: r.Applied[order.Arrivals], Reports: r.Applied[order.Reports],
 		Outcomes: w.Outcomes[:0], Pending: w.Pending[:0],
 	}
@@ -393,7 +395,11 @@ func reportFromWire(w *wireReport) (r order.Report, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = order.Report{ID: w.ID, OrderID: w.OrderID, Kind: w.Kind, By: w.By, On: on, Reason: w.Reason, Digest: w.Digest}
+	until, err := fromWire(w.Until)
+	if err != nil {
+		return r, err
+	}
+	r = order.Report{ID: w.ID, OrderID: w.OrderID, Kind: w.Kind, By: w.By, On: on, Reason: w.Reason, Until: until, Digest: w.Digest}
 	return r, r.Validate()
 }
 
@@ -411,7 +417,11 @@ func decodeRow(data []byte) (*order.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &order.Row{State: w.State, Arrived: arrived, Claim: w.Claim, Applied: [2]int64{w.Arrivals, w.Reports}}
+	until, err := fromWire(w.Until)
+	if err != nil {
+		return nil, err
+	}
+	r := &order.Row{State: w.State, Arrived: arrived, Claim: w.Claim, Until: until, Applied: [2]int64{w.Arrivals, w.Reports}}
 	if len(w.Outcomes) > 0 {
 		r.Outcomes = make([]order.Outcome, len(w.Outcomes))
 		for i, o := range w.Outcomes {

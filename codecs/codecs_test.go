@@ -80,6 +80,7 @@ var golden = []struct {
 	{"report-done", Report{}, report(order.Done, func(r *order.Report) { r.Digest = "9f86d081884c7d65" })},
 	{"report-rejected", Report{}, report(order.Reject, func(r *order.Report) { r.Reason = "burnt" })},
 	{"report-claimed", Report{}, report(order.Claim, func(r *order.Report) { r.On = time.Time{} })},
+	{"report-claimed-until", Report{}, report(order.Claim, func(r *order.Report) { r.Until = placed.Add(2 * time.Minute) })},
 	{"report-released", Report{}, report(order.Release, func(*order.Report) {})},
 	{"row-early", Row{}, &order.Row{State: order.Early, Applied: [2]int64{0, 816}, Pending: []order.Report{
 		*report(order.Claim, func(r *order.Report) { r.ID = "r1" }),
@@ -90,6 +91,7 @@ var golden = []struct {
 		r.Claim, r.Applied[order.Reports] = "Noor", 9_007_199_254_740_993 // Not every reader's number can be that large.
 		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.Accepted, Digest: "9f86d081884c7d65"}, {ReportID: "r2", Result: order.Taken}}
 	})},
+	{"row-claimed-until", Row{}, changed(waiting(), func(r *order.Row) { r.Claim, r.Until = "Noor", placed.Add(time.Hour) })},
 	{"row-finished", Row{}, changed(waiting(), func(r *order.Row) {
 		r.State, r.Order.Status, r.Applied[order.Reports] = order.Finished, "packaged", 817
 		r.Order.History = append(r.Order.History, order.Step{Stage: "packaging", By: "Noor", On: placed.Add(40 * time.Minute)})

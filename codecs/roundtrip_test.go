@@ -212,6 +212,9 @@ func aReport(orderID string) *rapid.Generator[order.Report] {
 		if r.Kind == order.Reject {
 			r.Reason = text(1, order.MaxReason).Draw(t, "reason")
 		}
+		if r.Kind == order.Claim {
+			r.Until = aTime().Draw(t, "until")
+		}
 		return r
 	})
 }
@@ -220,7 +223,7 @@ func aRow() *rapid.Generator[order.Row] {
 	return rapid.Custom(func(t *rapid.T) order.Row {
 		r := order.Row{
 			State:   rapid.SampledFrom([]order.State{order.Early, order.Waiting, order.Finished, order.Refused}).Draw(t, "state"),
-			Arrived: aTime().Draw(t, "arrived"), Claim: text(0, order.MaxName).Draw(t, "claim"),
+			Arrived: aTime().Draw(t, "arrived"), Claim: text(0, order.MaxName).Draw(t, "claim"), Until: aTime().Draw(t, "until"),
 			Applied: [2]int64{rapid.Int64().Draw(t, "arrivals"), rapid.Int64().Draw(t, "reports")},
 			Outcomes: some(t, 8, func(t *rapid.T) order.Outcome {
 				result := rapid.SampledFrom([]order.Result{order.Accepted, order.TooLate, order.Taken}).Draw(t, "result")

@@ -194,15 +194,16 @@ func park(stage Stage, row Row, offset int64, r Report) Decision {
 // decide applies a report that the row has not seen to an order that is here.
 func decide(stage Stage, row Row, r Report) Row {
 	result := Accepted
+	claimed := row.ClaimedBy(r.On)
 	switch {
 	case row.Gone():
 		result = TooLate
-	case row.Claim != "" && row.Claim != r.By:
+	case claimed != "" && claimed != r.By:
 		result = Taken
 	case r.Kind == Claim:
-		row.Claim = r.By
+		row.Claim, row.Until = r.By, r.Until
 	case r.Kind == Release:
-		row.Claim = ""
+		row.Claim, row.Until = "", time.Time{}
 	default:
 		row = finish(stage, row, r)
 	}
@@ -216,7 +217,7 @@ func finish(stage Stage, row Row, r Report) Row {
 	if r.Kind == Reject {
 		row.State, row.Order.Status, row.Order.Reason = Refused, Rejected, r.Reason
 	}
-	row.Claim, row.Arrived = "", time.Time{} // The history says it from now on.
+	row.Claim, row.Until, row.Arrived = "", time.Time{}, time.Time{} // The history says it from now on.
 	row.Order.History = append(slices.Clip(row.Order.History), Step{stage.Name, r.By, r.On})
 	return row
 }

@@ -36,6 +36,8 @@ func TestNextEveryPair(t *testing.T) {
 		{"waiting", waiting},
 		{"claimed by Ann", with(func(r *Row) { r.Claim = "Ann" })},
 		{"claimed by Bob", with(func(r *Row) { r.Claim = "Bob" })},
+		{"claimed by Bob until later", with(func(r *Row) { r.Claim, r.Until = "Bob", noon.Add(time.Millisecond) })},
+		{"claimed by Bob until now", with(func(r *Row) { r.Claim, r.Until = "Bob", noon })},
 		{"finished", with(func(r *Row) { r.State, r.Order.Status = Finished, "baked" })},
 		{"refused", with(func(r *Row) { r.State, r.Order.Status, r.Order.Reason = Refused, Rejected, "burnt" })},
 	}
@@ -86,7 +88,7 @@ func TestNextEveryPair(t *testing.T) {
 		{"pending reports count when it arrives", arrival, func(cell) want { return want{Applied, Waiting, "Bob", silent, Accepted} }},
 		{"a report without its order is kept", early, func(cell) want { return want{Applied, Early, "", silent, ""} }},
 		{"a report on what is gone is late", func(c cell) bool { return c.row.Gone() }, func(c cell) want { return want{Applied, c.row.State, "", silent, TooLate} }},
-		{"a claim keeps others out", func(c cell) bool { return c.row.Claim == "Bob" }, func(cell) want { return want{Applied, Waiting, "Bob", silent, Taken} }},
+		{"a claim keeps others out", func(c cell) bool { return c.row.ClaimedBy(noon) == "Bob" }, func(cell) want { return want{Applied, Waiting, "Bob", silent, Taken} }},
 		{"done", func(c cell) bool { return c.event == "done" }, func(cell) want { return want{Applied, Finished, "", Onward, Accepted} }},
 		{"rejected", func(c cell) bool { return c.event == "rejected" }, func(cell) want { return want{Applied, Refused, "", Failures, Accepted} }},
 		{"claimed", func(c cell) bool { return c.event == "claimed" }, func(cell) want { return want{Applied, Waiting, "Ann", silent, Accepted} }},
@@ -228,6 +230,32 @@ func TestNextDecidesPendingReportsInTheirOrder(t *testing.T) {
 	want := []Outcome{{"r1", Accepted, "of r1"}, {"r2", Taken, "of r2"}, {"r3", Accepted, "of r3"}, {"r4", TooLate, "of r4"}}
 	if !reflect.DeepEqual(d.Row.Outcomes, want) || d.Row.State != Finished || d.Row.Pending != nil || len(d.Emissions) != 1 {
 		t.Errorf("got %+v, want a finished row with the outcomes %+v", d, want)
+	}
+}
+
+// TestClaimLapses has Ann claim an order twice and Bob try to have it, by the
+// times that the reports name.
+func TestClaimLapses(t *testing.T) {
+	at := func(id string, kind Kind, by string, seconds int) Report {
+		r := Report{ID: id, OrderID: "o1", Kind: kind, By: by, On: noon.Add(time.Duration(seconds) * time.Second)}
+		if kind == Claim {
+			r.Until = r.On.Add(time.Minute)
+		}
+		return r
+	}
+	d := feed(Row{}, mixed(), at("r1", Claim, "Ann", 0), at("r2", Claim, "Bob", 59), at("r3", Claim, "Ann", 50), at("r4", Done, "Bob", 109), at("r5", Claim, "Bob", 110))
+	want := []Outcome{{"r1", Accepted, ""}, {"r2", Taken, ""}, {"r3", Accepted, ""}, {"r4", Taken, ""}, {"r5", Accepted, ""}}
+	if !reflect.DeepEqual(d.Row.Outcomes, want) || d.Row.Claim != "Bob" || !d.Row.Until.Equal(noon.Add(170*time.Second)) {
+		t.Errorf("got %+v, want Bob's row with the outcomes %+v", d.Row, want)
+	}
+	for kind, until := range map[Kind]time.Time{Release: {}, Done: {}, Reject: {}, Claim: noon.Add(180 * time.Second)} {
+		r := at("r6", kind, "Bob", 120)
+		if kind == Reject {
+			r.Reason = "burnt"
+		}
+		if d := Next(baking, d.Row, Event{Offset: d.Row.Applied[Reports], Report: &r}); !d.Row.Until.Equal(until) || (d.Row.Claim == "") != until.IsZero() {
+			t.Errorf("after %s the row is claimed by %q until %v", kind, d.Row.Claim, d.Row.Until)
+		}
 	}
 }
 

@@ -118,6 +118,7 @@ type Report struct {
 	By      string
 	On      time.Time // UTC, whole milliseconds.
 	Reason  string    // Only of a Reject.
+	Until   time.Time // Only of a Claim: when it lapses, as a screen that has gone will not give it back; zero is never.
 	Digest  string    // Fingerprint of the command it came from; empty without an idempotency key.
 }
 
@@ -136,6 +137,8 @@ func (r *Report) Validate() error {
 		return fmt.Errorf("the reason of a rejection must have 1 to %d characters", MaxReason)
 	case r.Kind != Reject && r.Reason != "":
 		return fmt.Errorf("a %q report has no reason", r.Kind)
+	case r.Kind != Claim && !r.Until.IsZero():
+		return fmt.Errorf("a %q report does not lapse", r.Kind)
 	case len(r.Digest) > MaxID:
 		return fmt.Errorf("the digest is longer than %d characters", MaxID)
 	}

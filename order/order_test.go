@@ -120,7 +120,9 @@ func TestReportValidate(t *testing.T) {
 	}{
 		{"done", good, func(*Report) {}, ""},
 		{"claimed", good, func(r *Report) { r.Kind = Claim }, ""},
+		{"claimed for a while", good, func(r *Report) { r.Kind, r.Until = Claim, noon }, ""},
 		{"released", good, func(r *Report) { r.Kind = Release }, ""},
+		{"released for a while", good, func(r *Report) { r.Kind, r.Until = Release, noon }, "does not lapse"},
 		{"expired", good, func(r *Report) { r.Kind = Expire }, ""},
 		{"rejected", reject, func(*Report) {}, ""},
 		{"longest", reject, func(r *Report) { r.By, r.Reason, r.Digest = wide(MaxName), wide(MaxReason), strings.Repeat("f", MaxID) }, ""},

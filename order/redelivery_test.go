@@ -178,6 +178,9 @@ func drawReports(t *rapid.T, stage string) (events []Event) {
 			if r.Kind == Reject {
 				r.Reason = "because of " + r.ID
 			}
+			if r.Kind == Claim && rapid.Bool().Draw(t, "lapses") {
+				r.Until = noon.Add(time.Duration(rapid.IntRange(-1, 40).Draw(t, "until")) * time.Millisecond)
+			}
 		}
 		reports = append(reports, r)
 		events = append(events, Event{Report: &r})
@@ -290,6 +293,7 @@ func nextIsPure(t *rapid.T) {
 		State:    drawOneOf(t, "state", None, Early, Waiting, Finished, Refused, "nonsense"),
 		Order:    drawOrder(t),
 		Claim:    drawOneOf(t, "claim", "", "Ann", "Bob"),
+		Until:    time.UnixMilli(drawOffset(t)),
 		Applied:  [2]int64{drawOffset(t), drawOffset(t)},
 		Outcomes: roomy(t, 12, func(t *rapid.T) Outcome { return Outcome{ReportID: drawReport(t).ID, Result: Accepted} }),
 		Pending:  roomy(t, maxPending+2, drawReport),

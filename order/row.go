@@ -31,6 +31,7 @@ type Row struct {
 	Order   Order     // Zero while Early.
 	Arrived time.Time // When the order arrived here; UTC, whole milliseconds. Only while Waiting.
 	Claim   string    // Who has taken it on; empty when nobody.
+	Until   time.Time // When the claim lapses: from then on it keeps nobody out. Zero is never.
 
 	// Applied holds, for each input, one more than the offset of the last
 	// event that changed this row; 0 means none did.
@@ -74,6 +75,14 @@ func (r *Row) Outcome(reportID string) (Outcome, bool) {
 		}
 	}
 	return Outcome{}, false
+}
+
+// ClaimedBy is who has taken the order on at that time; empty when nobody.
+func (r *Row) ClaimedBy(now time.Time) string {
+	if !r.Until.IsZero() && !now.Before(r.Until) {
+		return ""
+	}
+	return r.Claim
 }
 
 // Gone says that the stage has finished with the order, one way or the other.
