@@ -6,6 +6,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -38,6 +39,7 @@ type Config struct {
 	Registry *prometheus.Registry
 	Log      *slog.Logger
 	Patience time.Duration // How long a command waits for Kafka and for its outcome, and a request for the dead letters; 0 means 5 s.
+	Lapse    time.Duration // How long a claim holds unless it is made again; 0 means 2 min.
 	Version  string
 }
 
@@ -81,9 +83,8 @@ func Owns(path string) bool {
 }
 
 func build(c Config) (http.Handler, *huma.OpenAPI) {
-	if c.Patience == 0 {
-		c.Patience = patience
-	}
+	c.Patience = cmp.Or(c.Patience, patience)
+	c.Lapse = cmp.Or(c.Lapse, 2*time.Minute)
 	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters)}
 	a.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "ecupcakes_http_request_seconds",
@@ -144,6 +145,12 @@ func (a *api) register(h huma.API) {
 	reject := command("reporterror", "/order/reporterror", "REJECT: an order cannot be made at the stage where it is")
 	reject.RequestBody = rejectSchema()
 	huma.Register(h, reject, a.reject)
+
+	claim := command("claim", "/order/claim", "Somebody takes an order on, at the stage where it is: nobody else can finish it there until that lapses")
+	release := command("release", "/order/release", "Somebody gives an order back")
+	claim.RequestBody, release.RequestBody = claimSchema(), claimSchema()
+	huma.Register(h, claim, a.claim)
+	huma.Register(h, release, a.release)
 
 	few := huma.Middlewares{a.limit(h, a.aside)}
 	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue", "Send a dead letter's message once more to where it came from")

@@ -31,6 +31,7 @@ func TestAPI(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *factory){
 		"placing": testPlacing, "bad fields": testBadFields, "the line": testLine, "shapes": testShapes, "out of turn": testOutOfTurn,
 		"rejecting": testRejecting, "bad requests": testBadRequests, "keys of orders": testKeysOfOrders, "keys of reports": testKeysOfReports,
+		"claiming": testClaiming, "claims lapse": testClaimsLapse,
 		"ETag": testETag, "waiting for an order": testWaitingForAnOrder, "paging": testPaging, "times of steps": testTimesOfSteps,
 		"other sites": testOtherSites, "operators": testOperators, "docs": testDocs, "without a stage": testWithoutStage, "without the broker": testWithoutBroker,
 	} {
@@ -328,6 +329,54 @@ func testKeysOfReports(t *testing.T, f *factory) {
 			t.Errorf("rejected with a key: %+v", o)
 		}
 	}
+}
+
+// claim sends a claim or a release.
+func (f *factory) claim(t *testing.T, status int, url, verb, id, by string, headers ...string) answer {
+	t.Helper()
+	return call(t, status, "POST", url+"/api/v1/order/"+verb, fmt.Sprintf(`{"Order":{"Id":%q},"By":%q}`, id, by), headers...)
+}
+
+func testClaiming(t *testing.T, f *factory) {
+	id := f.place(t)
+	o := decode[api.Order](t, f.claim(t, 200, f.url, "claim", id, " Ana "))
+	if left := time.Until(*o.Until); o.ClaimedBy != "Ana" || left < time.Minute || left > 2*time.Minute || o.State != "waiting" {
+		t.Errorf("claimed by Ana: %+v", o)
+	}
+	for name, a := range map[string]answer{
+		"claiming":  f.claim(t, 409, f.url, "claim", id, "Ben"),
+		"releasing": f.claim(t, 409, f.url, "release", id, "Ben"),
+		"mixing":    f.report(t, 409, "mix", id, "Ben"),
+	} {
+		if p := decode[problem](t, a); !strings.HasSuffix(p.Type, ":taken") || !strings.Contains(p.Detail, "Ana is on this order") {
+			t.Errorf("%s what Ana has claimed: %+v", name, p)
+		}
+	}
+	f.claim(t, 200, f.url, "claim", id, "Ana")
+	for range 2 {
+		if o := decode[api.Order](t, f.claim(t, 200, f.url, "release", id, "Ana", "Idempotency-Key", "back")); o.ClaimedBy != "" || o.Until != nil {
+			t.Errorf("released: %+v", o)
+		}
+	}
+	f.claim(t, 200, f.url, "claim", id, "Ben")
+	f.report(t, 200, "mix", id, "Ben")
+	if o := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "", "Prefer", "wait=30")); o.ClaimedBy != "" || o.Stage != "baking" {
+		t.Errorf("mixed: %+v", o)
+	}
+	f.claim(t, 422, f.url, "claim", id, " ")
+	f.claim(t, 404, f.url, "claim", "nobodys", "Ana")
+}
+
+func testClaimsLapse(t *testing.T, f *factory) {
+	id := f.place(t)
+	o := decode[api.Order](t, f.claim(t, 200, f.hasty, "claim", id, "Ana"))
+	if o.ClaimedBy != "Ana" {
+		t.Errorf("claimed: %+v", o)
+	}
+	eventually(t, "nobody is on the order", func() bool {
+		return decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "")).ClaimedBy == ""
+	})
+	f.report(t, 200, "mix", id, "Ben")
 }
 
 func testETag(t *testing.T, f *factory) {

@@ -152,6 +152,7 @@ type reportInput struct {
 		Order      map[string]any `json:"Order"`
 		Reason     string         `json:"Reason"`
 		ReportedBy string         `json:"ReportedBy"`
+		By         string         `json:"By"`
 	}
 }
 
@@ -198,6 +199,10 @@ func rejectSchema() *huma.RequestBody {
 	}, "Reason")
 }
 
+func claimSchema() *huma.RequestBody {
+	return reportSchema(map[string]*huma.Schema{}, map[string]*huma.Schema{"By": text(order.MaxName, "Who.")}, "By")
+}
+
 type orderOutput struct {
 	Status   int
 	Location string `header:"Location"`
@@ -228,6 +233,28 @@ func (a *api) reject(ctx context.Context, in *reportInput) (*orderOutput, error)
 	return a.report(ctx, in.Idempotency, -1, order.Report{
 		OrderID: in.field("Id"), Kind: order.Reject, By: strings.TrimSpace(in.Body.ReportedBy), Reason: reason, On: a.now(),
 	})
+}
+
+// claim takes an order on for a person, or again, at the stage where it is, so
+// that nobody else can finish it there until the claim lapses.
+func (a *api) claim(ctx context.Context, in *reportInput) (*orderOutput, error) {
+	now := a.now()
+	return a.named(ctx, in, order.Report{Kind: order.Claim, On: now, Until: now.Add(a.Lapse)})
+}
+
+// release gives an order back that the person has claimed, or that nobody has.
+func (a *api) release(ctx context.Context, in *reportInput) (*orderOutput, error) {
+	return a.named(ctx, in, order.Report{Kind: order.Release, On: a.now()})
+}
+
+func (a *api) named(ctx context.Context, in *reportInput, r order.Report) (*orderOutput, error) {
+	if r.By = strings.TrimSpace(in.Body.By); r.By == "" {
+		p := problem(invalid, http.StatusUnprocessableEntity, "Say in By who it is.")
+		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.By", Value: in.Body.By}}
+		return nil, p
+	}
+	r.OrderID = in.field("Id")
+	return a.report(ctx, in.Idempotency, -1, r)
 }
 
 func or(s, otherwise string) string {

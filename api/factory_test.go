@@ -39,6 +39,7 @@ var (
 // stage's processor can be stopped and started.
 type factory struct {
 	url, impatient string // Where commands wait as long as it takes, and where they give up soon.
+	hasty          string // Where claims lapse soon.
 	views          *views.Views
 	goka           gokaplus.Options
 	brokers        []string
@@ -86,6 +87,7 @@ func open(t *testing.T) *factory {
 	}
 	f.url = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
 	f.impatient = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: impatience})
+	f.hasty = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline, Lapse: 2 * time.Second})
 	eventually(t, "the views are ready", func() bool { return f.views.Ready() == nil })
 	return f
 }

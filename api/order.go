@@ -23,6 +23,7 @@ type Order struct {
 	PlacedOn  time.Time  `json:"placedOn"`
 	ArrivedOn *time.Time `json:"arrivedOn,omitempty" doc:"When it came to the station where it waits."`
 	ClaimedBy string     `json:"claimedBy,omitempty" doc:"Who is on it."`
+	Until     *time.Time `json:"claimedUntil,omitempty" doc:"When that lapses, unless it is claimed again before; absent if it does not."`
 	Reason    string     `json:"reason,omitempty" doc:"Why it was rejected."`
 	History   []Step     `json:"history" nullable:"false" doc:"What is behind it, oldest first."`
 }
@@ -42,6 +43,9 @@ func present(line topology.Line, at int, o views.Order) Order {
 		ID: o.ID, Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, Status: string(o.Status),
 		State: string(o.State), PlacedOn: o.PlacedOn, ClaimedBy: o.Claim, Reason: o.Reason,
 		History: make([]Step, len(o.History)),
+	}
+	if !o.Until.IsZero() {
+		p.Until = &o.Until
 	}
 	if at >= 0 {
 		p.Stage = line.Stages[at].Name

@@ -21,6 +21,7 @@ import (
 	"ecupcakes/api"
 	"ecupcakes/api/hub"
 	"ecupcakes/broker"
+	"ecupcakes/claims"
 	"ecupcakes/deadletters"
 	"ecupcakes/expiry"
 	"ecupcakes/gokaplus"
@@ -50,6 +51,7 @@ type Options struct {
 	Stages      []string      // Whose processors run here; nil for none.
 	MaxDead     float64       // The share of a stage's events, 0 to 1, that may become dead letters before this process is not ready.
 	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
+	Lapse       time.Duration // How long a claim holds once its person's screens have gone.
 	Version     string
 	Log         *slog.Logger
 	Started     func(Addresses) // Called once everything listens; may be nil.
@@ -76,6 +78,9 @@ const (
 	minSession = 6 * time.Second
 	maxSession = 30 * time.Minute
 )
+
+// minLapse is the least time for which a claim is worth its messages.
+const minLapse = time.Second
 
 // Run runs the roles until ctx ends, and returns nil if all of them stopped
 // cleanly. It returns early, with the reason, when one of them cannot start or
@@ -160,6 +165,9 @@ func (o *Options) validate() error {
 	}
 	if o.Expiry < 0 {
 		return fmt.Errorf("--expiry %s is negative: give how long finished orders are kept, or 0 for ever", o.Expiry)
+	}
+	if o.Lapse < minLapse {
+		return fmt.Errorf("--claim-lapse %s is less than %s: a claim must outlast a hiccup of the network", o.Lapse, minLapse)
 	}
 	if !o.API && len(o.Stages) == 0 {
 		return errors.New("there is nothing to run: choose a role")
@@ -357,20 +365,19 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	}()
 	stops.push("stopping the hub", func() error { cancel(); return <-hubDone })
 
+	stops.background("the upkeep of claims", func(ctx context.Context) {
+		claims.Run(ctx, claims.Options{Line: p.Line, Lapse: p.Lapse, Views: known, Present: screens.Present, Send: producer.Send, Log: p.Log})
+	})
 	if p.Expiry > 0 {
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
+		stops.background("the expiry of orders", func(ctx context.Context) {
 			expiry.Run(ctx, expiry.Options{
 				Line: p.Line, After: p.Expiry, Views: known, Ends: p.admin.Ends, Committed: p.admin.Committed, Send: producer.Send, Log: p.Log,
 			})
-		}()
-		stops.push("stopping the expiry of orders", func() error { cancel(); <-done; return nil })
+		})
 	}
 
 	handler := api.New(api.Config{
-		Line: p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Version: p.Version,
+		Line: p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})
 	client := web.Handler()
@@ -437,6 +444,18 @@ type stack []step
 type step struct {
 	name string
 	undo func() error
+}
+
+// background runs f beside everything else; its ctx ends when the stack is
+// unwound, which waits for it.
+func (s *stack) background(name string, f func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	s.push("stopping "+name, func() error { cancel(); <-done; return nil })
 }
 
 func (s *stack) push(name string, undo func() error) { *s = append(*s, step{name, undo}) }

@@ -24,6 +24,7 @@ type index struct {
 	slots   map[string]*slot          // By order id.
 	latest  *btree.BTreeG[*slot]      // All orders, newest first.
 	queues  []*btree.BTreeG[*slot]    // For each stage, those that wait there, oldest arrival first.
+	claimed map[*slot]struct{}        // Those with a claim, lapsed or not.
 	reports map[uuid.UUID]*reportSlot // Reports that came with an idempotency key, by id.
 	watched map[string][]*watcher     // By order id.
 	counts  map[order.Status]int
@@ -44,6 +45,8 @@ type entry struct {
 	status  order.Status
 	placed  time.Time
 	arrived time.Time
+	claim   string    // Empty unless it waits.
+	until   time.Time // When the claim lapses; zero is never.
 	applied [2]int64
 	offset  int64  // Of the row in the changelog.
 	raw     []byte // The row as JSON.
@@ -71,6 +74,7 @@ func newIndex(line topology.Line, f *feed) *index {
 		line: line, feed: f,
 		slots:   map[string]*slot{},
 		latest:  btree.NewBTreeG(newer),
+		claimed: map[*slot]struct{}{},
 		reports: map[uuid.UUID]*reportSlot{},
 		watched: map[string][]*watcher{},
 		counts:  map[order.Status]int{},
@@ -125,7 +129,7 @@ func (x *index) update(stage int, id string, offset int64, data []byte) *codecs.
 	if s.now == nil || s.now.before(stage, row, offset) {
 		e := &entry{
 			id: row.Order.ID, stage: stage, state: row.State, status: row.Order.Status,
-			placed: row.Order.PlacedOn, arrived: row.Arrived, applied: row.Applied, offset: offset, raw: data,
+			placed: row.Order.PlacedOn, arrived: row.Arrived, claim: row.Claim, until: row.Until, applied: row.Applied, offset: offset, raw: data,
 		}
 		if s.now != nil {
 			e.placed = s.now.placed // The place in x.latest must not change.
@@ -167,6 +171,10 @@ func (x *index) replace(s *slot, e *entry) {
 		}
 	}
 	s.now = e
+	delete(x.claimed, s)
+	if e.waiting() && e.claim != "" {
+		x.claimed[s] = struct{}{}
+	}
 	x.counts[e.status]++
 	if old == nil {
 		x.latest.Set(s)
@@ -211,6 +219,7 @@ func (x *index) remove(stage int, id string) {
 	for _, r := range s.reports {
 		delete(x.reports, r)
 	}
+	delete(x.claimed, s)
 	delete(x.slots, id)
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func (f *factory) report(stage int, id string, kind order.Kind, reportID, digest
 	if kind == order.Reject {
 		r.Reason = "burnt"
 	}
+	if kind == order.Claim && f.events%3 == 0 {
+		r.Until = time.UnixMilli(1) // It has lapsed by now.
+	}
 	f.event(stage, id, order.Event{Report: r})
 }
 
@@ -153,6 +157,7 @@ type answers struct {
 	Stations []Station
 	Counts   map[order.Status]int
 	Reports  map[string]Known
+	Claims   []Claim
 }
 
 func (v *Views) answers() (a answers) {
@@ -170,6 +175,8 @@ func (v *Views) answers() (a answers) {
 			delete(a.Counts, s)
 		}
 	}
+	a.Claims = v.Claims()
+	sortClaims(a.Claims)
 	a.Reports = map[string]Known{}
 	for id := range v.index.reports {
 		a.Reports[id.String()], _ = v.Report(id.String())
@@ -193,7 +200,7 @@ func (f *factory) answers() answers {
 				continue
 			}
 			o := Order{
-				Order: r.Order, At: s, State: r.State, Arrived: r.Arrived, Claim: r.Claim,
+				Order: r.Order, At: s, State: r.State, Arrived: r.Arrived, Claim: r.ClaimedBy(time.Now()),
 				ETag: fmt.Sprintf(`"%d-%d-%d"`, s, r.Applied[0], r.Applied[1]),
 			}
 			a.Latest = append(a.Latest, o)
@@ -201,8 +208,12 @@ func (f *factory) answers() answers {
 			if r.State == order.Waiting {
 				a.Waiting[s] = append(a.Waiting[s], o)
 			}
+			if o.Claim != "" {
+				a.Claims = append(a.Claims, Claim{id, s, o.Claim, r.Until})
+			}
 		}
 	}
+	sortClaims(a.Claims)
 	slices.SortFunc(a.Latest, func(a, b Order) int { return b.PlacedOn.Compare(a.PlacedOn) })
 	for s, waiting := range a.Waiting {
 		slices.SortFunc(waiting, func(a, b Order) int { return a.Arrived.Compare(b.Arrived) })
@@ -214,6 +225,10 @@ func (f *factory) answers() answers {
 		}
 	}
 	return a
+}
+
+func sortClaims(claims []Claim) {
+	slices.SortFunc(claims, func(a, b Claim) int { return strings.Compare(a.OrderID, b.OrderID) })
 }
 
 func wantAnswers(t rapid.TB, v *Views, want answers) {

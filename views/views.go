@@ -52,15 +52,20 @@ type Order struct {
 	At      int         // Index of the furthest stage that knows it.
 	State   order.State // There.
 	Arrived time.Time   // When it came there.
-	Claim   string      // Who is on it there; empty when nobody.
+	Claim   string      // Who is on it there now; empty when nobody.
+	Until   time.Time   // When that lapses unless it is renewed; zero is never.
 	ETag    string      // Changes whenever the order does; the same on every instance.
 }
 
 func (e *entry) order() Order {
 	v, _ := codecs.Row{}.Decode(e.raw)
 	row := v.(*order.Row) // It was one when the entry was made.
+	claim, until := row.ClaimedBy(time.Now()), row.Until
+	if claim == "" {
+		until = time.Time{}
+	}
 	return Order{
-		Order: row.Order, At: e.stage, State: e.state, Arrived: e.arrived, Claim: row.Claim,
+		Order: row.Order, At: e.stage, State: e.state, Arrived: e.arrived, Claim: claim, Until: until,
 		ETag: fmt.Sprintf(`"%d-%d-%d"`, e.stage, e.applied[order.Arrivals], e.applied[order.Reports]),
 	}
 }
@@ -223,6 +228,27 @@ func (v *Views) WaitingLazily(stage, limit int) (orders []Lazy, count int, posit
 		return true
 	})
 	return orders, q.Len(), v.feed.position()
+}
+
+// Claim is an order that somebody has taken on.
+type Claim struct {
+	OrderID string
+	Stage   int
+	By      string
+	Until   time.Time // When it lapses; zero is never.
+}
+
+// Claims returns what is claimed now, in no order.
+func (v *Views) Claims() (claims []Claim) {
+	now := time.Now()
+	v.index.mu.RLock()
+	defer v.index.mu.RUnlock()
+	for s := range v.index.claimed {
+		if e := s.now; e.until.IsZero() || now.Before(e.until) {
+			claims = append(claims, Claim{e.id, e.stage, e.claim, e.until})
+		}
+	}
+	return claims
 }
 
 // Station is how a stage stands.

@@ -26,6 +26,7 @@ type client struct {
 	hub     *Hub
 	station *station // nil: there is none of the topic that it asked for
 	group   string   // its consumer group
+	person  string   // who stands before it; empty when it does not say
 	ws      *websocket.Conn
 	conn    net.Conn // beneath ws
 

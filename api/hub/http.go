@@ -17,8 +17,11 @@ import (
 // Path is where the hub must be mounted; negotiate is below it.
 const Path = "/ordermonitorhub"
 
-// maxGroup is the longest consumer group, in bytes: Kafka's limit for names.
-const maxGroup = 249
+// The longest consumer group, which is Kafka's limit for names, and person, in bytes.
+const (
+	maxGroup  = 249
+	maxPerson = 256
+)
 
 // ServeHTTP serves the hub's two addresses: negotiate and the WebSocket itself. Errors are problem details (RFC 9457).
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -89,6 +92,11 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "The consumergroup is longer than "+strconv.Itoa(maxGroup)+" bytes: choose a shorter one.")
 		return
 	}
+	person := strings.TrimSpace(query.Get("person"))
+	if len(person) > maxPerson {
+		problem(w, http.StatusBadRequest, "The person is longer than "+strconv.Itoa(maxPerson)+" bytes: choose a shorter name.")
+		return
+	}
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		problem(w, http.StatusUpgradeRequired, "This is a SignalR hub over WebSockets: connect to it with a SignalR client.")
@@ -100,7 +108,7 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	now := h.now()
-	c := &client{hub: h, station: h.stations[query.Get("topic")], group: group, ws: ws, conn: keep.conn, connected: now}
+	c := &client{hub: h, station: h.stations[query.Get("topic")], group: group, person: person, ws: ws, conn: keep.conn, connected: now}
 	c.heard.Store(now)
 	c.written.Store(now)
 	ws.SetReadLimit(h.options.ReadLimit)

@@ -330,6 +330,20 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("hub: wait for the clients to leave: %w", ctx.Err())
 }
 
+// Present says whether a person has a screen at the station of the topic.
+func (h *Hub) Present(topic, person string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if s := h.stations[topic]; s != nil && person != "" {
+		for c := range s.screens {
+			if c.person == person {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Stats reads the counters.
 func (h *Hub) Stats() Stats {
 	h.mu.RLock()

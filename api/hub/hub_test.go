@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -206,6 +207,40 @@ func visit(t *testing.T, kitchen *kitchen, server *httptest.Server, topic string
 				})
 			}
 		}
+	}
+}
+
+// A person is present at the station of each of their screens, until that has gone.
+func TestPresent(t *testing.T) {
+	h, server := open(t, newKitchen(), Options{})
+	if h.Present("mix", "Ana") {
+		t.Error("Ana is there before she came")
+	}
+	p := dial(t, server, "?topic=mix&person=+Ana+")
+	p.send("{\"protocol\":\"json\",\"version\":1}\x1e")
+	if r, ok := p.next(); !ok || r.raw != "{}" {
+		t.Fatalf("handshake answered by %q", r.raw)
+	}
+	watch(t, server, "mix").synced() // Of nobody.
+	p.synced()
+	for person, there := range map[string]bool{"Ana": true, "Ben": false, "": false} {
+		if h.Present("mix", person) != there || h.Present("bake", person) || h.Present("nowhere", person) {
+			t.Errorf("%q is present at mix: %v, want %v, or elsewhere", person, !there, there)
+		}
+	}
+	_ = p.ws.CloseNow()
+	for end := time.Now().Add(patience); h.Present("mix", "Ana"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("Ana is still there")
+		}
+	}
+	answer, err := server.Client().Get(server.URL + Path + "?topic=mix&person=" + strings.Repeat("x", maxPerson+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("too long a name is answered with %s", answer.Status)
 	}
 }
 

@@ -97,12 +97,13 @@ type server struct {
 	SessionTimeout time.Duration `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
 	MaxDead        float64       `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
 	Expiry         time.Duration `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
+	ClaimLapse     time.Duration `help:"How long what somebody has claimed stays theirs after their last screen has gone." default:"2m" env:"ECUPCAKES_CLAIM_LAPSE"`
 	JSON           bool          `help:"Print the addresses as one line of JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
 func (s server) options(g *global) app.Options {
 	return app.Options{
-		Line: topology.Cupcakes, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, MaxDead: s.MaxDead, Session: s.SessionTimeout,
+		Line: topology.Cupcakes, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
 		Listen: s.Listen, Version: version(), Log: g.log, Started: s.started,
 	}
 }

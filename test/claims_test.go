@@ -1,0 +1,92 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// TestClaims has Ana claim orders: one that she keeps as long as she has a
+// screen, and one whose screen dies with its instance.
+func TestClaims(t *testing.T) {
+	brokers := realKafka(t, 1).Brokers()
+	const lapse = 2 * time.Second
+	serve := func(roles, instance string) *factory {
+		return opened(t, &factory{t: t, kafka: brokers, serve: []string{"--roles", roles, "--instance", instance, "--claim-lapse", lapse.String()}})
+	}
+	one, two := serve("processors,api", "one"), serve("api", "two")
+	claim := func(f *factory, status int, id, by string) answer {
+		f.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30")
+		return f.must(status, "POST", "/api/v1/order/claim", fmt.Sprintf(`{"Order":{"Id":%q},"By":%q}`, id, by))
+	}
+	claimedBy := func(id string) string {
+		var o struct{ ClaimedBy string }
+		one.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30").decode(t, &o)
+		return o.ClaimedBy
+	}
+
+	kept := one.place()
+	screen := one.screen("orderrequests", "Ana")
+	claim(two, http.StatusOK, kept, "Ana") // Where her screen is does not matter.
+	one.eventually("everybody knows of the claim", func() bool { return claimedBy(kept) == "Ana" })
+	until := time.Now().Add(2 * lapse)
+	one.eventually("the claim was made again twice", func() bool {
+		if by := claimedBy(kept); by != "Ana" {
+			t.Fatalf("%q is on the order", by)
+		}
+		return time.Now().After(until)
+	})
+	if a := claim(two, http.StatusConflict, kept, "Ben"); !strings.Contains(string(a.body), "Ana is on this order") {
+		t.Errorf("Ben is told %s", a.body)
+	}
+	_ = screen.CloseNow()
+	one.eventually("nobody is on the order of a screen that has gone", func() bool { return claimedBy(kept) == "" })
+
+	orphaned := one.place()
+	two.screen("orderrequests", "Ana")
+	claim(one, http.StatusOK, orphaned, "Ana")
+	two.kill()
+	one.eventually("nobody is on the order of a screen whose instance has died", func() bool { return claimedBy(orphaned) == "" })
+	for _, id := range []string{kept, orphaned} {
+		claim(one, http.StatusOK, id, "Ben")
+		one.must(http.StatusConflict, "POST", "/api/v1/order/mix", fmt.Sprintf(`{"Order":{"Id":%q,"MixedBy":"Ana"}}`, id))
+		one.finish("mix", "MixedBy", "Ben", id)
+	}
+	one.stop()
+	if a := auditOf(t, "--brokers", brokers); !a.clean() || a.InFlight != 0 {
+		t.Errorf("verify says %s", a.said)
+	}
+}
+
+// screen opens a screen of a person at a station. It is open when it returns.
+func (f *factory) screen(topic, person string) *websocket.Conn {
+	f.t.Helper()
+	ws, _, err := websocket.Dial(f.t.Context(), f.url+"/ordermonitorhub?topic="+topic+"&person="+person, nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ws.SetReadLimit(-1)
+	f.t.Cleanup(func() { _ = ws.CloseNow() })
+	if err := ws.Write(f.t.Context(), websocket.MessageText, []byte("{\"protocol\":\"json\",\"version\":1}\x1e")); err != nil {
+		f.t.Fatal(err)
+	}
+	for synced := false; !synced; {
+		_, data, err := ws.Read(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		synced = strings.Contains(string(data), "InformSynced")
+	}
+	go func() { // Pings are answered while somebody reads.
+		for {
+			if _, _, err := ws.Read(f.t.Context()); err != nil {
+				return
+			}
+		}
+	}()
+	return ws
+}
