@@ -37,16 +37,21 @@ func (s screens) encode(o views.Order) json.RawMessage {
 	return b
 }
 
-func (s screens) Waiting(topic string) (iter.Seq[json.RawMessage], int, uint64, error) {
+func (s screens) order(o views.Lazy) hub.Order {
+	by, until := o.Claim()
+	return hub.Order{ID: o.ID(), ClaimedBy: by, Until: until, JSON: func() json.RawMessage { return s.encode(o.Order()) }}
+}
+
+func (s screens) Waiting(topic string) (iter.Seq[hub.Order], int, uint64, error) {
 	if err := s.views.Ready(); err != nil {
 		return nil, 0, 0, err
 	}
 	for i, stage := range s.line.Stages {
 		if stage.Input == topic {
 			orders, count, position := s.views.WaitingLazily(i, math.MaxInt)
-			return func(yield func(json.RawMessage) bool) {
+			return func(yield func(hub.Order) bool) {
 				for _, o := range orders {
-					if !yield(s.encode(o.Order())) {
+					if !yield(s.order(o)) {
 						return
 					}
 				}
@@ -68,7 +73,7 @@ func (s screens) Changes(ctx context.Context, after uint64) ([]hub.Change, error
 			h.Left = s.line.Stages[c.Left].Input
 		}
 		if c.Arrived >= 0 {
-			h.Arrived, h.Order = s.line.Stages[c.Arrived].Input, s.encode(c.Order())
+			h.Arrived, h.Order = s.line.Stages[c.Arrived].Input, s.order(c.Lazy())
 		}
 		out[i] = h
 	}

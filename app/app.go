@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"ecupcakes/deadletters"
 	"ecupcakes/expiry"
 	"ecupcakes/gokaplus"
+	"ecupcakes/membership"
 	"ecupcakes/order"
 	"ecupcakes/processors"
 	"ecupcakes/topology"
@@ -67,7 +69,7 @@ type Addresses struct {
 // stop takes milliseconds; without them, these add up to less than 15 s.
 const (
 	reachTimeout = time.Minute     // Until a cluster answers and has its topics.
-	drainTimeout = 5 * time.Second // For requests and screens to end.
+	drainTimeout = 4 * time.Second // For requests and screens to end.
 	viewsTimeout = 2 * time.Second // For the views, which have nothing to finish.
 	stopTimeout  = 6 * time.Second // For the processors to finish what is in flight.
 	leaveTimeout = time.Second     // For a processor to leave its group.
@@ -350,7 +352,15 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		return nil
 	})
 
-	screens, err := hub.New(api.Screens(p.Line, known), api.Stations(p.Line), p.Log, hub.Options{})
+	var screens *hub.Hub
+	groups := membership.New(p.Kafka, func(group, topic string, s membership.Share) {
+		screens.Shared(group, topic, s.Partitions, s.People, s.Joined)
+	})
+	stops.push("leaving the consumer groups of screens", func() error { groups.Close(); return nil })
+	screens, err = hub.New(api.Screens(p.Line, known), api.Stations(p.Line), p.Log, hub.Options{
+		Groups:    groups,
+		Partition: func(id string) int32 { return int32(gokaplus.Partition(fnv.New32a(), []byte(id), int(p.Partitions))) },
+	})
 	if err != nil {
 		return "", err
 	}

@@ -58,7 +58,7 @@ func watch(ctx context.Context, server *client, s station, see func(event)) {
 
 // listen is one connection, from the handshake to its end.
 func listen(ctx context.Context, server *client, s station, see func(event)) error {
-	address := server.url + "/ordermonitorhub?" + url.Values{"consumergroup": {"load"}, "topic": {s.Topic}}.Encode()
+	address := server.url + "/ordermonitorhub?" + url.Values{"topic": {s.Topic}}.Encode()
 	dial, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	ws, _, err := websocket.Dial(dial, address, nil)

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // TestClaims has Ana claim orders: one that she keeps as long as she has a
@@ -30,7 +28,7 @@ func TestClaims(t *testing.T) {
 	}
 
 	kept := one.place()
-	screen := one.screen("orderrequests", "Ana")
+	screen := one.screen("", "Ana")
 	claim(two, http.StatusOK, kept, "Ana") // Where her screen is does not matter.
 	one.eventually("everybody knows of the claim", func() bool { return claimedBy(kept) == "Ana" })
 	until := time.Now().Add(2 * lapse)
@@ -43,11 +41,11 @@ func TestClaims(t *testing.T) {
 	if a := claim(two, http.StatusConflict, kept, "Ben"); !strings.Contains(string(a.body), "Ana is on this order") {
 		t.Errorf("Ben is told %s", a.body)
 	}
-	_ = screen.CloseNow()
+	screen.close()
 	one.eventually("nobody is on the order of a screen that has gone", func() bool { return claimedBy(kept) == "" })
 
 	orphaned := one.place()
-	two.screen("orderrequests", "Ana")
+	two.screen("", "Ana")
 	claim(one, http.StatusOK, orphaned, "Ana")
 	two.kill()
 	one.eventually("nobody is on the order of a screen whose instance has died", func() bool { return claimedBy(orphaned) == "" })
@@ -60,33 +58,4 @@ func TestClaims(t *testing.T) {
 	if a := auditOf(t, "--brokers", brokers); !a.clean() || a.InFlight != 0 {
 		t.Errorf("verify says %s", a.said)
 	}
-}
-
-// screen opens a screen of a person at a station. It is open when it returns.
-func (f *factory) screen(topic, person string) *websocket.Conn {
-	f.t.Helper()
-	ws, _, err := websocket.Dial(f.t.Context(), f.url+"/ordermonitorhub?topic="+topic+"&person="+person, nil)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	ws.SetReadLimit(-1)
-	f.t.Cleanup(func() { _ = ws.CloseNow() })
-	if err := ws.Write(f.t.Context(), websocket.MessageText, []byte("{\"protocol\":\"json\",\"version\":1}\x1e")); err != nil {
-		f.t.Fatal(err)
-	}
-	for synced := false; !synced; {
-		_, data, err := ws.Read(f.t.Context())
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		synced = strings.Contains(string(data), "InformSynced")
-	}
-	go func() { // Pings are answered while somebody reads.
-		for {
-			if _, _, err := ws.Read(f.t.Context()); err != nil {
-				return
-			}
-		}
-	}()
-	return ws
 }

@@ -18,6 +18,9 @@ type Change struct {
 // Order is the order as it was right after the change. Only with Arrived.
 func (c Change) Order() Order { return c.entry.order() }
 
+// Lazy is the same for those who may not need all. Only with Arrived.
+func (c Change) Lazy() Lazy { return Lazy{c.entry} }
+
 // ErrGap says that changes were asked for that are no longer kept: look at the
 // present state instead.
 var ErrGap = errors.New("these changes are no longer kept")

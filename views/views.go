@@ -211,6 +211,12 @@ func (v *Views) Waiting(stage, limit int) (orders []Order, count int, position u
 // Lazy is an order that is decoded only when it is asked for.
 type Lazy struct{ entry *entry }
 
+// ID is the order's.
+func (l Lazy) ID() string { return l.entry.id }
+
+// Claim says who has taken the order on, and until when; zero is for ever.
+func (l Lazy) Claim() (by string, until time.Time) { return l.entry.claim, l.entry.until }
+
 // Order decodes the order.
 func (l Lazy) Order() Order { return l.entry.order() }
 

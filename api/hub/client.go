@@ -3,7 +3,6 @@ package hub
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"net"
@@ -27,6 +26,8 @@ type client struct {
 	station *station // nil: there is none of the topic that it asked for
 	group   string   // its consumer group
 	person  string   // who stands before it; empty when it does not say
+	key     string   // tells it apart from others when orders are shared out
+	pushed  uint64   // events that were put into a log of its own; guarded by hub.mu
 	ws      *websocket.Conn
 	conn    net.Conn // beneath ws
 
@@ -48,11 +49,12 @@ type client struct {
 	closed  bool   // replies end with the last record
 	replies []byte // records that wait to be written before any event
 
-	// The snapshot: set once under mu, the writer's own from then on.
-	orders   iter.Seq[json.RawMessage]
-	waiting  int                            // how many they are
-	position uint64                         // of the last change that it includes, then of the last one written
-	next     func() (json.RawMessage, bool) // pulls from orders, once it is begun
+	// The snapshot and what follows: set once under mu, the writer's own from then on.
+	log      *ring // guarded by hub.mu
+	orders   iter.Seq[Order]
+	waiting  int                  // how many they are
+	position uint64               // of the last event that they include, then of the last one written
+	next     func() (Order, bool) // pulls from orders, once it is begun
 	stop     func()
 }
 
@@ -126,10 +128,10 @@ func (c *client) greet(record []byte) error {
 	return nil
 }
 
-// show starts with a snapshot of the station, which the changes after its position follow.
-func (c *client) show(orders iter.Seq[json.RawMessage], count int, position uint64) {
+// show starts with a snapshot, which the events of the log after its position follow.
+func (c *client) show(log *ring, orders iter.Seq[Order], count int, position uint64) {
 	c.mu.Lock()
-	c.orders, c.waiting, c.position, c.shown = orders, count, position, true
+	c.log, c.orders, c.waiting, c.position, c.shown = log, orders, count, position, true
 	c.mu.Unlock()
 	c.wake()
 }
@@ -264,7 +266,7 @@ func (c *client) appendSnapshot(b []byte) []byte {
 			c.next, c.stop = nil, nil // lets go of the snapshot
 			return appendSynced(b, c.waiting)
 		}
-		b = appendInvocation(b, c.station.arrived, order)
+		b = appendInvocation(b, c.station.arrived, order.JSON())
 		c.hub.events.Add(1)
 	}
 	return b
@@ -272,7 +274,7 @@ func (c *client) appendSnapshot(b []byte) []byte {
 
 // appendEvents appends the events after the client's position. Before the snapshot is at its end there is no room for any.
 func (c *client) appendEvents(b []byte) []byte {
-	log := &c.station.log
+	log := c.log
 	c.hub.mu.RLock()
 	lost := c.position < log.lost
 	for i := log.after(c.position); !lost && i < log.len() && len(b) < chunk; i++ {

@@ -29,19 +29,35 @@ type Station struct{ Topic, Arrived string }
 
 // Change is one thing that happened to one order. Topics that are no station's are passed over.
 type Change struct {
-	Position uint64          // strictly increasing over the whole source
-	Left     string          // topic of the station that the order left, or ""
-	Arrived  string          // topic of the station where it now waits, never Left again, or ""; an update of a waiting order has Arrived only
-	ID       string          // the order's id, argument of InformOrderLeft
-	Order    json.RawMessage // argument of the Arrived method: valid JSON
+	Position uint64 // strictly increasing over the whole source
+	Left     string // topic of the station that the order left, or ""
+	Arrived  string // topic of the station where it now waits, never Left again, or ""; an update of a waiting order has Arrived only
+	ID       string // the order's id, argument of InformOrderLeft
+	Order    Order  // as it is since; with Arrived
+}
+
+// Order is an order that waits at a station.
+type Order struct {
+	ID        string
+	ClaimedBy string                 // who has taken it on; empty when nobody
+	Until     time.Time              // when that lapses; zero is never
+	JSON      func() json.RawMessage // argument of the Arrived method: valid JSON
+}
+
+// claimedBy is who is on it at that time.
+func (o Order) claimedBy(now time.Time) string {
+	if !o.Until.IsZero() && !now.Before(o.Until) {
+		return ""
+	}
+	return o.ClaimedBy
 }
 
 // Source is where the hub gets its orders from. Its methods are called from several goroutines at a time.
 type Source interface {
-	// Waiting returns the orders that wait at the topic's station, oldest first, each as valid JSON, how many they are,
-	// and the position of the source's last change: they include every change up to it and none after. The sequence is
-	// read once, perhaps slowly, and does not change meanwhile. The error says why there is no answer yet.
-	Waiting(topic string) (orders iter.Seq[json.RawMessage], count int, position uint64, err error)
+	// Waiting returns the orders that wait at the topic's station, oldest first, how many they are, and the position of
+	// the source's last change: they include every change up to it and none after. The sequence is read once, perhaps
+	// slowly, and does not change meanwhile. The error says why there is no answer yet.
+	Waiting(topic string) (orders iter.Seq[Order], count int, position uint64, err error)
 	// Changes blocks until there is at least one change after the position, and returns what is there, in order.
 	// It returns ErrGap when changes after the position are no longer kept.
 	Changes(ctx context.Context, after uint64) ([]Change, error)
@@ -61,6 +77,18 @@ type Options struct {
 	ClientTimeout    time.Duration // silence after which a client is taken for dead; default 30 s, twice a client's ping interval
 	WriteTimeout     time.Duration // how long a socket may take for one message, at most 32 KiB and one record; default 10 s
 	Origins          []string      // other sites whose pages may connect, each exactly scheme://host or scheme://host:port
+
+	// Groups has the screens of a consumer group share the orders of their station, see [Hub.Shared]. nil shows all of
+	// them to each.
+	Groups Groups
+	// Partition is where an order is on its topic; needed with Groups.
+	Partition func(id string) int32
+}
+
+// Groups tells a consumer group what screens of it this hub has. Set is called again whenever that changes, and without
+// screens when the last one has gone. Its error is for the screens, which are sent away.
+type Groups interface {
+	Set(group, topic string, screens int, people []string) error
 }
 
 func (o Options) withDefaults() Options {
@@ -98,14 +126,21 @@ type Hub struct {
 	closed  bool
 
 	events, slow, gaps atomic.Uint64
+
+	present chan struct{} // capacity 1: the groups are to be told of who is here
 }
 
 type station struct {
 	Station
 	arrived []byte // start of the invocation that announces an order
 	log     ring
-	screens map[*client]struct{}
-	news    bool // the log grew since the screens were last woken; the pump's own
+	screens map[*client]struct{} // those that get everything
+	news    bool                 // the log grew since the screens were last woken; the pump's own
+
+	shares  map[string]*share // by consumer group; those that have screens
+	waiting map[string]*held  // by id, the orders that wait, while there are shares
+	seq     uint64            // of the last one of them that came
+	since   uint64            // the position of the source that waiting includes
 }
 
 // retry is the pause before the source is asked again after it was not ready or had a gap.
@@ -115,14 +150,14 @@ const retry = 200 * time.Millisecond
 func New(source Source, stations []Station, log *slog.Logger, options Options) (*Hub, error) {
 	h := &Hub{
 		source: source, options: options.withDefaults(), log: log, born: time.Now(),
-		stations: make(map[string]*station, len(stations)), clients: make(map[*client]struct{}),
+		stations: make(map[string]*station, len(stations)), clients: make(map[*client]struct{}), present: make(chan struct{}, 1),
 	}
 	if len(stations) == 0 {
 		return nil, errors.New("hub: no station to watch: name at least one")
 	}
 	for _, s := range stations {
 		h.topics = append(h.topics, s.Topic)
-		h.stations[s.Topic] = &station{Station: s, arrived: invocation(s.Arrived), screens: make(map[*client]struct{})}
+		h.stations[s.Topic] = &station{Station: s, arrived: invocation(s.Arrived), screens: make(map[*client]struct{}), shares: make(map[string]*share)}
 	}
 	for _, origin := range options.Origins {
 		if u, err := url.Parse(origin); err != nil || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
@@ -137,9 +172,10 @@ func New(source Source, stations []Station, log *slog.Logger, options Options) (
 // the source failed. Clients are told to reconnect when it returns, and are turned away while it does not run.
 func (h *Hub) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var sweeper sync.WaitGroup
-	sweeper.Go(func() { h.sweep(ctx) })
-	defer sweeper.Wait()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { h.sweep(ctx) })
+	helpers.Go(func() { h.tellGroups(ctx) })
+	defer helpers.Wait()
 	defer cancel()
 	defer h.restart(math.MaxUint64)
 	for {
@@ -196,22 +232,28 @@ func (h *Hub) restart(position uint64) {
 		for c := range s.screens {
 			c.close("The hub lost track of the orders. Reconnect to get them anew.", true)
 		}
+		for _, sh := range s.shares {
+			sh.sendAway("The hub lost track of the orders. Reconnect to get them anew.")
+		}
+		s.waiting = nil
 	}
 }
 
 // record appends the change to the logs of the stations that it concerns.
 func (h *Hub) record(change Change) {
-	add := func(s *station, start []byte, argument json.RawMessage) {
-		s.log.add(event{change.Position, appendInvocation(nil, start, argument)})
+	add := func(s *station, record []byte) {
+		s.log.add(event{change.Position, record})
 		s.news = true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.stations[change.Left]; s != nil {
-		add(s, informOrderLeft, quote(change.ID))
+		add(s, appendInvocation(nil, informOrderLeft, quote(change.ID)))
+		h.left(s, change)
 	}
 	if s := h.stations[change.Arrived]; s != nil {
-		add(s, s.arrived, change.Order)
+		add(s, appendInvocation(nil, s.arrived, change.Order.JSON()))
+		h.arrived(s, change)
 	}
 }
 
@@ -236,6 +278,10 @@ func (h *Hub) join(c *client) {
 		c.close("There is no station of that topic. Connect with topic= one of these: "+strings.Join(h.topics, ", ")+".", false)
 		return
 	}
+	if h.options.Groups != nil && c.group != "" {
+		h.joinShare(c)
+		return
+	}
 	orders, count, position, err := h.source.Waiting(s.Topic)
 	if err != nil {
 		c.close(err.Error(), true)
@@ -244,12 +290,14 @@ func (h *Hub) join(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if position < s.log.lost {
-		c.close("The hub is starting. Reconnect in a moment.", true)
+		c.close(starting, true)
 		return
 	}
 	s.screens[c] = struct{}{}
-	c.show(orders, count, position)
+	c.show(&s.log, orders, count, position)
 }
+
+const starting = "The hub is starting. Reconnect in a moment."
 
 // full says whether there is no room for one more client, or the hub has shut down.
 func (h *Hub) full() bool {
@@ -276,6 +324,7 @@ func (h *Hub) remove(c *client) {
 	delete(h.clients, c)
 	if c.station != nil {
 		delete(c.station.screens, c)
+		h.leaveShare(c)
 	}
 	h.serving.Done()
 }
@@ -296,6 +345,7 @@ func (h *Hub) sweep(ctx context.Context) {
 			c.check()
 		}
 		h.mu.RUnlock()
+		h.lapse()
 	}
 }
 
@@ -334,8 +384,17 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 func (h *Hub) Present(topic, person string) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if s := h.stations[topic]; s != nil && person != "" {
-		for c := range s.screens {
+	s := h.stations[topic]
+	if s == nil || person == "" {
+		return false
+	}
+	for c := range s.screens {
+		if c.person == person {
+			return true
+		}
+	}
+	for _, sh := range s.shares {
+		for c := range sh.screens {
 			if c.person == person {
 				return true
 			}
@@ -351,6 +410,9 @@ func (h *Hub) Stats() Stats {
 	clients := make(map[string]int, len(h.stations))
 	for topic, s := range h.stations {
 		clients[topic] = len(s.screens)
+		for _, sh := range s.shares {
+			clients[topic] += len(sh.screens)
+		}
 	}
 	return Stats{Clients: clients, Events: h.events.Load(), SlowClients: h.slow.Load(), Gaps: h.gaps.Load()}
 }

@@ -203,7 +203,7 @@ func visit(t *testing.T, kitchen *kitchen, server *httptest.Server, topic string
 				eventually(t, "the line moves on", func() bool {
 					kitchen.mu.Lock()
 					defer kitchen.mu.Unlock()
-					return kitchen.position >= until || kitchen.orders["end of "+topic] != nil
+					return kitchen.position >= until || kitchen.orders["end of "+topic].JSON != nil
 				})
 			}
 		}
@@ -242,6 +242,11 @@ func TestPresent(t *testing.T) {
 	if answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("too long a name is answered with %s", answer.Status)
 	}
+}
+
+// text is an order of which only the JSON matters.
+func text(s string) Order {
+	return Order{JSON: func() json.RawMessage { return json.RawMessage(s) }}
 }
 
 // A client that does not read falls behind, while others get everything; when it reads again it learns why it is cut.
@@ -387,7 +392,7 @@ func TestShutdown(t *testing.T) {
 		defer h.mu.RUnlock()
 		return len(h.clients) == 2
 	})
-	h.record(Change{Position: 1, Arrived: "mix", Order: json.RawMessage(`{}`)}) // nothing may follow the farewell
+	h.record(Change{Position: 1, Arrived: "mix", Order: text(`{}`)}) // nothing may follow the farewell
 	go func() { done <- h.Shutdown(t.Context()) }()
 	const text = "The server is shutting down. Reconnect in a moment."
 	if r := watching.last(); r.raw != `{"type":7,"error":"`+text+`","allowReconnect":true}` {
@@ -434,7 +439,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 	position := uint64(0)
 	put := func() {
 		position++
-		h.record(Change{Position: position, Arrived: "mix", Order: json.RawMessage(fmt.Sprint(position))})
+		h.record(Change{Position: position, Arrived: "mix", Order: text(fmt.Sprint(position))})
 		h.mu.RLock()
 		defer h.mu.RUnlock()
 		for c := range h.stations["mix"].screens {

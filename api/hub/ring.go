@@ -8,7 +8,7 @@ type event struct {
 	record   []byte
 }
 
-// ring keeps the last events of a station, up to a limit, in the order of their positions.
+// ring keeps the last events of a station, or of one screen, up to a limit, in the order of their positions.
 type ring struct {
 	limit  int
 	lost   uint64 // events up to this position are not kept

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // kitchen is a Source in memory: what waits at each station, and the last changes.
@@ -20,16 +21,16 @@ type kitchen struct {
 	gap      bool  // the next Changes fails
 	position uint64
 	waiting  map[string][]string // ids, oldest first
-	orders   map[string]json.RawMessage
+	orders   map[string]Order
 	changes  []Change
 	changed  chan struct{} // closed at the next change
 }
 
 func newKitchen() *kitchen {
-	return &kitchen{keep: 1000, waiting: map[string][]string{}, orders: map[string]json.RawMessage{}, changed: make(chan struct{})}
+	return &kitchen{keep: 1000, waiting: map[string][]string{}, orders: map[string]Order{}, changed: make(chan struct{})}
 }
 
-func (k *kitchen) Waiting(topic string) (iter.Seq[json.RawMessage], int, uint64, error) {
+func (k *kitchen) Waiting(topic string) (iter.Seq[Order], int, uint64, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed != nil {
@@ -70,8 +71,24 @@ func (k *kitchen) take(topic, id string) { k.change(topic, "", id) }
 func (k *kitchen) change(from, to, id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.changeTo(from, to, Order{ID: id})
+}
+
+// claim has somebody take an order on where it waits, until then; it says whether it waits there.
+func (k *kitchen) claim(topic, id, by string, until time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !slices.Contains(k.waiting[topic], id) {
+		return false
+	}
+	k.changeTo("", topic, Order{ID: id, ClaimedBy: by, Until: until})
+	return true
+}
+
+func (k *kitchen) changeTo(from, to string, order Order) {
 	k.position++
-	order := json.RawMessage(fmt.Sprintf(`{"id":%q,"position":%d,"pad":%q}`, id, k.position, k.pad))
+	id, text := order.ID, json.RawMessage(fmt.Sprintf(`{"id":%q,"position":%d,"pad":%q}`, order.ID, k.position, k.pad))
+	order.JSON = func() json.RawMessage { return text }
 	k.waiting[from] = slices.DeleteFunc(k.waiting[from], func(other string) bool { return other == id })
 	if to != "" && !slices.Contains(k.waiting[to], id) {
 		k.waiting[to] = append(k.waiting[to], id)
@@ -101,8 +118,8 @@ func (k *kitchen) setClosed(err error) {
 	k.closed = err
 }
 
-func (k *kitchen) list(topic string) []json.RawMessage {
-	orders := []json.RawMessage{}
+func (k *kitchen) list(topic string) []Order {
+	orders := []Order{}
 	for _, id := range k.waiting[topic] {
 		orders = append(orders, k.orders[id])
 	}
@@ -112,7 +129,11 @@ func (k *kitchen) list(topic string) []json.RawMessage {
 func (k *kitchen) text(topic string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return join(k.list(topic))
+	var texts []json.RawMessage
+	for _, o := range k.list(topic) {
+		texts = append(texts, o.JSON())
+	}
+	return join(texts)
 }
 
 func join(orders []json.RawMessage) string {

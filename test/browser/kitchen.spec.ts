@@ -1,14 +1,22 @@
 import type { Locator, Page } from "@playwright/test";
 import { cardOf, expect, live, test } from "./factory";
 
-test("an order that one mixer takes leaves the other's screen", async ({ factory }) => {
+test("two mixers share what waits, and who is left has it all", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const bob = await factory.enter("Bob", "Mixer");
-  const id = await factory.order("Strawberry");
-  await expect(cardOf(bob, id)).toBeVisible();
-  await cardOf(ana, id).getByRole("button", { name: "MIX" }).click();
-  await expect(cardOf(ana, id)).toHaveCount(0);
-  await expect(cardOf(bob, id)).toHaveCount(0);
+  await live(ana);
+  await live(bob);
+  const ids = await Promise.all(Array.from({ length: 8 }, () => factory.order("Strawberry")));
+  const on = async (page: Page) => (await Promise.all(ids.map((id) => cardOf(page, id).count()))).map((n) => n > 0);
+  await expect.poll(async () => {
+    const [hers, his] = [await on(ana), await on(bob)];
+    return hers.every((shown, i) => shown !== his[i]);
+  }, "each order is on one of two screens").toBe(true);
+  await bob.close();
+  for (const id of ids) await expect(cardOf(ana, id)).toBeVisible();
+  const [first = ""] = ids;
+  await cardOf(ana, first).getByRole("button", { name: "MIX" }).click();
+  await expect(cardOf(ana, first)).toHaveCount(0);
 });
 
 test("a reload shows the same orders in the same order", async ({ factory }) => {

@@ -47,7 +47,7 @@ vi.mock("@microsoft/signalr", () => ({
   },
 }));
 
-const mixing = { topic: "orderrequests", event: "InformNewOrderToMix", role: "mixer" };
+const mixing = { topic: "orderrequests", event: "InformNewOrderToMix", role: "mixer", person: "Ana" };
 
 describe("following a station", () => {
   let told: FeedEvent[][];
@@ -67,7 +67,7 @@ describe("following a station", () => {
     hub.handlers.InformOrderLeft?.("a");
     hub.handlers.InformSynced?.({ waiting: 0 });
     await vi.advanceTimersByTimeAsync(100);
-    expect(hub.url).toBe("/ordermonitorhub?consumergroup=mixer&topic=orderrequests");
+    expect(hub.url).toBe("/ordermonitorhub?consumergroup=mixer&topic=orderrequests&person=Ana");
     expect(told).toEqual([[{ type: "arrived", order: { id: "a" } }, { type: "left", id: "a" }, { type: "synced" }]]);
   });
 

@@ -16,11 +16,11 @@ const frame = 16;
 const silence = 20_000;
 
 /**
- * Follows one station of the hub until the returned function is called, reconnecting for as long as it takes.
+ * Follows one station of the hub, as one of the consumer group of its role, until the returned function is called, reconnecting for as long as it takes.
  * `lost` is told at once when the connection breaks and again after each failed attempt, the first one included.
  */
 export function followStation(
-  { topic, event, role }: Pick<Station, "topic" | "event" | "role">,
+  { topic, event, role, person }: Pick<Station, "topic" | "event" | "role"> & { person: string },
   tell: (events: FeedEvent[]) => void,
 ): () => void {
   let stopped = false;
@@ -45,7 +45,7 @@ export function followStation(
     return retryDelay(failures);
   };
 
-  const query = new URLSearchParams({ consumergroup: role, topic });
+  const query = new URLSearchParams({ consumergroup: role, topic, person });
   const connection = new HubConnectionBuilder()
     .withUrl(`/ordermonitorhub?${query}`, { transport: HttpTransportType.WebSockets })
     .withAutomaticReconnect({ nextRetryDelayInMilliseconds: (retry) => lost(retry.previousRetryCount) })

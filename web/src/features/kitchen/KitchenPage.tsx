@@ -36,14 +36,15 @@ export function KitchenPage() {
 }
 
 export function StationScreen({ station }: { station: Station }) {
-  useFeed(station);
+  const { name } = useAppSelector((state) => state.session);
+  const role = title(station.role);
+  const by = name || role;
+  useFeed(station, by);
   const link = useAppSelector((state) => state.station.link);
   const queue = useAppSelector(selectQueue);
-  const { name } = useAppSelector((state) => state.session);
   const list = useFocusAfterLeaving(queue);
 
   const live = link.state === "live";
-  const role = title(station.role);
   const more = queue.length - cardsAtMost;
   return (
     <div className={styles.page}>
@@ -63,7 +64,7 @@ export function StationScreen({ station }: { station: Station }) {
       <Trouble link={link} empty={queue.length === 0} />
       <ul ref={list} className={styles.cards} aria-labelledby="queue" data-stale={!live}>
         {queue.slice(0, cardsAtMost).map((order) => (
-          <OrderCard key={order.id} order={order} station={station} by={name || role} stale={!live} />
+          <OrderCard key={order.id} order={order} station={station} by={by} stale={!live} />
         ))}
       </ul>
       {more > 0 && <p className={styles.more}>and {more} more waiting</p>}
@@ -78,13 +79,13 @@ export function StationScreen({ station }: { station: Station }) {
   );
 }
 
-function useFeed(station: Station): void {
+function useFeed(station: Station, person: string): void {
   const dispatch = useAppDispatch();
   const { topic, event, role } = station;
   useEffect(() => {
     dispatch(opened());
-    return followStation({ topic, event, role }, (events) => dispatch(received(events)));
-  }, [dispatch, topic, event, role]);
+    return followStation({ topic, event, role, person }, (events) => dispatch(received(events)));
+  }, [dispatch, topic, event, role, person]);
 }
 
 function Trouble({ link, empty }: { link: Link; empty: boolean }) {

@@ -1,0 +1,322 @@
+package hub
+
+import (
+	"context"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"time"
+)
+
+// share is what the screens of one consumer group have of a station's orders at this hub. Each of these orders is on one
+// of the screens: on that of the person who has claimed it, else on the one that the order's id chooses. So a screen that
+// comes takes a part of each other's orders, and one that goes leaves its own to all others.
+type share struct {
+	group   string
+	screens map[*client]struct{}
+	on      map[string]*client // by the order's id, where it is shown
+
+	// As Shared was told.
+	partitions map[int32]bool
+	people     map[string]bool
+	joined     bool
+}
+
+// held is an order that waits at a station with shares.
+type held struct {
+	Order
+	seq       uint64 // grows with the order's arrival
+	partition int32
+	by        string // whose it was when it was last looked at, see Order.claimedBy
+}
+
+// privateLog is how many events a screen of a group may be behind.
+const privateLog = 512
+
+var seed = maphash.MakeSeed()
+
+// Shared tells what the consumer group leaves to this hub: the orders of some partitions, without those that people
+// have claimed who are elsewhere, and with those of people who are here, whatever their partition. Until it is joined,
+// nobody knows, and the group's screens wait; when it no longer is, they are sent away, for they cannot be trusted.
+func (h *Hub) Shared(group, topic string, partitions map[int32]bool, people map[string]bool, joined bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.stations[topic]
+	if s == nil || s.shares[group] == nil {
+		return
+	}
+	sh := s.shares[group]
+	if sh.joined && !joined {
+		sh.sendAway("The consumer group is lost. Reconnect to find it again.")
+	}
+	sh.partitions, sh.people, sh.joined = partitions, people, joined
+	h.distribute(s, sh)
+}
+
+// joinShare makes the client a screen of its group.
+func (h *Hub) joinShare(c *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := c.station
+	if s.waiting == nil {
+		// The pump waits meanwhile, so the source is not behind it.
+		orders, count, position, err := h.source.Waiting(s.Topic)
+		if err != nil {
+			c.close(err.Error(), true)
+			return
+		}
+		if position < s.log.lost {
+			c.close(starting, true)
+			return
+		}
+		s.waiting, s.since = make(map[string]*held, count), position
+		for o := range orders {
+			s.hold(h, o)
+		}
+	}
+	sh := s.shares[c.group]
+	if sh == nil {
+		sh = &share{group: c.group, screens: map[*client]struct{}{}, on: map[string]*client{}}
+		s.shares[c.group] = sh
+	}
+	sh.screens[c] = struct{}{}
+	h.distribute(s, sh)
+	h.changedPresence()
+}
+
+func (h *Hub) leaveShare(c *client) {
+	s := c.station
+	sh := s.shares[c.group]
+	if sh == nil {
+		return
+	}
+	if _, there := sh.screens[c]; !there {
+		return
+	}
+	delete(sh.screens, c)
+	h.changedPresence()
+	if len(sh.screens) > 0 {
+		h.distribute(s, sh)
+		return
+	}
+	delete(s.shares, c.group)
+	if len(s.shares) == 0 {
+		s.waiting = nil
+	}
+}
+
+func (s *station) hold(h *Hub, o Order) *held {
+	w := s.waiting[o.ID]
+	if w == nil {
+		s.seq++
+		w = &held{seq: s.seq, partition: h.options.Partition(o.ID)}
+		s.waiting[o.ID] = w
+	}
+	w.Order, w.by = o, o.claimedBy(time.Now())
+	return w
+}
+
+// arrived and left pass a change on to the shares.
+func (h *Hub) arrived(s *station, change Change) {
+	if s.waiting == nil || change.Position <= s.since {
+		return
+	}
+	w := s.hold(h, change.Order)
+	for _, sh := range s.shares {
+		before := sh.on[w.ID]
+		if after := sh.move(s, w); after != nil && after == before {
+			after.push(s, w) // It is another one now.
+		}
+	}
+}
+
+func (h *Hub) left(s *station, change Change) {
+	if s.waiting == nil || change.Position <= s.since {
+		return
+	}
+	delete(s.waiting, change.ID)
+	for _, sh := range s.shares {
+		if c := sh.on[change.ID]; c != nil {
+			delete(sh.on, change.ID)
+			c.pushLeft(change.ID)
+		}
+	}
+}
+
+// lapse looks for claims that have lapsed since.
+func (h *Hub) lapse() {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.stations {
+		for _, w := range s.waiting {
+			if by := w.claimedBy(now); by != w.by {
+				w.by = by
+				for _, sh := range s.shares {
+					sh.move(s, w)
+				}
+			}
+		}
+	}
+}
+
+// distribute puts every order where it belongs, and shows the screens theirs that have none yet.
+func (h *Hub) distribute(s *station, sh *share) {
+	if !sh.joined {
+		return
+	}
+	all := slices.SortedFunc(maps.Values(s.waiting), func(a, b *held) int {
+		if a.seq < b.seq {
+			return -1
+		}
+		return 1
+	})
+	first := map[*client][]Order{}
+	for _, w := range all {
+		if c := sh.move(s, w); c != nil && c.log == nil {
+			first[c] = append(first[c], w.Order)
+		}
+	}
+	for c := range sh.screens {
+		if c.log == nil {
+			c.show(&ring{limit: privateLog}, slices.Values(first[c]), len(first[c]), 0)
+		}
+	}
+}
+
+// move shows an order where it belongs now, if it is not there, and takes it from where it was. It returns where that is.
+func (sh *share) move(s *station, w *held) *client {
+	before, after := sh.on[w.ID], sh.choose(w)
+	if before == after {
+		return after
+	}
+	delete(sh.on, w.ID)
+	if _, there := sh.screens[before]; there {
+		before.pushLeft(w.ID)
+	}
+	if after != nil {
+		sh.on[w.ID] = after
+		after.push(s, w)
+	}
+	return after
+}
+
+// choose says on which screen an order belongs, nil for none here.
+func (sh *share) choose(w *held) *client {
+	if !sh.joined {
+		return nil
+	}
+	here, known := sh.people[w.by]
+	if known && !here || !here && !sh.partitions[w.partition] {
+		return nil
+	}
+	theirs := w.by != "" && sh.has(w.by)
+	var best *client
+	var most uint64
+	for c := range sh.screens {
+		if theirs && c.person != w.by {
+			continue
+		}
+		if n := maphash.Comparable(seed, [2]string{c.key, w.ID}); best == nil || n > most {
+			best, most = c, n
+		}
+	}
+	return best
+}
+
+func (sh *share) has(person string) bool {
+	for c := range sh.screens {
+		if c.person == person {
+			return true
+		}
+	}
+	return false
+}
+
+// sendAway has all screens reconnect.
+func (sh *share) sendAway(why string) {
+	for c := range sh.screens {
+		c.close(why, true)
+	}
+}
+
+// push and pushLeft tell a screen of a group what is new to it. One that is shown nothing yet learns it from its snapshot.
+func (c *client) push(s *station, w *held) {
+	if c.log != nil {
+		c.append(appendInvocation(nil, s.arrived, w.JSON()))
+	}
+}
+
+func (c *client) pushLeft(id string) {
+	if c.log != nil {
+		c.append(appendInvocation(nil, informOrderLeft, quote(id)))
+	}
+}
+
+func (c *client) append(record []byte) {
+	c.pushed++
+	c.log.add(event{c.pushed, record})
+	c.wake()
+}
+
+// changedPresence has the groups told of who is here.
+func (h *Hub) changedPresence() {
+	select {
+	case h.present <- struct{}{}:
+	default:
+	}
+}
+
+// tellGroups tells each group who is here, whenever that has changed, and at the end that nobody is.
+func (h *Hub) tellGroups(ctx context.Context) {
+	if h.options.Groups == nil {
+		return
+	}
+	type at struct{ group, topic string }
+	told := map[at]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			for k := range told {
+				_ = h.options.Groups.Set(k.group, k.topic, 0, nil)
+			}
+			return
+		case <-h.present:
+		}
+		here := map[at][]string{}
+		h.mu.RLock()
+		for topic, s := range h.stations {
+			for _, sh := range s.shares {
+				k := at{sh.group, topic}
+				here[k] = []string{}
+				for c := range sh.screens {
+					here[k] = append(here[k], c.person)
+				}
+			}
+		}
+		h.mu.RUnlock()
+		for k := range told {
+			if here[k] == nil {
+				_ = h.options.Groups.Set(k.group, k.topic, 0, nil)
+				delete(told, k)
+			}
+		}
+		for k, people := range here {
+			named := slices.DeleteFunc(slices.Clone(people), func(p string) bool { return p == "" })
+			if err := h.options.Groups.Set(k.group, k.topic, len(people), named); err != nil {
+				h.refuse(k.group, k.topic, err)
+				continue
+			}
+			told[k] = true
+		}
+	}
+}
+
+// refuse sends the screens of a group away that cannot be served.
+func (h *Hub) refuse(group, topic string, why error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if sh := h.stations[topic].shares[group]; sh != nil {
+		sh.sendAway("The consumer group cannot be joined: " + why.Error() + ".")
+	}
+}

@@ -1,0 +1,168 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// TestConsumerGroups has the mixers of one consumer group before screens of two
+// instances. Each order is on one of them, whoever comes and goes, also with an
+// instance; Kafka knows the group; a screen of no group shows everything.
+func TestConsumerGroups(t *testing.T) {
+	brokers := realKafka(t, 1).Brokers()
+	serve := func(roles, instance string) *factory {
+		return opened(t, &factory{t: t, kafka: brokers, serve: []string{"--roles", roles, "--instance", instance}})
+	}
+	one, two := serve("processors,api", "one"), serve("api", "two")
+	ids := map[string]bool{}
+	for range 40 {
+		ids[one.place()] = true
+	}
+	everything := one.screen("", "")
+	ana, ben, cem := one.screen("mixers", "Ana"), one.screen("mixers", "Ben"), two.screen("mixers", "Cem")
+	shared := func(what string, screens ...*screen) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			all := map[string]bool{}
+			n := 0
+			for _, s := range screens {
+				orders := s.shown()
+				if len(orders) == 0 {
+					return false
+				}
+				n += len(orders)
+				maps.Copy(all, orders)
+			}
+			return n == len(ids) && maps.Equal(all, ids)
+		})
+	}
+	shared("three screens share all orders", ana, ben, cem)
+	admin := adminOf(t, brokers)
+	group, err := admin.DescribeGroups(t.Context(), "screens.orderrequests.mixers")
+	if g := group["screens.orderrequests.mixers"]; err != nil || g.State != "Stable" || len(g.Members) != 2 || len(g.AssignedPartitions()["orderrequests"]) != 8 {
+		t.Errorf("Kafka knows the group as %+v, %v", group, err)
+	}
+
+	// What is claimed stays with its person, whoever comes.
+	var hers string
+	for hers = range cem.shown() {
+		break
+	}
+	one.must(200, "POST", "/api/v1/order/claim", fmt.Sprintf(`{"Order":{"Id":%q},"By":"Cem"}`, hers))
+	dana := one.screen("mixers", "Dana")
+	shared("four screens share all orders", ana, ben, cem, dana)
+	if !cem.shown()[hers] {
+		t.Error("the order that Cem has claimed is not before him")
+	}
+
+	ids[one.place()] = true
+	shared("a new order is on one screen", ana, ben, cem, dana)
+	ben.close()
+	shared("a screen has gone", ana, cem, dana)
+	two.kill()
+	shared("an instance has died", ana, dana)
+	two.start()
+	cem = two.screen("mixers", "Cem")
+	shared("it is back", ana, cem, dana)
+	eventually(t, "what Cem has claimed is before him again", func() bool { return cem.shown()[hers] })
+	other := two.screen("others", "Eve")
+	shared("another group has all orders", other)
+	shared("a screen of no group has all orders", everything)
+	one.stop()
+	shared("the other instance has all orders", cem)
+	eventually(t, "a group without screens has no members", func() bool {
+		group, err := admin.DescribeGroups(t.Context(), "screens.orderrequests.mixers")
+		return err == nil && len(group["screens.orderrequests.mixers"].Members) == 1
+	})
+	two.stop()
+}
+
+// screen is a screen at the mixing station and what it shows.
+type screen struct {
+	ws     *websocket.Conn
+	mu     sync.Mutex
+	orders map[string]bool
+}
+
+func (s *screen) close() { _ = s.ws.CloseNow() }
+
+func (s *screen) shown() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.orders)
+}
+
+// screen opens a screen of a person and a consumer group, either of which may
+// be empty. It shows its orders when it returns.
+func (f *factory) screen(group, person string) (s *screen) {
+	f.t.Helper()
+	f.eventually("the screen shows its orders", func() bool {
+		ws, _, err := websocket.Dial(f.t.Context(), f.url+"/ordermonitorhub?topic=orderrequests&consumergroup="+group+"&person="+person, nil)
+		if err != nil {
+			return false
+		}
+		ws.SetReadLimit(-1)
+		s = &screen{ws: ws, orders: map[string]bool{}}
+		f.t.Cleanup(s.close)
+		if err := ws.Write(f.t.Context(), websocket.MessageText, []byte("{\"protocol\":\"json\",\"version\":1}\x1e")); err != nil {
+			return false
+		}
+		for {
+			synced, err := s.read(f.t.Context())
+			if err != nil {
+				return false // It was sent away, and comes again.
+			}
+			if synced {
+				break
+			}
+		}
+		go func() { // Pings are answered while somebody reads.
+			for {
+				if _, err := s.read(f.t.Context()); err != nil {
+					return
+				}
+			}
+		}()
+		return true
+	})
+	return s
+}
+
+// read takes in one message and says whether it ends the snapshot.
+func (s *screen) read(ctx context.Context) (synced bool, err error) {
+	_, data, err := s.ws.Read(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for record := range strings.SplitSeq(string(data), "\x1e") {
+		var m struct {
+			Target    string
+			Arguments []json.RawMessage
+		}
+		if json.Unmarshal([]byte(record), &m) != nil || len(m.Arguments) == 0 {
+			continue
+		}
+		switch m.Target {
+		case "InformSynced":
+			synced = true
+		case "InformOrderLeft":
+			var id string
+			_ = json.Unmarshal(m.Arguments[0], &id)
+			delete(s.orders, id)
+		default:
+			var o order
+			_ = json.Unmarshal(m.Arguments[0], &o)
+			s.orders[o.ID] = true
+		}
+	}
+	return synced, nil
+}
