@@ -72,8 +72,9 @@ func New(kafka broker.Config, changed func(group, topic string, s Share)) *Group
 }
 
 // Set says how many screens of a group there are here, and of whom. The first
-// makes this instance a member; without any it leaves. It returns ErrFull, or
-// why the client could not be made, and then is no member.
+// makes this instance a member; without any it leaves. A member's share is told
+// again. It returns ErrFull, or why the client could not be made, and then is no
+// member.
 func (g *Groups) Set(group, topic string, screens int, people []string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -86,6 +87,7 @@ func (g *Groups) Set(group, topic string, screens int, people []string) error {
 		g.leaving.Go(m.leave)
 	case m != nil:
 		m.set(screens, people)
+		m.update(func(*Share) {}) // Whoever sets may be new and know nothing yet.
 	case len(g.members) >= maxGroups:
 		return ErrFull
 	default:

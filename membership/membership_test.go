@@ -122,6 +122,22 @@ func TestPartitionsAreSharedByScreens(t *testing.T) {
 	shared(t, "g", []*instance{a}, []int{8}, map[string]int{"Ana": 0})
 }
 
+// The share is told again with each Set, also when nothing has changed: to a
+// screen that has come in the place of the last one, for example.
+func TestTheShareIsToldAgain(t *testing.T) {
+	_, config := kafka(t, "ready")
+	i := start(t, config)
+	i.set(t, "g", 1, "Ana")
+	shared(t, "g", []*instance{i}, []int{8}, map[string]int{"Ana": 0})
+	i.mu.Lock()
+	clear(i.shares)
+	i.mu.Unlock()
+	i.set(t, "g", 1, "Ana")
+	if s := i.share("g"); !s.Joined || len(s.Partitions) != 8 {
+		t.Errorf("told again: %+v", s)
+	}
+}
+
 // Who stands before screens of two instances is at one of them, and everybody agrees.
 func TestAPersonIsAtOneInstance(t *testing.T) {
 	_, config := kafka(t, "ready")

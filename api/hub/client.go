@@ -26,10 +26,12 @@ type client struct {
 	station *station // nil: there is none of the topic that it asked for
 	group   string   // its consumer group
 	person  string   // who stands before it; empty when it does not say
-	key     string   // tells it apart from others when orders are shared out
-	pushed  uint64   // events that were put into a log of its own; guarded by hub.mu
-	ws      *websocket.Conn
-	conn    net.Conn // beneath ws
+
+	// With a share, guarded by hub.mu.
+	mine   []*held // the orders that it shows, in the order of their arrival
+	pushed uint64  // events that were put into its own log
+	ws     *websocket.Conn
+	conn   net.Conn // beneath ws
 
 	// Times as of Hub.now.
 	connected int64

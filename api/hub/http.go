@@ -108,7 +108,7 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	now := h.now()
-	c := &client{hub: h, station: h.stations[query.Get("topic")], group: group, person: person, key: rand.Text(), ws: ws, conn: keep.conn, connected: now}
+	c := &client{hub: h, station: h.stations[query.Get("topic")], group: group, person: person, ws: ws, conn: keep.conn, connected: now}
 	c.heard.Store(now)
 	c.written.Store(now)
 	ws.SetReadLimit(h.options.ReadLimit)

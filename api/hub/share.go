@@ -1,16 +1,17 @@
 package hub
 
 import (
+	"cmp"
 	"context"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"time"
 )
 
 // share is what the screens of one consumer group have of a station's orders at this hub. Each of these orders is on one
-// of the screens: on that of the person who has claimed it, else on the one that the order's id chooses. So a screen that
-// comes takes a part of each other's orders, and one that goes leaves its own to all others.
+// of the screens: on that of the person who has claimed it, else where it is, and at first where there are fewest. When
+// one screen has two more than another, its newest one that nobody has claimed goes there: so all have about as much to
+// do, and nobody loses what they are about to begin.
 type share struct {
 	group   string
 	screens map[*client]struct{}
@@ -32,8 +33,6 @@ type held struct {
 
 // privateLog is how many events a screen of a group may be behind.
 const privateLog = 512
-
-var seed = maphash.MakeSeed()
 
 // Shared tells what the consumer group leaves to this hub: the orders of some partitions, without those that people
 // have claimed who are elsewhere, and with those of people who are here, whatever their partition. Until it is joined,
@@ -127,6 +126,7 @@ func (h *Hub) arrived(s *station, change Change) {
 		if after := sh.move(s, w); after != nil && after == before {
 			after.push(s, w) // It is another one now.
 		}
+		sh.level(s)
 	}
 }
 
@@ -134,11 +134,12 @@ func (h *Hub) left(s *station, change Change) {
 	if s.waiting == nil || change.Position <= s.since {
 		return
 	}
+	w := s.waiting[change.ID]
 	delete(s.waiting, change.ID)
 	for _, sh := range s.shares {
 		if c := sh.on[change.ID]; c != nil {
-			delete(sh.on, change.ID)
-			c.pushLeft(change.ID)
+			sh.put(s, w, nil)
+			sh.level(s)
 		}
 	}
 }
@@ -154,6 +155,7 @@ func (h *Hub) lapse() {
 				w.by = by
 				for _, sh := range s.shares {
 					sh.move(s, w)
+					sh.level(s)
 				}
 			}
 		}
@@ -165,63 +167,102 @@ func (h *Hub) distribute(s *station, sh *share) {
 	if !sh.joined {
 		return
 	}
-	all := slices.SortedFunc(maps.Values(s.waiting), func(a, b *held) int {
-		if a.seq < b.seq {
-			return -1
-		}
-		return 1
-	})
-	first := map[*client][]Order{}
-	for _, w := range all {
-		if c := sh.move(s, w); c != nil && c.log == nil {
-			first[c] = append(first[c], w.Order)
-		}
+	for _, w := range slices.SortedFunc(maps.Values(s.waiting), earlier) {
+		sh.move(s, w)
 	}
+	sh.level(s)
 	for c := range sh.screens {
 		if c.log == nil {
-			c.show(&ring{limit: privateLog}, slices.Values(first[c]), len(first[c]), 0)
+			first := make([]Order, len(c.mine))
+			for i, w := range c.mine {
+				first[i] = w.Order
+			}
+			c.show(&ring{limit: privateLog}, slices.Values(first), len(first), 0)
 		}
 	}
 }
 
+func earlier(a, b *held) int { return cmp.Compare(a.seq, b.seq) }
+
 // move shows an order where it belongs now, if it is not there, and takes it from where it was. It returns where that is.
 func (sh *share) move(s *station, w *held) *client {
-	before, after := sh.on[w.ID], sh.choose(w)
-	if before == after {
-		return after
+	c := sh.choose(w)
+	if c != sh.on[w.ID] {
+		sh.put(s, w, c)
 	}
-	delete(sh.on, w.ID)
-	if _, there := sh.screens[before]; there {
-		before.pushLeft(w.ID)
+	return c
+}
+
+// put shows an order on a screen, or on none if that is nil, and takes it from where it was.
+func (sh *share) put(s *station, w *held, c *client) {
+	if before := sh.on[w.ID]; before != nil {
+		delete(sh.on, w.ID)
+		if i, there := slices.BinarySearchFunc(before.mine, w, earlier); there {
+			before.mine = slices.Delete(before.mine, i, i+1)
+		}
+		if _, there := sh.screens[before]; there {
+			before.pushLeft(w.ID)
+		}
 	}
-	if after != nil {
-		sh.on[w.ID] = after
-		after.push(s, w)
+	if c != nil {
+		sh.on[w.ID] = c
+		i, _ := slices.BinarySearchFunc(c.mine, w, earlier)
+		c.mine = slices.Insert(c.mine, i, w)
+		c.push(s, w)
 	}
-	return after
 }
 
 // choose says on which screen an order belongs, nil for none here.
 func (sh *share) choose(w *held) *client {
-	if !sh.joined {
-		return nil
-	}
 	here, known := sh.people[w.by]
-	if known && !here || !here && !sh.partitions[w.partition] {
+	if !sh.joined || known && !here || !here && !sh.partitions[w.partition] {
 		return nil
 	}
 	theirs := w.by != "" && sh.has(w.by)
-	var best *client
-	var most uint64
-	for c := range sh.screens {
-		if theirs && c.person != w.by {
-			continue
+	if c := sh.on[w.ID]; c != nil {
+		if _, there := sh.screens[c]; there && (!theirs || c.person == w.by) {
+			return c
 		}
-		if n := maphash.Comparable(seed, [2]string{c.key, w.ID}); best == nil || n > most {
-			best, most = c, n
+	}
+	var best *client
+	for c := range sh.screens {
+		if (!theirs || c.person == w.by) && (best == nil || len(c.mine) < len(best.mine)) {
+			best = c
 		}
 	}
 	return best
+}
+
+// level moves orders from full screens to emptier ones until they have as many, or one more, but for what is claimed.
+func (sh *share) level(s *station) {
+	for {
+		var empty, full *client
+		var newest *held
+		for c := range sh.screens {
+			if empty == nil || len(c.mine) < len(empty.mine) {
+				empty = c
+			}
+			if full == nil || len(c.mine) > len(full.mine) {
+				if w := c.free(); w != nil {
+					full, newest = c, w
+				}
+			}
+		}
+		if full == nil || len(full.mine) < len(empty.mine)+2 {
+			return
+		}
+		sh.put(s, newest, empty)
+	}
+}
+
+// free is the newest of a screen's orders that nobody has claimed.
+func (c *client) free() *held {
+	for _, w := range slices.Backward(c.mine) {
+		if w.by == "" {
+			return w
+		}
+	}
+	return nil
 }
 
 func (sh *share) has(person string) bool {

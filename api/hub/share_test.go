@@ -233,6 +233,7 @@ func disagreement(kitchen *kitchen, screens []*shownScreen) string {
 		want[o.ID] = o
 	}
 	kitchen.mu.Unlock()
+	loads := map[[2]any][]*shownScreen{}       // by hub and group
 	at := map[string]map[string]*shownScreen{} // by group and id
 	has := map[string]map[string]bool{}        // by group, people
 	for _, s := range screens {
@@ -251,6 +252,7 @@ func disagreement(kitchen *kitchen, screens []*shownScreen) string {
 			at[s.group], has[s.group] = map[string]*shownScreen{}, map[string]bool{}
 		}
 		has[s.group][s.person] = true
+		loads[[2]any{s.hub, s.group}] = append(loads[[2]any{s.hub, s.group}], s)
 		for id, text := range s.orders {
 			o, waits := want[id]
 			if !waits {
@@ -273,6 +275,16 @@ func disagreement(kitchen *kitchen, screens []*shownScreen) string {
 			}
 			if by := o.claimedBy(time.Now()); by != "" && has[group][by] && s.person != by {
 				return fmt.Sprintf("%s of %s is before %q in %s", id, by, s.person, group)
+			}
+		}
+	}
+	for _, screens := range loads {
+		fewest := slices.MinFunc(screens, func(a, b *shownScreen) int { return len(a.orders) - len(b.orders) })
+		for _, s := range screens {
+			for id := range s.orders {
+				if want[id].claimedBy(time.Now()) == "" && len(s.orders) > len(fewest.orders)+1 {
+					return fmt.Sprintf("one screen has %d orders and another %d", len(s.orders), len(fewest.orders))
+				}
 			}
 		}
 	}

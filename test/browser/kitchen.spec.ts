@@ -10,8 +10,8 @@ test("two mixers share what waits, and who is left has it all", async ({ factory
   const on = async (page: Page) => (await Promise.all(ids.map((id) => cardOf(page, id).count()))).map((n) => n > 0);
   await expect.poll(async () => {
     const [hers, his] = [await on(ana), await on(bob)];
-    return hers.every((shown, i) => shown !== his[i]);
-  }, "each order is on one of two screens").toBe(true);
+    return hers.every((shown, i) => shown !== his[i]) && hers.some(Boolean) && his.some(Boolean);
+  }, "each order is on one of two screens, and both have some").toBe(true);
   await bob.close();
   for (const id of ids) await expect(cardOf(ana, id)).toBeVisible();
   const [first = ""] = ids;
