@@ -38,8 +38,7 @@ func (s screens) encode(o views.Order) json.RawMessage {
 }
 
 func (s screens) order(o views.Lazy) hub.Order {
-	by, until := o.Claim()
-	return hub.Order{ID: o.ID(), ClaimedBy: by, Until: until, JSON: func() json.RawMessage { return s.encode(o.Order()) }}
+	return hub.Order{ID: o.ID(), ClaimedBy: o.ClaimedBy, JSON: func() json.RawMessage { return s.encode(o.Order()) }}
 }
 
 func (s screens) Waiting(topic string) (iter.Seq[hub.Order], int, uint64, error) {

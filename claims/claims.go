@@ -64,7 +64,7 @@ func renew(ctx context.Context, o Options) error {
 	g.SetLimit(inFlight)
 	for _, c := range o.Views.Claims() {
 		stage := o.Line.Stages[c.Stage]
-		if c.Until.IsZero() || c.Until.Sub(now) > o.Lapse/2 || !now.Before(c.Until) || !o.Present(stage.Input, c.By) {
+		if c.Until.IsZero() || c.Until.Sub(now) > o.Lapse/2 || !o.Present(stage.Input, c.By) {
 			continue
 		}
 		g.Go(func() error {

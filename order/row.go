@@ -78,11 +78,15 @@ func (r *Row) Outcome(reportID string) (Outcome, bool) {
 }
 
 // ClaimedBy is who has taken the order on at that time; empty when nobody.
-func (r *Row) ClaimedBy(now time.Time) string {
-	if !r.Until.IsZero() && !now.Before(r.Until) {
+func (r *Row) ClaimedBy(now time.Time) string { return Holder(r.Claim, r.Until, now) }
+
+// Holder is who holds an order at that time which somebody has claimed until
+// then, for ever if that is zero; empty when nobody.
+func Holder(claim string, until, now time.Time) string {
+	if !until.IsZero() && !now.Before(until) {
 		return ""
 	}
-	return r.Claim
+	return claim
 }
 
 // Gone says that the stage has finished with the order, one way or the other.

@@ -54,6 +54,8 @@ type entry struct {
 
 func (e *entry) waiting() bool { return e.state == order.Waiting }
 
+func (e *entry) claimedBy(now time.Time) string { return order.Holder(e.claim, e.until, now) }
+
 type reportSlot struct {
 	orderID string
 	stage   int

@@ -60,7 +60,7 @@ type Order struct {
 func (e *entry) order() Order {
 	v, _ := codecs.Row{}.Decode(e.raw)
 	row := v.(*order.Row) // It was one when the entry was made.
-	claim, until := row.ClaimedBy(time.Now()), row.Until
+	claim, until := e.claimedBy(time.Now()), e.until
 	if claim == "" {
 		until = time.Time{}
 	}
@@ -214,8 +214,8 @@ type Lazy struct{ entry *entry }
 // ID is the order's.
 func (l Lazy) ID() string { return l.entry.id }
 
-// Claim says who has taken the order on, and until when; zero is for ever.
-func (l Lazy) Claim() (by string, until time.Time) { return l.entry.claim, l.entry.until }
+// ClaimedBy is who has taken the order on at that time; empty when nobody.
+func (l Lazy) ClaimedBy(now time.Time) string { return l.entry.claimedBy(now) }
 
 // Order decodes the order.
 func (l Lazy) Order() Order { return l.entry.order() }
@@ -250,7 +250,7 @@ func (v *Views) Claims() (claims []Claim) {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
 	for s := range v.index.claimed {
-		if e := s.now; e.until.IsZero() || now.Before(e.until) {
+		if e := s.now; e.claimedBy(now) != "" {
 			claims = append(claims, Claim{e.id, e.stage, e.claim, e.until})
 		}
 	}

@@ -39,17 +39,8 @@ type Change struct {
 // Order is an order that waits at a station.
 type Order struct {
 	ID        string
-	ClaimedBy string                 // who has taken it on; empty when nobody
-	Until     time.Time              // when that lapses; zero is never
-	JSON      func() json.RawMessage // argument of the Arrived method: valid JSON
-}
-
-// claimedBy is who is on it at that time.
-func (o Order) claimedBy(now time.Time) string {
-	if !o.Until.IsZero() && !now.Before(o.Until) {
-		return ""
-	}
-	return o.ClaimedBy
+	ClaimedBy func(now time.Time) string // who has taken it on at that time; empty when nobody
+	JSON      func() json.RawMessage     // argument of the Arrived method: valid JSON
 }
 
 // Source is where the hub gets its orders from. Its methods are called from several goroutines at a time.
@@ -142,6 +133,9 @@ type station struct {
 	seq     uint64            // of the last one of them that came
 	since   uint64            // the position of the source that waiting includes
 }
+
+// announce is the record that tells a screen of an order.
+func (s *station) announce(o Order) []byte { return appendInvocation(nil, s.arrived, o.JSON()) }
 
 // retry is the pause before the source is asked again after it was not ready or had a gap.
 const retry = 200 * time.Millisecond
@@ -252,8 +246,9 @@ func (h *Hub) record(change Change) {
 		h.left(s, change)
 	}
 	if s := h.stations[change.Arrived]; s != nil {
-		add(s, appendInvocation(nil, s.arrived, change.Order.JSON()))
-		h.arrived(s, change)
+		record := s.announce(change.Order)
+		add(s, record)
+		h.arrived(s, change, record)
 	}
 }
 
@@ -388,16 +383,22 @@ func (h *Hub) Present(topic, person string) bool {
 	if s == nil || person == "" {
 		return false
 	}
-	for c := range s.screens {
-		if c.person == person {
+	if hasPerson(s.screens, person) {
+		return true
+	}
+	for _, sh := range s.shares {
+		if hasPerson(sh.screens, person) {
 			return true
 		}
 	}
-	for _, sh := range s.shares {
-		for c := range sh.screens {
-			if c.person == person {
-				return true
-			}
+	return false
+}
+
+// hasPerson says whether a person stands before one of the screens.
+func hasPerson(screens map[*client]struct{}, person string) bool {
+	for c := range screens {
+		if c.person == person {
+			return true
 		}
 	}
 	return false

@@ -13,7 +13,6 @@ import (
 // one screen has two more than another, its newest one that nobody has claimed goes there: so all have about as much to
 // do, and nobody loses what they are about to begin.
 type share struct {
-	group   string
 	screens map[*client]struct{}
 	on      map[string]*client // by the order's id, where it is shown
 
@@ -28,7 +27,7 @@ type held struct {
 	Order
 	seq       uint64 // grows with the order's arrival
 	partition int32
-	by        string // whose it was when it was last looked at, see Order.claimedBy
+	by        string // whose it was when it was last looked at, see Order.ClaimedBy
 }
 
 // privateLog is how many events a screen of a group may be behind.
@@ -75,7 +74,7 @@ func (h *Hub) joinShare(c *client) {
 	}
 	sh := s.shares[c.group]
 	if sh == nil {
-		sh = &share{group: c.group, screens: map[*client]struct{}{}, on: map[string]*client{}}
+		sh = &share{screens: map[*client]struct{}{}, on: map[string]*client{}}
 		s.shares[c.group] = sh
 	}
 	sh.screens[c] = struct{}{}
@@ -111,20 +110,20 @@ func (s *station) hold(h *Hub, o Order) *held {
 		w = &held{seq: s.seq, partition: h.options.Partition(o.ID)}
 		s.waiting[o.ID] = w
 	}
-	w.Order, w.by = o, o.claimedBy(time.Now())
+	w.Order, w.by = o, o.ClaimedBy(time.Now())
 	return w
 }
 
-// arrived and left pass a change on to the shares.
-func (h *Hub) arrived(s *station, change Change) {
+// arrived and left pass a change on to the shares; the record announces the order.
+func (h *Hub) arrived(s *station, change Change, record []byte) {
 	if s.waiting == nil || change.Position <= s.since {
 		return
 	}
 	w := s.hold(h, change.Order)
 	for _, sh := range s.shares {
-		before := sh.on[w.ID]
-		if after := sh.move(s, w); after != nil && after == before {
-			after.push(s, w) // It is another one now.
+		was := sh.on[w.ID]
+		if is := sh.move(s, w, record); is != nil && is == was {
+			is.push(s, w, record) // It is another one now.
 		}
 		sh.level(s)
 	}
@@ -138,7 +137,7 @@ func (h *Hub) left(s *station, change Change) {
 	delete(s.waiting, change.ID)
 	for _, sh := range s.shares {
 		if c := sh.on[change.ID]; c != nil {
-			sh.put(s, w, nil)
+			sh.put(s, w, nil, nil)
 			sh.level(s)
 		}
 	}
@@ -151,10 +150,10 @@ func (h *Hub) lapse() {
 	defer h.mu.Unlock()
 	for _, s := range h.stations {
 		for _, w := range s.waiting {
-			if by := w.claimedBy(now); by != w.by {
+			if by := w.ClaimedBy(now); by != w.by {
 				w.by = by
 				for _, sh := range s.shares {
-					sh.move(s, w)
+					sh.move(s, w, nil)
 					sh.level(s)
 				}
 			}
@@ -168,7 +167,7 @@ func (h *Hub) distribute(s *station, sh *share) {
 		return
 	}
 	for _, w := range slices.SortedFunc(maps.Values(s.waiting), earlier) {
-		sh.move(s, w)
+		sh.move(s, w, nil)
 	}
 	sh.level(s)
 	for c := range sh.screens {
@@ -185,30 +184,31 @@ func (h *Hub) distribute(s *station, sh *share) {
 func earlier(a, b *held) int { return cmp.Compare(a.seq, b.seq) }
 
 // move shows an order where it belongs now, if it is not there, and takes it from where it was. It returns where that is.
-func (sh *share) move(s *station, w *held) *client {
+func (sh *share) move(s *station, w *held, record []byte) *client {
 	c := sh.choose(w)
 	if c != sh.on[w.ID] {
-		sh.put(s, w, c)
+		sh.put(s, w, c, record)
 	}
 	return c
 }
 
-// put shows an order on a screen, or on none if that is nil, and takes it from where it was.
-func (sh *share) put(s *station, w *held, c *client) {
-	if before := sh.on[w.ID]; before != nil {
+// put shows an order on a screen, or on none if that is nil, and takes it from where it was. The record announces it; nil
+// has it made if it is needed.
+func (sh *share) put(s *station, w *held, c *client, record []byte) {
+	if was := sh.on[w.ID]; was != nil {
 		delete(sh.on, w.ID)
-		if i, there := slices.BinarySearchFunc(before.mine, w, earlier); there {
-			before.mine = slices.Delete(before.mine, i, i+1)
+		if i, there := slices.BinarySearchFunc(was.mine, w, earlier); there {
+			was.mine = slices.Delete(was.mine, i, i+1)
 		}
-		if _, there := sh.screens[before]; there {
-			before.pushLeft(w.ID)
+		if _, there := sh.screens[was]; there {
+			was.pushLeft(w.ID)
 		}
 	}
 	if c != nil {
 		sh.on[w.ID] = c
 		i, _ := slices.BinarySearchFunc(c.mine, w, earlier)
 		c.mine = slices.Insert(c.mine, i, w)
-		c.push(s, w)
+		c.push(s, w, record)
 	}
 }
 
@@ -218,7 +218,7 @@ func (sh *share) choose(w *held) *client {
 	if !sh.joined || known && !here || !here && !sh.partitions[w.partition] {
 		return nil
 	}
-	theirs := w.by != "" && sh.has(w.by)
+	theirs := w.by != "" && hasPerson(sh.screens, w.by)
 	if c := sh.on[w.ID]; c != nil {
 		if _, there := sh.screens[c]; there && (!theirs || c.person == w.by) {
 			return c
@@ -251,7 +251,7 @@ func (sh *share) level(s *station) {
 		if full == nil || len(full.mine) < len(empty.mine)+2 {
 			return
 		}
-		sh.put(s, newest, empty)
+		sh.put(s, newest, empty, nil)
 	}
 }
 
@@ -265,15 +265,6 @@ func (c *client) free() *held {
 	return nil
 }
 
-func (sh *share) has(person string) bool {
-	for c := range sh.screens {
-		if c.person == person {
-			return true
-		}
-	}
-	return false
-}
-
 // sendAway has all screens reconnect.
 func (sh *share) sendAway(why string) {
 	for c := range sh.screens {
@@ -282,10 +273,14 @@ func (sh *share) sendAway(why string) {
 }
 
 // push and pushLeft tell a screen of a group what is new to it. One that is shown nothing yet learns it from its snapshot.
-func (c *client) push(s *station, w *held) {
-	if c.log != nil {
-		c.append(appendInvocation(nil, s.arrived, w.JSON()))
+func (c *client) push(s *station, w *held, record []byte) {
+	if c.log == nil {
+		return
 	}
+	if record == nil {
+		record = s.announce(w.Order)
+	}
+	c.append(record)
 }
 
 func (c *client) pushLeft(id string) {
@@ -314,6 +309,10 @@ func (h *Hub) tellGroups(ctx context.Context) {
 		return
 	}
 	type at struct{ group, topic string }
+	type presence struct {
+		screens int
+		people  []string
+	}
 	told := map[at]bool{}
 	for {
 		select {
@@ -324,15 +323,17 @@ func (h *Hub) tellGroups(ctx context.Context) {
 			return
 		case <-h.present:
 		}
-		here := map[at][]string{}
+		here := map[at]*presence{}
 		h.mu.RLock()
 		for topic, s := range h.stations {
-			for _, sh := range s.shares {
-				k := at{sh.group, topic}
-				here[k] = []string{}
+			for group, sh := range s.shares {
+				p := &presence{screens: len(sh.screens)}
 				for c := range sh.screens {
-					here[k] = append(here[k], c.person)
+					if c.person != "" {
+						p.people = append(p.people, c.person)
+					}
 				}
+				here[at{group, topic}] = p
 			}
 		}
 		h.mu.RUnlock()
@@ -342,9 +343,8 @@ func (h *Hub) tellGroups(ctx context.Context) {
 				delete(told, k)
 			}
 		}
-		for k, people := range here {
-			named := slices.DeleteFunc(slices.Clone(people), func(p string) bool { return p == "" })
-			if err := h.options.Groups.Set(k.group, k.topic, len(people), named); err != nil {
+		for k, p := range here {
+			if err := h.options.Groups.Set(k.group, k.topic, p.screens, p.people); err != nil {
 				h.refuse(k.group, k.topic, err)
 				continue
 			}

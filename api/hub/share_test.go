@@ -273,7 +273,7 @@ func disagreement(kitchen *kitchen, screens []*shownScreen) string {
 			if s == nil {
 				return id + " is on no screen of " + group
 			}
-			if by := o.claimedBy(time.Now()); by != "" && has[group][by] && s.person != by {
+			if by := o.ClaimedBy(time.Now()); by != "" && has[group][by] && s.person != by {
 				return fmt.Sprintf("%s of %s is before %q in %s", id, by, s.person, group)
 			}
 		}
@@ -282,7 +282,7 @@ func disagreement(kitchen *kitchen, screens []*shownScreen) string {
 		fewest := slices.MinFunc(screens, func(a, b *shownScreen) int { return len(a.orders) - len(b.orders) })
 		for _, s := range screens {
 			for id := range s.orders {
-				if want[id].claimedBy(time.Now()) == "" && len(s.orders) > len(fewest.orders)+1 {
+				if want[id].ClaimedBy(time.Now()) == "" && len(s.orders) > len(fewest.orders)+1 {
 					return fmt.Sprintf("one screen has %d orders and another %d", len(s.orders), len(fewest.orders))
 				}
 			}

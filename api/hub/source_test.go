@@ -71,7 +71,7 @@ func (k *kitchen) take(topic, id string) { k.change(topic, "", id) }
 func (k *kitchen) change(from, to, id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.changeTo(from, to, Order{ID: id})
+	k.changeTo(from, to, id, func(time.Time) string { return "" })
 }
 
 // claim has somebody take an order on where it waits, until then; it says whether it waits there.
@@ -81,14 +81,19 @@ func (k *kitchen) claim(topic, id, by string, until time.Time) bool {
 	if !slices.Contains(k.waiting[topic], id) {
 		return false
 	}
-	k.changeTo("", topic, Order{ID: id, ClaimedBy: by, Until: until})
+	k.changeTo("", topic, id, func(now time.Time) string {
+		if !until.IsZero() && !now.Before(until) {
+			return ""
+		}
+		return by
+	})
 	return true
 }
 
-func (k *kitchen) changeTo(from, to string, order Order) {
+func (k *kitchen) changeTo(from, to, id string, claimedBy func(time.Time) string) {
 	k.position++
-	id, text := order.ID, json.RawMessage(fmt.Sprintf(`{"id":%q,"position":%d,"pad":%q}`, order.ID, k.position, k.pad))
-	order.JSON = func() json.RawMessage { return text }
+	text := json.RawMessage(fmt.Sprintf(`{"id":%q,"position":%d,"pad":%q}`, id, k.position, k.pad))
+	order := Order{ID: id, ClaimedBy: claimedBy, JSON: func() json.RawMessage { return text }}
 	k.waiting[from] = slices.DeleteFunc(k.waiting[from], func(other string) bool { return other == id })
 	if to != "" && !slices.Contains(k.waiting[to], id) {
 		k.waiting[to] = append(k.waiting[to], id)
