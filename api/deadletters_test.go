@@ -42,26 +42,7 @@ type desk struct {
 
 func openDesk(t *testing.T) *desk {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	embedded, err := broker.StartEmbedded(t.TempDir(), "127.0.0.1:0", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := embedded.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	config := broker.Config{Brokers: []string{embedded.Addr()}}
-	admin, err := broker.NewAdmin(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	if err := admin.Apply(ctx, broker.Needed(line, partitions, 1)); err != nil {
-		t.Fatal(err)
-	}
+	config, _ := startKafka(t)
 	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		t.Fatal(err)

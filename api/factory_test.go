@@ -47,9 +47,10 @@ type factory struct {
 	stages         []func() // What stops each stage.
 }
 
-func open(t *testing.T) *factory {
+// startKafka starts an embedded broker with the line's topics.
+func startKafka(t *testing.T) (broker.Config, *broker.Admin) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	embedded, err := broker.StartEmbedded(t.TempDir(), "127.0.0.1:0", quiet)
 	if err != nil {
@@ -69,6 +70,12 @@ func open(t *testing.T) *factory {
 	if err := admin.Apply(ctx, broker.Needed(line, partitions, 1)); err != nil {
 		t.Fatal(err)
 	}
+	return config, admin
+}
+
+func open(t *testing.T) *factory {
+	t.Helper()
+	config, admin := startKafka(t)
 	producer, err := broker.NewProducer(config)
 	if err != nil {
 		t.Fatal(err)
