@@ -100,7 +100,7 @@ func (g *Groups) Set(group, topic string, screens int, people []string) error {
 	return nil
 }
 
-// Close leaves all groups and waits for it, a second at most.
+// Close leaves all groups and waits for it, about a second at most.
 func (g *Groups) Close() {
 	g.mu.Lock()
 	for k, m := range g.members {

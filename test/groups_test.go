@@ -51,14 +51,14 @@ func TestConsumerGroups(t *testing.T) {
 	}
 
 	// What is claimed stays with its person, whoever comes.
-	var hers string
-	for hers = range cem.shown() {
+	var his string
+	for his = range cem.shown() {
 		break
 	}
-	one.must(200, "POST", "/api/v1/order/claim", fmt.Sprintf(`{"Order":{"Id":%q},"By":"Cem"}`, hers))
+	one.must(200, "POST", "/api/v1/order/claim", fmt.Sprintf(`{"Order":{"Id":%q},"By":"Cem"}`, his))
 	dana := one.screen("mixers", "Dana")
 	shared("four screens share all orders", ana, ben, cem, dana)
-	if !cem.shown()[hers] {
+	if !cem.shown()[his] {
 		t.Error("the order that Cem has claimed is not before him")
 	}
 
@@ -71,13 +71,13 @@ func TestConsumerGroups(t *testing.T) {
 	two.start()
 	cem = two.screen("mixers", "Cem")
 	shared("it is back", ana, cem, dana)
-	eventually(t, "what Cem has claimed is before him again", func() bool { return cem.shown()[hers] })
+	eventually(t, "what Cem has claimed is before him again", func() bool { return cem.shown()[his] })
 	other := two.screen("others", "Eve")
 	shared("another group has all orders", other)
 	shared("a screen of no group has all orders", everything)
 	one.stop()
 	shared("the other instance has all orders", cem)
-	eventually(t, "a group without screens has no members", func() bool {
+	eventually(t, "the instance that has stopped is no member any more", func() bool {
 		group, err := admin.DescribeGroups(t.Context(), "screens.orderrequests.mixers")
 		return err == nil && len(group["screens.orderrequests.mixers"].Members) == 1
 	})
