@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +28,11 @@ type client struct {
 	station *station // nil: there is none of the topic that it asked for
 	group   string   // its consumer group
 	person  string   // who stands before it; empty when it does not say
+	ctx     context.Context
+	calls   atomic.Int32 // of methods, that are being carried out
+	asks    bool         // for positions
+	after   string       // the position that it had when it was here before; may be anything
+	told    *staleness   // of what its station's screens were told last; guarded by hub.mu, save that the writer may set it
 
 	// With a share, guarded by hub.mu.
 	mine   []*held // the orders that it shows, in the order of their arrival
@@ -56,6 +63,8 @@ type client struct {
 	orders   iter.Seq[Order]
 	waiting  int                  // how many they are
 	position uint64               // of the last event that they include, then of the last one written
+	tells    bool                 // the positions
+	resumes  bool                 // there is no snapshot: it has not yet been told all that it missed
 	next     func() (Order, bool) // pulls from orders, once it is begun
 	stop     func()
 }
@@ -111,10 +120,40 @@ func (c *client) handle(record []byte) error {
 		return err
 	case m.Type == typeClose:
 		c.close("", false)
-	case (m.Type == typeInvocation || m.Type == typeStreamInvocation) && m.InvocationID != "":
-		c.reply(refusal(m.InvocationID, m.Target))
+	case m.Type == typeInvocation:
+		c.invoke(m)
+	case m.Type == typeStreamInvocation && m.InvocationID != "":
+		c.reply(failure(m.InvocationID, unknownMethod(m.Target)))
 	}
 	return nil
+}
+
+// invoke has a method carried out, aside, for it may take long. It is not begun while too many others of the client are.
+func (c *client) invoke(m message) {
+	answer := func(record []byte) {
+		if m.InvocationID != "" {
+			c.reply(record)
+		}
+	}
+	method := c.hub.methods[strings.ToLower(m.Target)]
+	if method == nil || c.station == nil {
+		answer(failure(m.InvocationID, unknownMethod(m.Target)))
+		return
+	}
+	if c.calls.Add(1) > maxCalls {
+		c.calls.Add(-1)
+		answer(failure(m.InvocationID, "Too much is asked for at a time: wait for an answer first."))
+		return
+	}
+	c.hub.serving.Go(func() {
+		defer c.calls.Add(-1)
+		result, err := method(c.ctx, Caller{c.station.Topic, c.person}, m.Arguments)
+		if err != nil {
+			answer(failure(m.InvocationID, err.Error()))
+			return
+		}
+		answer(completion(m.InvocationID, result))
+	})
 }
 
 // greet answers the handshake. The answer waits for what join decides, to go out in one message with it: a client that
@@ -134,6 +173,14 @@ func (c *client) greet(record []byte) error {
 func (c *client) show(log *ring, orders iter.Seq[Order], count int, position uint64) {
 	c.mu.Lock()
 	c.log, c.orders, c.waiting, c.position, c.shown = log, orders, count, position, true
+	c.mu.Unlock()
+	c.wake()
+}
+
+// resume goes on after the position.
+func (c *client) resume(log *ring, position uint64) {
+	c.mu.Lock()
+	c.log, c.position, c.resumes, c.shown = log, position, true, true
 	c.mu.Unlock()
 	c.wake()
 }
@@ -243,18 +290,34 @@ func (c *client) send(data []byte) bool {
 	return err == nil
 }
 
-// collect appends what is to be written next: replies, then the snapshot, then the events after it. Nothing may follow
-// the last, which is never empty.
+// collect appends what is to be written next: replies, then how fresh all is, then the snapshot, then the events after
+// it. Nothing may follow the last, which is never empty.
 func (c *client) collect(b []byte) (_ []byte, last bool) {
 	c.mu.Lock()
 	b = append(b, c.replies...)
 	c.replies = nil
-	shown, closed := c.shown, c.closed
+	greeted, shown, closed := c.greeted, c.shown, c.closed
 	c.mu.Unlock()
+	if greeted && !closed {
+		b = c.appendFreshness(b)
+	}
 	if shown && !closed {
 		b = c.appendEvents(c.appendSnapshot(b))
 	}
 	return b, closed
+}
+
+func (c *client) appendFreshness(b []byte) []byte {
+	if c.station == nil {
+		return b
+	}
+	c.hub.mu.RLock()
+	defer c.hub.mu.RUnlock()
+	if is := c.station.stale; is != c.told {
+		c.told = is
+		b = append(b, is.record...)
+	}
+	return b
 }
 
 func (c *client) appendSnapshot(b []byte) []byte {
@@ -266,7 +329,7 @@ func (c *client) appendSnapshot(b []byte) []byte {
 		order, more := c.next()
 		if !more {
 			c.next, c.stop = nil, nil // lets go of the snapshot
-			return appendSynced(b, c.waiting)
+			return c.appendPosition(appendInvocation(b, informSynced, fmt.Appendf(nil, `{"waiting":%d,"resumed":false}`, c.waiting)))
 		}
 		b = appendInvocation(b, c.station.arrived, order.JSON())
 		c.hub.events.Add(1)
@@ -279,9 +342,17 @@ func (c *client) appendEvents(b []byte) []byte {
 	log := c.log
 	c.hub.mu.RLock()
 	lost := c.position < log.lost
-	for i := log.after(c.position); !lost && i < log.len() && len(b) < chunk; i++ {
+	for i := log.after(c.position); !lost && len(b) < chunk; i++ {
+		if i == log.len() {
+			if c.resumes {
+				c.resumes = false
+				b = c.appendPosition(appendInvocation(b, informSynced, []byte(`{"resumed":true}`)))
+			}
+			break
+		}
 		e := log.at(i)
-		b, c.position = append(b, e.record...), e.position
+		c.position = e.position
+		b = c.appendPosition(append(b, e.record...))
 		c.hub.events.Add(1)
 	}
 	c.hub.mu.RUnlock()
@@ -289,4 +360,12 @@ func (c *client) appendEvents(b []byte) []byte {
 		c.tooSlow()
 	}
 	return b
+}
+
+// appendPosition adds the client's position, as one more argument, to the record at the end of b.
+func (c *client) appendPosition(b []byte) []byte {
+	if !c.tells {
+		return b
+	}
+	return fmt.Appendf(b[:len(b)-len(invocationEnd)], `,"%s-%d"%s`, c.hub.epoch, c.position, invocationEnd)
 }

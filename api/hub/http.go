@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"net"
@@ -22,6 +23,9 @@ const (
 	maxGroup  = 249
 	maxPerson = 256
 )
+
+// maxCalls bounds the methods that one client has carried out at a time.
+const maxCalls = 4
 
 // ServeHTTP serves the hub's two addresses: negotiate and the WebSocket itself. Errors are problem details (RFC 9457).
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +112,12 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	now := h.now()
-	c := &client{hub: h, station: h.stations[query.Get("topic")], group: group, person: person, ws: ws, conn: keep.conn, connected: now}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := &client{
+		hub: h, station: h.stations[query.Get("topic")], group: group, person: person, ctx: ctx, ws: ws, conn: keep.conn, connected: now,
+		asks: query.Has("after"), after: query.Get("after"),
+	}
 	c.heard.Store(now)
 	c.written.Store(now)
 	ws.SetReadLimit(h.options.ReadLimit)

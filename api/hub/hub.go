@@ -1,9 +1,12 @@
 // Package hub shows screens which orders wait at a station, and keeps them up to date: it speaks the server's side of
-// SignalR (JSON hub protocol 1 over WebSockets), as far as a hub needs it that only sends.
+// SignalR (JSON hub protocol 1 over WebSockets), as far as a hub needs it that sends orders and takes a few calls.
 //
 // Screens pull: one goroutine reads the Source and appends each change, encoded once, to the bounded log of its station;
 // a screen is a position in that log, and its writer takes the next records when the socket took the last ones. So no
 // screen slows another, and memory is bounded by the length of the logs and one buffer for each socket that is busy.
+//
+// A screen that asks for positions can come back with its last one and goes on from there, as long as the log has what
+// it missed. Otherwise it gets a snapshot again, and is told which of the two it is.
 //
 // It never knows what an order holds nor where it comes from: a Source hands it JSON.
 package hub
@@ -11,6 +14,7 @@ package hub
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +22,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,7 +79,27 @@ type Options struct {
 	Groups Groups
 	// Partition is where an order is on its topic; needed with Groups.
 	Partition func(id string) int32
+
+	// Freshness tells how far what the screens of a topic are shown is behind what was sent; nil says that it never is.
+	Freshness func(topic string) Freshness
+
+	// Methods are what screens can call, by name, in whatever case.
+	Methods map[string]Method
 }
+
+// Freshness is how far screens are behind. Its zero value says that they are not.
+type Freshness struct {
+	Behind  time.Duration // everything that was sent longer ago than this is shown
+	Because string        // what holds the rest up, a word for programs
+	Stage   string        // where on the line
+}
+
+// Method carries out a call of a screen and returns the result, as JSON, or an error that is for the one who called. Its
+// ctx ends with the connection.
+type Method func(ctx context.Context, by Caller, arguments []json.RawMessage) (json.RawMessage, error)
+
+// Caller is the screen that calls: its topic, and who stands before it.
+type Caller struct{ Topic, Person string }
 
 // Groups tells a consumer group what screens of it this hub has. Set is called again whenever that changes, and without
 // screens when the last one has gone. Its error is for the screens, which are sent away.
@@ -108,13 +133,16 @@ type Hub struct {
 	options  Options
 	log      *slog.Logger
 	born     time.Time
+	epoch    string   // tells this hub's positions from those of others, and of itself in another life
 	topics   []string // in the order given to New
 	stations map[string]*station
-	serving  sync.WaitGroup // each client's reader, and its writer while there is one
+	methods  map[string]Method // by their names in lower case
+	serving  sync.WaitGroup    // each client's reader, and its writer while there is one
 
 	mu      sync.RWMutex // guards what follows and every station's log and screens; taken before a client's mutex
 	clients map[*client]struct{}
 	closed  bool
+	at      uint64 // position of the source up to which the logs are complete
 
 	events, slow, gaps atomic.Uint64
 
@@ -127,6 +155,7 @@ type station struct {
 	log     ring
 	screens map[*client]struct{} // those that get everything
 	news    bool                 // the log grew since the screens were last woken; the pump's own
+	stale   *staleness           // how far they are behind; nil until they first were
 
 	shares  map[string]*share // by consumer group; those that have screens
 	waiting map[string]*held  // by id, the orders that wait, while there are shares
@@ -145,6 +174,10 @@ func New(source Source, stations []Station, log *slog.Logger, options Options) (
 	h := &Hub{
 		source: source, options: options.withDefaults(), log: log, born: time.Now(),
 		stations: make(map[string]*station, len(stations)), clients: make(map[*client]struct{}), present: make(chan struct{}, 1),
+		epoch: rand.Text()[:10], methods: make(map[string]Method, len(options.Methods)),
+	}
+	for name, method := range options.Methods {
+		h.methods[strings.ToLower(name)] = method
 	}
 	if len(stations) == 0 {
 		return nil, errors.New("hub: no station to watch: name at least one")
@@ -169,6 +202,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { h.sweep(ctx) })
 	helpers.Go(func() { h.tellGroups(ctx) })
+	helpers.Go(func() { h.freshen(ctx) })
 	defer helpers.Wait()
 	defer cancel()
 	defer h.restart(math.MaxUint64)
@@ -221,6 +255,7 @@ func pause(ctx context.Context) {
 func (h *Hub) restart(position uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.at = position
 	for _, s := range h.stations {
 		s.log = ring{limit: h.options.LogLength, lost: position}
 		for c := range s.screens {
@@ -250,6 +285,7 @@ func (h *Hub) record(change Change) {
 		add(s, record)
 		h.arrived(s, change, record)
 	}
+	h.at = change.Position
 }
 
 // wake wakes the screens of the stations that have news.
@@ -266,7 +302,8 @@ func (h *Hub) wake() {
 	}
 }
 
-// join makes the client a screen of its station: its orders and all changes after them follow. Or it sends it away.
+// join makes the client a screen of its station: what it missed, or else the station's orders, and all changes after
+// that follow. Or it sends it away.
 func (h *Hub) join(c *client) {
 	s := c.station
 	if s == nil {
@@ -275,6 +312,10 @@ func (h *Hub) join(c *client) {
 	}
 	if h.options.Groups != nil && c.group != "" {
 		h.joinShare(c)
+		return
+	}
+	c.tells = c.asks
+	if h.resume(c) {
 		return
 	}
 	orders, count, position, err := h.source.Waiting(s.Topic)
@@ -290,6 +331,21 @@ func (h *Hub) join(c *client) {
 	}
 	s.screens[c] = struct{}{}
 	c.show(&s.log, orders, count, position)
+}
+
+// resume has a client go on after the position that it comes with, and says whether that is possible.
+func (h *Hub) resume(c *client) bool {
+	number, ours := strings.CutPrefix(c.after, h.epoch+"-")
+	after, err := strconv.ParseUint(number, 10, 64)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	log := &c.station.log
+	if !ours || err != nil || after < log.lost || after > h.at {
+		return false
+	}
+	c.station.screens[c] = struct{}{}
+	c.resume(log, after)
+	return true
 }
 
 const starting = "The hub is starting. Reconnect in a moment."
@@ -309,6 +365,9 @@ func (h *Hub) add(c *client) bool {
 		return false
 	}
 	h.clients[c] = struct{}{}
+	if s := c.station; s != nil && s.stale != nil && s.stale.Behind == 0 {
+		c.told = s.stale // It is what a client takes for granted.
+	}
 	h.serving.Add(1)
 	return true
 }

@@ -35,7 +35,7 @@ func (s *screen) apply(r record) error {
 		if s.synced {
 			return errors.New("synced twice")
 		}
-		if got, want := r.argument(), fmt.Sprintf(`{"waiting":%d}`, len(s.ids)); got != want {
+		if got, want := r.argument(), fmt.Sprintf(`{"waiting":%d,"resumed":false}`, len(s.ids)); got != want {
 			return fmt.Errorf("synced with %s, want %s", got, want)
 		}
 		s.synced = true

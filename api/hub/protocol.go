@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // The SignalR hub protocol in its JSON encoding, version 1. A WebSocket message holds one or more records, each a JSON
@@ -26,6 +25,7 @@ var (
 	ping              = encode(message{Type: typePing})
 	informOrderLeft   = invocation("InformOrderLeft")
 	informSynced      = invocation("InformSynced")
+	informFreshness   = invocation("InformFreshness")
 )
 
 // message has the fields of all records that matter here. A handshake answer has no type.
@@ -35,10 +35,13 @@ type message struct {
 	Target         string `json:"target,omitempty"`
 	Error          string `json:"error,omitempty"`
 	AllowReconnect bool   `json:"allowReconnect,omitempty"`
+
+	Arguments []json.RawMessage `json:"arguments,omitempty"`
+	Result    json.RawMessage   `json:"result,omitempty"`
 }
 
 func encode(m message) []byte {
-	b, _ := json.Marshal(m) // strings, a number and a truth value cannot fail
+	b, _ := json.Marshal(m) // strings, a number, a truth value and valid JSON cannot fail
 	return append(b, separator)
 }
 
@@ -55,19 +58,22 @@ func invocation(target string) []byte {
 func appendInvocation(b, start []byte, argument json.RawMessage) []byte {
 	b = append(b, start...)
 	b = append(b, argument...)
-	return append(b, "]}\x1e"...)
+	return append(b, invocationEnd...)
 }
 
-// appendSynced appends the record that ends a snapshot of so many orders.
-func appendSynced(b []byte, waiting int) []byte {
-	argument := strconv.AppendInt([]byte(`{"waiting":`), int64(waiting), 10)
-	return appendInvocation(b, informSynced, append(argument, '}'))
+// invocationEnd is how each record ends that calls a client's method.
+const invocationEnd = "]}\x1e"
+
+// completion and failure answer an invocation.
+func completion(invocationID string, result json.RawMessage) []byte {
+	return encode(message{Type: typeCompletion, InvocationID: invocationID, Result: result})
 }
 
-// refusal answers an invocation: this hub offers no methods.
-func refusal(invocationID, target string) []byte {
-	return encode(message{Type: typeCompletion, InvocationID: invocationID, Error: fmt.Sprintf("Unknown hub method %q: this hub only sends.", target)})
+func failure(invocationID, why string) []byte {
+	return encode(message{Type: typeCompletion, InvocationID: invocationID, Error: why})
 }
+
+func unknownMethod(target string) string { return fmt.Sprintf("Unknown hub method %.80q.", target) }
 
 // parse reads one record behind the handshake.
 func parse(record []byte) (message, error) {

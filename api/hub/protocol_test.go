@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +16,13 @@ const greeting = "{\"protocol\":\"json\",\"version\":1}\x1e"
 
 // What a client sends, and all that it gets: the connection stays open when the last record is no farewell.
 func TestProtocol(t *testing.T) {
-	synced := `{"type":1,"target":"InformSynced","arguments":[{"waiting":0}]}`
+	synced := `{"type":1,"target":"InformSynced","arguments":[{"waiting":0,"resumed":false}]}`
 	farewell := func(text string) string {
 		return `{"type":7,"error":"The connection is closed because ` + text + `."}`
 	}
 	handshakeError := func(text string) string { return `{"error":"The connection is closed because ` + text + `."}` }
 	unknown := func(id string) string {
-		return `{"type":3,"invocationId":"` + id + `","error":"Unknown hub method \"Cook\": this hub only sends."}`
+		return `{"type":3,"invocationId":"` + id + `","error":"Unknown hub method \"Cook\"."}`
 	}
 	incomplete := "a record is incomplete: each must end with the character 0x1e"
 	tests := map[string]struct {
@@ -183,7 +184,7 @@ func FuzzParse(f *testing.F) {
 		}
 		m, err := parse(data)
 		if err != nil {
-			if m != (message{}) {
+			if !reflect.DeepEqual(m, message{}) {
 				t.Errorf("an error and %+v", m)
 			}
 			return
@@ -191,7 +192,7 @@ func FuzzParse(f *testing.F) {
 		if m.Type <= 0 || !json.Valid(data) {
 			t.Errorf("%q is taken for %+v", data, m)
 		}
-		reply := refusal(m.InvocationID, m.Target)
+		reply := failure(m.InvocationID, unknownMethod(m.Target))
 		body, ended := strings.CutSuffix(string(reply), "\x1e")
 		var back message
 		if err := json.Unmarshal([]byte(body), &back); err != nil || !ended || strings.Contains(body, "\x1e") {

@@ -2,7 +2,9 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -42,7 +44,14 @@ func TestMicrosoftClient(t *testing.T) {
 	}
 
 	kitchen := newKitchen()
-	h, err := New(kitchen, line, slog.New(slog.DiscardHandler), Options{})
+	h, err := New(kitchen, line, slog.New(slog.DiscardHandler), Options{Methods: map[string]Method{
+		"claim": func(_ context.Context, by Caller, arguments []json.RawMessage) (json.RawMessage, error) {
+			if string(arguments[0]) == `"taken"` {
+				return nil, errors.New("Ana is on it.")
+			}
+			return fmt.Appendf(nil, `{"id":%s,"topic":%q}`, arguments[0], by.Topic), nil
+		},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,6 +109,14 @@ func (k *kitchen) wakeLocked() {
 	k.changed = make(chan struct{})
 }
 
+// has says whether there ever was an order of the id.
+func (k *kitchen) has(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, has := k.orders[id]
+	return has
+}
+
 // lose makes whoever waits for changes find a gap.
 func (k *kitchen) lose() {
 	k.mu.Lock()

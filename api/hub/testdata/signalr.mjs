@@ -75,7 +75,11 @@ async function snapshotAndEvents() {
   await act('move', { from: 'mix', to: 'bake', id: 'a' })
   await until('a is gone', () => s.ids() === 'b,c')
   const refusal = await s.connection.invoke('Cook', 1).then(() => '', (error) => error.message)
-  check('an invocation is refused', refusal.includes('Unknown hub method'), refusal)
+  check('an invocation of nothing is refused', refusal.includes('Unknown hub method'), refusal)
+  const answer = await s.connection.invoke('Claim', 'b')
+  check('an invocation is answered', answer.id === 'b' && answer.topic === 'mix', JSON.stringify(answer))
+  const taken = await s.connection.invoke('Claim', 'taken').then(() => '', (error) => error.message)
+  check('an invocation may fail', taken.includes('Ana is on it'), taken)
   const streamed = await new Promise((resolve) => {
     s.connection.stream('Cook').subscribe({ next: () => resolve('next'), complete: () => resolve('complete'), error: (e) => resolve(e.message) })
   })
@@ -111,11 +115,47 @@ async function notReady(s) {
   check('all orders are there once the source is ready', s.ids() === 'b,c,d', s.ids())
 }
 
+// A screen that names its last position when it comes back: the address of a connection may be set while it reconnects.
+async function resume() {
+  const url = (after) => `${base}/ordermonitorhub?topic=mix&after=${after}`
+  let position = ''
+  let heard = []
+  const synced = []
+  const connection = new signalR.HubConnectionBuilder().withUrl(url('')).configureLogging(signalR.LogLevel.None)
+    .withAutomaticReconnect([20, 20, 20]).build()
+  connection.onreconnecting(() => { connection.baseUrl = url(position) })
+  const hear = (what) => (argument, at) => {
+    heard.push(what === 'synced' ? what : `${what} ${argument.id ?? argument}`)
+    if (what === 'synced') synced.push(argument.resumed)
+    position = at ?? position
+  }
+  connection.on('InformNewOrderToMix', hear('arrived'))
+  connection.on('InformOrderLeft', hear('left'))
+  connection.on('InformSynced', hear('synced'))
+  await connection.start()
+  await until('live', () => synced.length === 1)
+  check('first a snapshot', heard.join() === 'arrived b,arrived c,arrived d,synced' && synced[0] === false, heard)
+  heard = []
+  await act('cut')
+  await act('put', { topic: 'mix', id: 'e' })
+  await act('move', { from: 'mix', to: 'bake', id: 'e' })
+  await until('live again', () => synced.length === 2)
+  check('then what was missed', heard.join().startsWith('arrived e') && synced[1] === true, heard)
+  await until('e left', () => heard.at(-1) === 'left e' || heard.at(-1) === 'synced')
+  check('in order, and nothing else', ['arrived e,left e,synced', 'arrived e,synced,left e'].includes(heard.join()), heard)
+  heard = []
+  position = `another-${position.split('-')[1]}`
+  await act('cut')
+  await until('live once more', () => synced.length === 3)
+  check('a snapshot for the position of another hub', heard.join() === 'arrived b,arrived c,arrived d,synced' && synced[2] === false, heard)
+  await connection.stop()
+}
+
 async function skipNegotiation() {
   const s = screen('bake', { http: { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets } })
   await s.connection.start()
   await until('live', () => s.live)
-  check('snapshot without negotiation', s.ids() === 'a', s.ids())
+  check('snapshot without negotiation', s.ids() === 'a,e', s.ids())
   await s.connection.stop()
   check('stopped in order', s.closed === 1 && s.error === undefined, s.error)
 }
@@ -125,10 +165,10 @@ async function statefulReconnect() {
     const s = screen('bake', { http, stateful: true })
     await s.connection.start()
     await until('live', () => s.live)
-    check('stateful reconnect falls back: snapshot', s.ids() === 'a', s.ids())
+    check('stateful reconnect falls back: snapshot', s.ids() === 'a,e', s.ids())
     await act('cut')
     await until('reconnected', () => s.reconnected === 1 && s.live)
-    check('stateful reconnect falls back: reconnected plainly', s.ids() === 'a', s.ids())
+    check('stateful reconnect falls back: reconnected plainly', s.ids() === 'a,e', s.ids())
     await s.connection.stop()
   }
 }
@@ -153,6 +193,7 @@ try {
   const s = await snapshotAndEvents()
   await cutAndReconnect(s)
   await notReady(s)
+  await resume()
   await skipNegotiation()
   await statefulReconnect()
   await unknownTopic()
