@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ecupcakes/topology"
@@ -229,19 +230,31 @@ type Range struct{ Begin, End int64 }
 
 // Ranges tells what the partitions of a topic have now, by their number.
 func (a *Admin) Ranges(ctx context.Context, topic string) (map[int32]Range, error) {
-	ends, err := a.Ends(ctx, topic)
+	ranges, err := a.AllRanges(ctx, topic)
+	return ranges[topic], err
+}
+
+// AllRanges is Ranges of several topics at once, by their name.
+func (a *Admin) AllRanges(ctx context.Context, topics ...string) (map[string]map[int32]Range, error) {
+	ends, err := a.AllEnds(ctx, topics...)
 	if err != nil {
 		return nil, err
 	}
-	begins, err := a.client.ListStartOffsets(ctx, topic)
+	begins, err := a.client.ListStartOffsets(ctx, topics...)
 	if err == nil {
 		err = begins.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing the start offsets of %s: %w", topic, err)
+		return nil, fmt.Errorf("listing the start offsets of %s: %w", strings.Join(topics, ", "), err)
 	}
-	ranges := map[int32]Range{}
-	begins.Each(func(o kadm.ListedOffset) { ranges[o.Partition] = Range{o.Offset, ends[o.Partition]} })
+	ranges := map[string]map[int32]Range{}
+	for topic, of := range ends {
+		ranges[topic] = map[int32]Range{}
+		for p, end := range of {
+			begin, _ := begins.Lookup(topic, p)
+			ranges[topic][p] = Range{begin.Offset, end}
+		}
+	}
 	return ranges, nil
 }
 
@@ -255,14 +268,7 @@ func (a *Admin) Committed(ctx context.Context, group string) (map[string]map[int
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, fmt.Errorf("asking how far group %s has committed: %w", group, err)
 	}
-	committed := map[string]map[int32]int64{}
-	for topic, of := range fetched {
-		committed[topic] = map[int32]int64{}
-		for p, o := range of {
-			committed[topic][p] = o.At
-		}
-	}
-	return committed, nil
+	return offsets(fetched), nil
 }
 
 // Leave takes a static member out of its group at once; otherwise its partitions
@@ -280,14 +286,62 @@ func (a *Admin) Leave(ctx context.Context, group, instance string) error {
 
 // Ends tells where the partitions of a topic end now, by their number.
 func (a *Admin) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := a.client.ListEndOffsets(ctx, topic)
+	ends, err := a.AllEnds(ctx, topic)
+	return ends[topic], err
+}
+
+// AllEnds is Ends of several topics at once, by their name.
+func (a *Admin) AllEnds(ctx context.Context, topics ...string) (map[string]map[int32]int64, error) {
+	listed, err := a.client.ListEndOffsets(ctx, topics...)
 	if err == nil {
 		err = listed.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing the end offsets of %s: %w", topic, err)
+		return nil, fmt.Errorf("listing the end offsets of %s: %w", strings.Join(topics, ", "), err)
 	}
-	ends := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	ends := map[string]map[int32]int64{}
+	for _, topic := range topics {
+		ends[topic] = map[int32]int64{}
+	}
+	listed.Each(func(o kadm.ListedOffset) { ends[o.Topic][o.Partition] = o.Offset })
 	return ends, nil
+}
+
+// Group is how a consumer group stands.
+type Group struct {
+	Members   int
+	Committed map[string]map[int32]int64 // By topic and partition; what it has not committed is absent.
+}
+
+// Groups tells how consumer groups stand, by their name. One that was never
+// there has no members.
+func (a *Admin) Groups(ctx context.Context, groups ...string) (map[string]Group, error) {
+	described, err := a.client.DescribeGroups(ctx, groups...)
+	if err == nil {
+		err = described.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("asking who is in the groups %s: %w", strings.Join(groups, ", "), err)
+	}
+	fetched := a.client.FetchManyOffsets(ctx, groups...)
+	stand := map[string]Group{}
+	for _, group := range groups {
+		f := fetched[group]
+		if err := f.Err; err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return nil, fmt.Errorf("asking how far group %s has committed: %w", group, err)
+		}
+		stand[group] = Group{len(described[group].Members), offsets(f.Fetched)}
+	}
+	return stand, nil
+}
+
+func offsets(fetched kadm.OffsetResponses) map[string]map[int32]int64 {
+	committed := map[string]map[int32]int64{}
+	for topic, of := range fetched {
+		committed[topic] = map[int32]int64{}
+		for p, o := range of {
+			committed[topic][p] = o.At
+		}
+	}
+	return committed
 }

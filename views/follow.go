@@ -78,6 +78,7 @@ func (v *Views) recovered(stage int, number int32) {
 	defer v.mu.Unlock()
 	if p := v.progress[partition{stage, number}]; p != nil {
 		p.recovered = true
+		p.next = max(p.next, p.end) // The last rows before the end may have been compacted away.
 	}
 	for of, p := range v.progress {
 		if of.stage == stage && !p.recovered {

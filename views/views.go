@@ -100,6 +100,19 @@ func (v *Views) Ready() error {
 	return &NotReadyError{Percent: int(min(done*100/all, 99))}
 }
 
+// Reached says whether the table of the stage is read up to these ends, by the
+// number of the partition.
+func (v *Views) Reached(stage int, ends map[int32]int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for number, end := range ends {
+		if p := v.progress[partition{stage, number}]; end > 0 && (p == nil || p.next < end) {
+			return false
+		}
+	}
+	return v.caughtUp[stage]
+}
+
 // Order returns the order with the id.
 func (v *Views) Order(id string) (Order, bool) {
 	v.index.mu.RLock()
