@@ -179,6 +179,8 @@ func testShapes(t *testing.T, f *factory) {
 		t.Errorf("placedOn is %q, want UTC with milliseconds", when)
 	}
 	want("stations", get("/api/v1/stations"), "finished", "stations")
+	want("a station", get("/api/v1/stations")["stations"].([]any)[1].(map[string]any),
+		"action", "done", "event", "lateSeconds", "oldestArrivedOn", "page", "role", "stage", "topic", "verb", "waiting", "warnSeconds")
 	want("a queue", get("/api/v1/stations/baking/orders"), "orders", "waiting")
 	f.place(t)
 	want("a page", get("/api/v1/orders?limit=1"), "next", "orders")

@@ -149,6 +149,8 @@ type Station struct {
 	Event           string     `json:"event" doc:"The hub's event for an order that arrives."`
 	Waiting         int        `json:"waiting"`
 	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Since when the first one waits."`
+	WarnSeconds     int        `json:"warnSeconds" doc:"An order that has waited that long should be hurried."`
+	LateSeconds     int        `json:"lateSeconds" doc:"An order that has waited that long is late."`
 }
 
 type stationsOutput struct {
@@ -168,6 +170,7 @@ func (a *api) stations(context.Context, *struct{}) (*stationsOutput, error) {
 		station := Station{
 			Stage: s.Name, Role: s.Role, Verb: s.Verb, Action: s.Label, Done: string(s.Done), Page: s.Page,
 			Topic: s.Input, Event: s.Event, Waiting: now[i].Waiting,
+			WarnSeconds: int(s.Age.Warn.Seconds()), LateSeconds: int(s.Age.Late.Seconds()),
 		}
 		if now[i].Waiting > 0 {
 			station.OldestArrivedOn = &now[i].Oldest

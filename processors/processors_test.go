@@ -150,7 +150,7 @@ func withTasting() topology.Line {
 	l := topology.Cupcakes
 	l.Stages = slices.Insert(slices.Clone(l.Stages), l.Index("shipping"), topology.Stage{
 		Name: "tasting", Role: "taster", Verb: "taste", Label: "TASTE", Page: "taster",
-		Input: "readytotaste", Event: "InformNewOrderToTaste", Done: "tasted",
+		Input: "readytotaste", Event: "InformNewOrderToTaste", Done: "tasted", Age: topology.Cupcakes.Stages[0].Age,
 	})
 	return l
 }

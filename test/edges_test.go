@@ -187,3 +187,31 @@ func TestOnlyOneProgram(t *testing.T) {
 	f.must(200, "GET", "/readyz", "") // The first one is not disturbed.
 	f.stop()
 }
+
+// TestAges sets from when on a station's orders are late, and sets it wrongly.
+func TestAges(t *testing.T) {
+	f := openWith(t, "--age", "mixing=90s/2m", "--age", "shipping=1h/24h")
+	var s struct {
+		Stations []struct {
+			Stage                    string
+			WarnSeconds, LateSeconds int
+		}
+	}
+	f.must(200, "GET", "/api/v1/stations", "").decode(t, &s)
+	var got []string
+	for _, s := range s.Stations {
+		got = append(got, fmt.Sprint(s.Stage, " ", s.WarnSeconds, "/", s.LateSeconds))
+	}
+	if want := []string{"mixing 90/120", "baking 300/480", "decorating 300/480", "packaging 300/480", "shipping 3600/86400"}; !slices.Equal(got, want) {
+		t.Errorf("the ages are %q, want %q", got, want)
+	}
+	f.stop()
+	for _, age := range []string{"mixing=5m", "mixing=8m/5m", "backing=5m/8m", "5m/8m"} {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		out, err := exec.CommandContext(ctx, binary, "up", "--data", f.data, "--age", age).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "--age: ") {
+			t.Errorf("--age %s ends with %v and says %s", age, err, out)
+		}
+	}
+}

@@ -8,7 +8,9 @@ package topology
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
+	"time"
 
 	"ecupcakes/order"
 )
@@ -23,6 +25,20 @@ type Stage struct {
 	Input string       // "orderrequests": the topic from which orders come.
 	Event string       // "InformNewOrderToMix": the hub's event for an arrival.
 	Done  order.Status // "mixed": the status of an order that is finished here.
+	Age   Age          // From when on an order waits too long here.
+}
+
+// Age says how long an order may wait at a station. Warn is less than Late.
+type Age struct {
+	Warn time.Duration // From then on somebody should hurry.
+	Late time.Duration // From then on it is late.
+}
+
+// usual is what common kitchen displays begin with.
+var usual = Age{5 * time.Minute, 8 * time.Minute}
+
+func (a Age) valid() bool {
+	return a.Warn >= time.Second && a.Warn < a.Late && a.Warn%time.Second == 0 && a.Late%time.Second == 0
 }
 
 // Reports is the topic of what the stage's people report.
@@ -53,15 +69,36 @@ type Line struct {
 // Cupcakes is the factory's line.
 var Cupcakes = Line{
 	Stages: []Stage{
-		{"mixing", "mixer", "mix", "MIX", "mixer", "orderrequests", "InformNewOrderToMix", "mixed"},
-		{"baking", "baker", "bake", "BAKE", "baker", "readytobake", "InformNewOrderToBake", "baked"},
-		{"decorating", "decorator", "decorate", "DECORATE", "decorator", "readytodecorate", "InformNewOrderToDecorate", "decorated"},
-		{"packaging", "packer", "box", "PACKAGE", "packaging", "readytopackage", "InformNewOrderToPackage", "packaged"},
-		{"shipping", "shipper", "ship", "SHIP", "shipping", "readytoship", "InformNewOrderToShip", "shipped"},
+		{"mixing", "mixer", "mix", "MIX", "mixer", "orderrequests", "InformNewOrderToMix", "mixed", usual},
+		{"baking", "baker", "bake", "BAKE", "baker", "readytobake", "InformNewOrderToBake", "baked", usual},
+		{"decorating", "decorator", "decorate", "DECORATE", "decorator", "readytodecorate", "InformNewOrderToDecorate", "decorated", usual},
+		{"packaging", "packer", "box", "PACKAGE", "packaging", "readytopackage", "InformNewOrderToPackage", "packaged", usual},
+		{"shipping", "shipper", "ship", "SHIP", "shipping", "readytoship", "InformNewOrderToShip", "shipped", usual},
 	},
 	Output:      "shipped",
 	Failures:    "orderfailures",
 	DeadLetters: "deadletters",
+}
+
+// WithAges is the line with other ages at the named stages. An age is written
+// as "5m/8m": when to warn and when an order is late.
+func (l Line) WithAges(ages map[string]string) (Line, error) {
+	l.Stages = slices.Clone(l.Stages)
+	for name, text := range ages {
+		i := l.Index(name)
+		if i < 0 {
+			return l, fmt.Errorf("there is no stage %.80q: the line has %s", name, strings.Join(l.Names(), ", "))
+		}
+		warn, late, _ := strings.Cut(text, "/")
+		age, errs := Age{}, [2]error{}
+		age.Warn, errs[0] = time.ParseDuration(warn)
+		age.Late, errs[1] = time.ParseDuration(late)
+		if errs[0] != nil || errs[1] != nil || !age.valid() {
+			return l, fmt.Errorf("%.80q is no age for %s: give from when on to warn and from when on it is late, in whole seconds, the first less than the second, as in 5m/8m", text, name)
+		}
+		l.Stages[i].Age = age
+	}
+	return l, nil
 }
 
 // After is the topic to which stage i passes its orders on.
@@ -153,6 +190,11 @@ func (l Line) Validate() error {
 			if err := unique(n[0], n[1]); err != nil {
 				return err
 			}
+		}
+	}
+	for _, s := range l.Stages {
+		if !s.Age.valid() {
+			return fmt.Errorf("at the stage %q orders warn after %s and are late after %s: both must be whole seconds, and the first less than the second", s.Name, s.Age.Warn, s.Age.Late)
 		}
 	}
 	for _, reserved := range []order.Status{order.Placed, order.Rejected} {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ecupcakes/order"
 )
@@ -22,7 +23,7 @@ func TestValidate(t *testing.T) {
 		{"the factory's line", func(*Line) {}, ""},
 		{"one stage", func(l *Line) { l.Stages = l.Stages[:1] }, ""},
 		{"one more stage", func(l *Line) {
-			l.Stages = append(l.Stages, Stage{"eating", "eater", "eat", "EAT", "eater", "readytoeat", "InformNewOrderToEat", "eaten"})
+			l.Stages = append(l.Stages, Stage{"eating", "eater", "eat", "EAT", "eater", "readytoeat", "InformNewOrderToEat", "eaten", usual})
 		}, ""},
 		{"no stage", func(l *Line) { l.Stages = nil }, "no stage"},
 		{"no name", func(l *Line) { l.Stages[1].Name = "" }, "no stage"},
@@ -32,6 +33,7 @@ func TestValidate(t *testing.T) {
 		{"no input", func(l *Line) { l.Stages[1].Input = "" }, "no topic"},
 		{"no event", func(l *Line) { l.Stages[1].Event = "" }, "no event"},
 		{"no status", func(l *Line) { l.Stages[1].Done = "" }, "no status"},
+		{"no ages", func(l *Line) { l.Stages[1].Age = Age{} }, "orders warn after 0s"},
 		{"no output", func(l *Line) { l.Output = "" }, "no topic"},
 		{"no failures", func(l *Line) { l.Failures = "" }, "no topic"},
 		{"no dead letters", func(l *Line) { l.DeadLetters = "" }, "no topic"},
@@ -170,5 +172,26 @@ func TestGraphs(t *testing.T) {
 		if got != string(want) {
 			t.Errorf("%s is\n%s\nwant\n%s\nIf that is meant: go test ./topology -update", name, got, want)
 		}
+	}
+}
+
+func TestWithAges(t *testing.T) {
+	for text, want := range map[string]Age{
+		"5m/8m": {5 * time.Minute, 8 * time.Minute}, "1s/1h30m": {time.Second, 90 * time.Minute},
+		"": {}, "5m": {}, "5m/": {}, "/8m": {}, "8m/5m": {}, "5m/5m": {}, "0s/1s": {}, "-1s/1s": {}, "1.5s/2s": {}, "1s/1500ms": {}, "5/8": {}, "5m/8m/9m": {}, "5m 8m": {},
+	} {
+		l, err := Cupcakes.WithAges(map[string]string{"baking": text})
+		if want == (Age{}) {
+			if err == nil || !strings.Contains(err.Error(), "5m/8m") {
+				t.Errorf("the age %q gives %v, %v", text, l.Stages[1].Age, err)
+			}
+			continue
+		}
+		if err != nil || l.Stages[1].Age != want || l.Stages[0].Age != usual || Cupcakes.Stages[1].Age != usual {
+			t.Errorf("with the age %q the line is %+v, %v", text, l.Stages, err)
+		}
+	}
+	if _, err := Cupcakes.WithAges(map[string]string{"backing": "5m/8m"}); err == nil || !strings.Contains(err.Error(), "mixing, baking") {
+		t.Errorf("an age of no stage: %v", err)
 	}
 }

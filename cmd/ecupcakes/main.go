@@ -92,20 +92,25 @@ func (k kafka) config() broker.Config {
 // server are the flags of a process that stays.
 type server struct {
 	kafka
-	Listen         string        `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
-	Instance       string        `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
-	SessionTimeout time.Duration `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
-	MaxDead        float64       `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
-	Expiry         time.Duration `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
-	ClaimLapse     time.Duration `help:"How long what somebody has claimed stays theirs after their last screen has gone." default:"2m" env:"ECUPCAKES_CLAIM_LAPSE"`
-	JSON           bool          `help:"Print the addresses as one line of JSON." name:"json" env:"ECUPCAKES_JSON"`
+	Listen         string            `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
+	Instance       string            `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
+	SessionTimeout time.Duration     `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
+	MaxDead        float64           `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
+	Expiry         time.Duration     `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
+	ClaimLapse     time.Duration     `help:"How long what somebody has claimed stays theirs after their last screen has gone." default:"2m" env:"ECUPCAKES_CLAIM_LAPSE"`
+	Age            map[string]string `help:"From when on waiting orders of a stage warn, and are late, as in mixing=5m/8m, which is the default; can be repeated." placeholder:"STAGE=WARN/LATE" env:"ECUPCAKES_AGE"`
+	JSON           bool              `help:"Print the addresses as one line of JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
-func (s server) options(g *global) app.Options {
-	return app.Options{
-		Line: topology.Cupcakes, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
-		Listen: s.Listen, Version: version(), Log: g.log, Started: s.started,
+func (s server) options(g *global) (app.Options, error) {
+	line, err := topology.Cupcakes.WithAges(s.Age)
+	if err != nil {
+		return app.Options{}, fmt.Errorf("--age: %w", err)
 	}
+	return app.Options{
+		Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
+		Listen: s.Listen, Version: version(), Log: g.log, Started: s.started,
+	}, nil
 }
 
 func (s server) started(a app.Addresses) {
@@ -126,7 +131,10 @@ type upCmd struct {
 }
 
 func (c *upCmd) Run(g *global) error {
-	o := c.options(g)
+	o, err := c.options(g)
+	if err != nil {
+		return err
+	}
 	o.API, o.Stages, o.Data, o.KafkaListen = true, o.Line.Names(), c.Data, c.KafkaListen
 	return app.Run(g.ctx, o)
 }
@@ -138,7 +146,10 @@ type serveCmd struct {
 }
 
 func (c *serveCmd) Run(g *global) error {
-	o := c.options(g)
+	o, err := c.options(g)
+	if err != nil {
+		return err
+	}
 	if len(o.Kafka.Brokers) == 0 {
 		return errors.New("serve needs a cluster: give --brokers, or use up for one process with an embedded broker")
 	}

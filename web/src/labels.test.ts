@@ -23,6 +23,8 @@ const tasting: Station = {
   topic: "readytotaste",
   event: "InformNewOrderToTaste",
   waiting: 1,
+  warnSeconds: 300,
+  lateSeconds: 480,
 };
 
 describe("a stage that has no words of its own", () => {

@@ -504,6 +504,11 @@ export interface components {
             /** @description The hub's event for an order that arrives. */
             event: string;
             /**
+             * Format: int64
+             * @description An order that has waited that long is late.
+             */
+            lateSeconds: number;
+            /**
              * Format: date-time
              * @description Since when the first one waits.
              */
@@ -519,6 +524,11 @@ export interface components {
             verb: string;
             /** Format: int64 */
             waiting: number;
+            /**
+             * Format: int64
+             * @description An order that has waited that long should be hurried.
+             */
+            warnSeconds: number;
         };
         StationsOutputBody: {
             /** @description How many orders have left the line, by status. */

@@ -26,6 +26,8 @@ const station: Station = {
   topic: "readytobake",
   event: "InformNewOrderToBake",
   waiting: 1,
+  warnSeconds: 300,
+  lateSeconds: 480,
 };
 const order: Order = {
   id: "0199-abcdef",
