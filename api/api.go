@@ -16,7 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"ecupcakes/api/hub"
 	"ecupcakes/deadletters"
+	"ecupcakes/freshness"
 	"ecupcakes/order"
 	"ecupcakes/topology"
 	"ecupcakes/views"
@@ -35,6 +37,7 @@ type Config struct {
 	Views    *views.Views
 	Letters  *deadletters.Letters
 	Send     func(ctx context.Context, topic, key string, value []byte) error // Returns nil once the message is durable.
+	Fresh    func(stage int) freshness.State                                  // How far what is known of a stage is behind; nil says that it never is.
 	Ready    func() error                                                     // Why this process cannot serve, for /readyz.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -60,15 +63,16 @@ type api struct {
 func (a *api) now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // New returns the handler of everything under /api/ and of /healthz, /readyz,
-// /metrics, /openapi.json and /docs; see Owns.
-func New(c Config) http.Handler {
-	handler, _ := build(c)
-	return handler
+// /metrics, /openapi.json and /docs, see Owns; and what screens can call over
+// the hub.
+func New(c Config) (http.Handler, map[string]hub.Method) {
+	a, handler, _ := build(c)
+	return handler, a.methods()
 }
 
 // Document returns the OpenAPI document of a line's API, as JSON.
 func Document(line topology.Line) ([]byte, error) {
-	_, doc := build(Config{Line: line, Menu: order.DefaultMenu, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	_, _, doc := build(Config{Line: line, Menu: order.DefaultMenu, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	return json.MarshalIndent(doc, "", "  ")
 }
 
@@ -82,7 +86,10 @@ func Owns(path string) bool {
 	return false
 }
 
-func build(c Config) (http.Handler, *huma.OpenAPI) {
+func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
+	if c.Fresh == nil {
+		c.Fresh = func(int) freshness.State { return freshness.State{} }
+	}
 	c.Patience = cmp.Or(c.Patience, patience)
 	c.Lapse = cmp.Or(c.Lapse, 2*time.Minute)
 	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters)}
@@ -121,7 +128,7 @@ func build(c Config) (http.Handler, *huma.OpenAPI) {
 	})
 	mux.Handle("GET /docs/", swgui.New("eCupcakes", "/openapi.json", "/docs/"))
 	mux.Handle("GET /docs", http.RedirectHandler("/docs/", http.StatusMovedPermanently))
-	return a.guard(mux), h.OpenAPI()
+	return a, a.guard(mux), h.OpenAPI()
 }
 
 func (a *api) register(h huma.API) {

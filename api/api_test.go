@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ecupcakes/api"
+	"ecupcakes/api/hub"
 	"ecupcakes/broker"
 	"ecupcakes/order"
 	"ecupcakes/views"
@@ -31,7 +32,7 @@ func TestAPI(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *factory){
 		"placing": testPlacing, "bad fields": testBadFields, "the line": testLine, "shapes": testShapes, "out of turn": testOutOfTurn,
 		"rejecting": testRejecting, "bad requests": testBadRequests, "keys of orders": testKeysOfOrders, "keys of reports": testKeysOfReports,
-		"claiming": testClaiming, "claims lapse": testClaimsLapse,
+		"claiming": testClaiming, "claims lapse": testClaimsLapse, "calls": testCalls,
 		"ETag": testETag, "waiting for an order": testWaitingForAnOrder, "paging": testPaging, "times of steps": testTimesOfSteps,
 		"other sites": testOtherSites, "operators": testOperators, "docs": testDocs, "without a stage": testWithoutStage, "without the broker": testWithoutBroker,
 	} {
@@ -180,7 +181,7 @@ func testShapes(t *testing.T, f *factory) {
 	}
 	want("stations", get("/api/v1/stations"), "finished", "stations")
 	want("a station", get("/api/v1/stations")["stations"].([]any)[1].(map[string]any),
-		"action", "done", "event", "lateSeconds", "oldestArrivedOn", "page", "role", "stage", "topic", "verb", "waiting", "warnSeconds")
+		"action", "behindSeconds", "done", "event", "lateSeconds", "oldestArrivedOn", "page", "role", "stage", "topic", "verb", "waiting", "warnSeconds")
 	want("a queue", get("/api/v1/stations/baking/orders"), "orders", "waiting")
 	f.place(t)
 	want("a page", get("/api/v1/orders?limit=1"), "next", "orders")
@@ -367,6 +368,45 @@ func testClaiming(t *testing.T, f *factory) {
 	}
 	f.claim(t, 422, f.url, "claim", id, " ")
 	f.claim(t, 404, f.url, "claim", "nobodys", "Ana")
+}
+
+// A screen claims and releases over the hub what waits at its station, for who stands before it.
+func testCalls(t *testing.T, f *factory) {
+	id := f.place(t)
+	call := func(method, topic, person, arguments string) (api.Order, string) {
+		t.Helper()
+		var given []json.RawMessage
+		if err := json.Unmarshal([]byte(arguments), &given); err != nil {
+			t.Fatal(err)
+		}
+		result, err := f.methods[method](t.Context(), hub.Caller{Topic: topic, Person: person}, given)
+		if err != nil {
+			return api.Order{}, err.Error()
+		}
+		var o api.Order
+		if err := json.Unmarshal(result, &o); err != nil {
+			t.Fatal(err)
+		}
+		return o, ""
+	}
+	mine := fmt.Sprintf("[%q]", id)
+	for _, c := range []struct{ method, topic, person, arguments, by, refusal string }{
+		{"Claim", "orderrequests", "Ana", mine, "Ana", ""},
+		{"Claim", "orderrequests", "Ben", mine, "", "Ana is on this order."},
+		{"Release", "orderrequests", "Ben", mine, "", "Ana is on this order."},
+		{"Claim", "readytobake", "Ben", mine, "", "has not come to baking"},
+		{"Claim", "orderrequests", "", mine, "", "Say who you are"},
+		{"Claim", "orderrequests", strings.Repeat("x", 65), mine, "", "Say who you are"},
+		{"Claim", "orderrequests", "Ana", "[]", "", "the order's id"},
+		{"Claim", "orderrequests", "Ana", "[1]", "", "the order's id"},
+		{"Claim", "orderrequests", "Ana", `["nobodys"]`, "", "There is no order"},
+		{"Release", "orderrequests", "Ana", mine, "", ""},
+	} {
+		o, refusal := call(c.method, c.topic, c.person, c.arguments)
+		if o.ClaimedBy != c.by || !strings.Contains(refusal, c.refusal) || c.refusal == "" && o.ID != id {
+			t.Errorf("%+v: %+v, %q", c, o, refusal)
+		}
+	}
 }
 
 func testClaimsLapse(t *testing.T, f *factory) {
@@ -603,7 +643,7 @@ func TestNotReady(t *testing.T) {
 func TestTooManyAtOnce(t *testing.T) {
 	const most = 1024
 	busy, release := make(chan struct{}), make(chan struct{})
-	handler := api.New(api.Config{
+	handler, _ := api.New(api.Config{
 		Line: line, Menu: order.DefaultMenu, Views: views.New(line, quiet), Registry: prometheus.NewRegistry(), Log: quiet,
 		Send: func(context.Context, string, string, []byte) error {
 			busy <- struct{}{}

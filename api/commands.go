@@ -238,23 +238,31 @@ func (a *api) reject(ctx context.Context, in *reportInput) (*orderOutput, error)
 // claim takes an order on for a person, or again, at the stage where it is, so
 // that nobody else can finish it there until the claim lapses.
 func (a *api) claim(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	now := a.now()
-	return a.named(ctx, in, order.Report{Kind: order.Claim, On: now, Until: now.Add(a.Lapse)})
+	return a.named(ctx, in, order.Claim)
 }
 
 // release gives an order back that the person has claimed, or that nobody has.
 func (a *api) release(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	return a.named(ctx, in, order.Report{Kind: order.Release, On: a.now()})
+	return a.named(ctx, in, order.Release)
 }
 
-func (a *api) named(ctx context.Context, in *reportInput, r order.Report) (*orderOutput, error) {
-	if r.By = strings.TrimSpace(in.Body.By); r.By == "" {
+func (a *api) named(ctx context.Context, in *reportInput, kind order.Kind) (*orderOutput, error) {
+	by := strings.TrimSpace(in.Body.By)
+	if by == "" {
 		p := problem(invalid, http.StatusUnprocessableEntity, "Say in By who it is.")
 		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.By", Value: in.Body.By}}
 		return nil, p
 	}
-	r.OrderID = in.field("Id")
-	return a.report(ctx, in.Idempotency, -1, r)
+	return a.report(ctx, in.Idempotency, -1, a.hold(kind, in.field("Id"), by))
+}
+
+// hold is a report that somebody takes an order on, or gives it back.
+func (a *api) hold(kind order.Kind, id, by string) order.Report {
+	r := order.Report{OrderID: id, Kind: kind, By: by, On: a.now()}
+	if kind == order.Claim {
+		r.Until = r.On.Add(a.Lapse)
+	}
+	return r
 }
 
 func or(s, otherwise string) string {

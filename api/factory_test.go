@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ecupcakes/api"
+	"ecupcakes/api/hub"
 	"ecupcakes/broker"
 	"ecupcakes/gokaplus"
 	"ecupcakes/order"
@@ -38,8 +39,9 @@ var (
 // factory is the line with real processors, views and an embedded broker. Each
 // stage's processor can be stopped and started.
 type factory struct {
-	url, impatient string // Where commands wait as long as it takes, and where they give up soon.
-	hasty          string // Where claims lapse soon.
+	url, impatient string                // Where commands wait as long as it takes, and where they give up soon.
+	hasty          string                // Where claims lapse soon.
+	methods        map[string]hub.Method // What screens of url can call.
 	views          *views.Views
 	goka           gokaplus.Options
 	brokers        []string
@@ -92,7 +94,7 @@ func open(t *testing.T) *factory {
 		f.start(t, i)
 		t.Cleanup(func() { f.stages[i]() })
 	}
-	f.url = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
+	f.url, f.methods = serveAll(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
 	f.impatient = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: impatience})
 	f.hasty = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline, Lapse: 2 * time.Second})
 	eventually(t, "the views are ready", func() bool { return f.views.Ready() == nil })
@@ -122,10 +124,17 @@ func supervise(t *testing.T, name string, build func(context.Context) (gokaplus.
 
 // serve serves an API and returns its address.
 func serve(t *testing.T, c api.Config) string {
+	url, _ := serveAll(t, c)
+	return url
+}
+
+// serveAll returns what screens can call, too.
+func serveAll(t *testing.T, c api.Config) (string, map[string]hub.Method) {
 	c.Line, c.Menu, c.Registry, c.Log, c.Version = line, order.DefaultMenu, prometheus.NewRegistry(), quiet, "test"
-	server := httptest.NewServer(api.New(c))
+	handler, methods := api.New(c)
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return server.URL
+	return server.URL, methods
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {

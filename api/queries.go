@@ -149,6 +149,9 @@ type Station struct {
 	Event           string     `json:"event" doc:"The hub's event for an order that arrives."`
 	Waiting         int        `json:"waiting"`
 	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Since when the first one waits."`
+	BehindSeconds   int        `json:"behindSeconds" doc:"Everything that was sent longer ago than this is known here; 0 is live."`
+	BehindBecause   string     `json:"behindBecause,omitempty" enum:"broker,processors,view" doc:"What holds the rest up."`
+	BehindAt        string     `json:"behindAt,omitempty" doc:"The stage where that is."`
 	WarnSeconds     int        `json:"warnSeconds" doc:"An order that has waited that long should be hurried."`
 	LateSeconds     int        `json:"lateSeconds" doc:"An order that has waited that long is late."`
 }
@@ -172,6 +175,8 @@ func (a *api) stations(context.Context, *struct{}) (*stationsOutput, error) {
 			Topic: s.Input, Event: s.Event, Waiting: now[i].Waiting,
 			WarnSeconds: int(s.Age.Warn.Seconds()), LateSeconds: int(s.Age.Late.Seconds()),
 		}
+		fresh := a.Fresh(i)
+		station.BehindSeconds, station.BehindBecause, station.BehindAt = int(fresh.Behind.Seconds()), string(fresh.Cause), fresh.Stage
 		if now[i].Waiting > 0 {
 			station.OldestArrivedOn = &now[i].Oldest
 		}

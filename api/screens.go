@@ -4,10 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"math"
+	"net/http"
+	"slices"
+	"unicode/utf8"
 
 	"ecupcakes/api/hub"
+	"ecupcakes/freshness"
+	"ecupcakes/order"
 	"ecupcakes/topology"
 	"ecupcakes/views"
 )
@@ -19,6 +25,19 @@ func Stations(line topology.Line) []hub.Station {
 		stations[i] = hub.Station{Topic: s.Input, Arrived: s.Event}
 	}
 	return stations
+}
+
+// Freshness tells the hub how far the screens of a topic are behind.
+func Freshness(line topology.Line, of func(stage int) freshness.State) func(topic string) hub.Freshness {
+	return func(topic string) hub.Freshness {
+		s := of(stageOf(line, topic))
+		return hub.Freshness{Behind: s.Behind, Because: string(s.Cause), Stage: s.Stage}
+	}
+}
+
+// stageOf is the stage whose station has the topic, -1 if none has.
+func stageOf(line topology.Line, topic string) int {
+	return slices.IndexFunc(line.Stages, func(s topology.Stage) bool { return s.Input == topic })
 }
 
 // Screens lets the hub show what the views know, in the form of this API.
@@ -45,19 +64,18 @@ func (s screens) Waiting(topic string) (iter.Seq[hub.Order], int, uint64, error)
 	if err := s.views.Ready(); err != nil {
 		return nil, 0, 0, err
 	}
-	for i, stage := range s.line.Stages {
-		if stage.Input == topic {
-			orders, count, position := s.views.WaitingLazily(i, math.MaxInt)
-			return func(yield func(hub.Order) bool) {
-				for _, o := range orders {
-					if !yield(s.order(o)) {
-						return
-					}
-				}
-			}, count, position, nil
-		}
+	i := stageOf(s.line, topic)
+	if i < 0 {
+		return nil, 0, 0, errors.New("there is no station of topic " + topic)
 	}
-	return nil, 0, 0, errors.New("there is no station of topic " + topic)
+	orders, count, position := s.views.WaitingLazily(i, math.MaxInt)
+	return func(yield func(hub.Order) bool) {
+		for _, o := range orders {
+			if !yield(s.order(o)) {
+				return
+			}
+		}
+	}, count, position, nil
 }
 
 func (s screens) Changes(ctx context.Context, after uint64) ([]hub.Change, error) {
@@ -77,4 +95,41 @@ func (s screens) Changes(ctx context.Context, after uint64) ([]hub.Change, error
 		out[i] = h
 	}
 	return out, err
+}
+
+// methods are what screens can call. Both take the id of an order that waits at
+// the screen's station, are said to come from who stands before it, and return
+// the order, as POST /order/claim and /order/release do.
+func (a *api) methods() map[string]hub.Method {
+	return map[string]hub.Method{"Claim": a.method(order.Claim), "Release": a.method(order.Release)}
+}
+
+func (a *api) method(kind order.Kind) hub.Method {
+	return func(ctx context.Context, by hub.Caller, arguments []json.RawMessage) (json.RawMessage, error) {
+		var id string
+		switch {
+		case len(arguments) != 1 || json.Unmarshal(arguments[0], &id) != nil:
+			return nil, errors.New("Give the order's id as the only argument.")
+		case by.Person == "" || utf8.RuneCountInString(by.Person) > order.MaxName:
+			return nil, fmt.Errorf("Say who you are: connect with person= and a name of at most %d characters.", order.MaxName)
+		}
+		select {
+		case a.commands <- struct{}{}:
+			defer func() { <-a.commands }()
+		default:
+			return nil, errors.New("Too many requests of this kind are being carried out: try again.")
+		}
+		out, err := a.report(ctx, Idempotency{}, stageOf(a.Line, by.Topic), a.hold(kind, id, by.Person))
+		var refused *Problem
+		switch {
+		case errors.As(err, &refused):
+			return nil, errors.New(refused.Detail)
+		case err != nil:
+			a.Log.Error("a screen's call failed", "method", kind, "error", err)
+			return nil, errors.New("Something went wrong here; try again, and tell the factory if it stays.")
+		case out.Status == http.StatusAccepted:
+			return nil, errors.New("Nobody has answered yet; it may still be carried out. Look at the order again in a moment.")
+		}
+		return json.Marshal(out.Body)
+	}
 }

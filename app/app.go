@@ -25,6 +25,7 @@ import (
 	"ecupcakes/claims"
 	"ecupcakes/deadletters"
 	"ecupcakes/expiry"
+	"ecupcakes/freshness"
 	"ecupcakes/gokaplus"
 	"ecupcakes/membership"
 	"ecupcakes/order"
@@ -352,6 +353,16 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		return nil
 	})
 
+	fresh := freshness.New(freshness.Options{
+		Line: p.Line, Ranges: p.admin.AllRanges, Ends: p.admin.AllEnds, Groups: p.admin.Groups, Views: known, Log: p.Log,
+	})
+	stops.background("the measuring of freshness", fresh.Run)
+	handler, methods := api.New(api.Config{
+		Line: p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
+		Fresh: fresh.Of,
+		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
+	})
+
 	var screens *hub.Hub
 	groups := membership.New(p.Kafka, func(group, topic string, s membership.Share) {
 		screens.Shared(group, topic, s.Partitions, s.People, s.Joined)
@@ -360,6 +371,8 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	screens, err = hub.New(api.Screens(p.Line, known), api.Stations(p.Line), p.Log, hub.Options{
 		Groups:    groups,
 		Partition: func(id string) int32 { return int32(gokaplus.Partition(fnv.New32a(), []byte(id), int(p.Partitions))) },
+		Freshness: api.Freshness(p.Line, fresh.Of),
+		Methods:   methods,
 	})
 	if err != nil {
 		return "", err
@@ -386,10 +399,6 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		})
 	}
 
-	handler := api.New(api.Config{
-		Line: p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
-		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
-	})
 	client := web.Handler()
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -369,9 +369,16 @@ const strawberry = `{"Order":{"Flavour":"Strawberry","Quantity":1,"Size":"M"}}`
 // place places an order and returns its id once the mixer has it.
 func (f *factory) place() string {
 	f.t.Helper()
+	id := f.send()
+	f.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30")
+	return id
+}
+
+// send places an order that need not be seen yet.
+func (f *factory) send() string {
+	f.t.Helper()
 	var placed struct{ CorrelationID string }
 	f.must(http.StatusCreated, "POST", "/api/v1/order", strawberry).decode(f.t, &placed)
-	f.must(http.StatusOK, "GET", "/api/v1/order/"+placed.CorrelationID, "", "Prefer", "wait=30")
 	return placed.CorrelationID
 }
 
@@ -386,8 +393,10 @@ func (f *factory) finish(verb, byField, by, id string) order {
 // stations is the answer of GET /stations.
 type stations struct {
 	Stations []struct {
-		Stage   string
-		Waiting int
+		Stage                   string
+		Waiting                 int
+		BehindSeconds           int
+		BehindBecause, BehindAt string
 	}
 	Finished map[string]int
 }

@@ -86,9 +86,19 @@ func TestConsumerGroups(t *testing.T) {
 
 // screen is a screen at the mixing station and what it shows.
 type screen struct {
-	ws     *websocket.Conn
+	ws *websocket.Conn
+
 	mu     sync.Mutex
 	orders map[string]bool
+	synced bool      // All that was there when it came is there.
+	fresh  freshness // As it was told last.
+	gone   bool      // The connection has ended.
+}
+
+// freshness is how far a screen is behind, in seconds.
+type freshness struct {
+	Behind         int
+	Because, Stage string
 }
 
 func (s *screen) close() { _ = s.ws.CloseNow() }
@@ -99,50 +109,54 @@ func (s *screen) shown() map[string]bool {
 	return maps.Clone(s.orders)
 }
 
+func (s *screen) is(state func(*screen) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return state(s)
+}
+
 // screen opens a screen of a person and a consumer group, either of which may
 // be empty. It shows its orders when it returns.
 func (f *factory) screen(group, person string) (s *screen) {
 	f.t.Helper()
 	f.eventually("the screen shows its orders", func() bool {
-		ws, _, err := websocket.Dial(f.t.Context(), f.url+"/ordermonitorhub?topic=orderrequests&consumergroup="+group+"&person="+person, nil)
-		if err != nil {
-			return false
+		if s == nil || s.is(func(s *screen) bool { return s.gone }) { // It was sent away, and comes again.
+			s = f.connect(group, person)
 		}
-		ws.SetReadLimit(-1)
-		s = &screen{ws: ws, orders: map[string]bool{}}
-		f.t.Cleanup(s.close)
-		if err := ws.Write(f.t.Context(), websocket.MessageText, []byte("{\"protocol\":\"json\",\"version\":1}\x1e")); err != nil {
-			return false
-		}
-		for {
-			synced, err := s.read(f.t.Context())
-			if err != nil {
-				return false // It was sent away, and comes again.
-			}
-			if synced {
-				break
-			}
-		}
-		go func() { // Pings are answered while somebody reads.
-			for {
-				if _, err := s.read(f.t.Context()); err != nil {
-					return
-				}
-			}
-		}()
-		return true
+		return s != nil && s.is(func(s *screen) bool { return s.synced })
 	})
 	return s
 }
 
-// read takes in one message and says whether it ends the snapshot.
-func (s *screen) read(ctx context.Context) (synced bool, err error) {
-	_, data, err := s.ws.Read(ctx)
+// connect opens a screen that may not show anything yet, or returns nil.
+func (f *factory) connect(group, person string) *screen {
+	f.t.Helper()
+	ws, _, err := websocket.Dial(f.t.Context(), f.url+"/ordermonitorhub?topic=orderrequests&consumergroup="+group+"&person="+person, nil)
 	if err != nil {
-		return false, err
+		return nil
 	}
+	ws.SetReadLimit(-1)
+	s := &screen{ws: ws, orders: map[string]bool{}}
+	f.t.Cleanup(s.close)
+	if err := ws.Write(f.t.Context(), websocket.MessageText, []byte("{\"protocol\":\"json\",\"version\":1}\x1e")); err != nil {
+		return nil
+	}
+	go func() { // Pings are answered while somebody reads.
+		for s.read(f.t.Context()) == nil {
+		}
+	}()
+	return s
+}
+
+// read takes in one message.
+func (s *screen) read(ctx context.Context) error {
+	_, data, err := s.ws.Read(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err != nil {
+		s.gone = true
+		return err
+	}
 	for record := range strings.SplitSeq(string(data), "\x1e") {
 		var m struct {
 			Target    string
@@ -153,7 +167,9 @@ func (s *screen) read(ctx context.Context) (synced bool, err error) {
 		}
 		switch m.Target {
 		case "InformSynced":
-			synced = true
+			s.synced = true
+		case "InformFreshness":
+			_ = json.Unmarshal(m.Arguments[0], &s.fresh)
 		case "InformOrderLeft":
 			var id string
 			_ = json.Unmarshal(m.Arguments[0], &id)
@@ -164,5 +180,5 @@ func (s *screen) read(ctx context.Context) (synced bool, err error) {
 			s.orders[o.ID] = true
 		}
 	}
-	return synced, nil
+	return nil
 }

@@ -499,6 +499,18 @@ export interface components {
         Station: {
             /** @description What the button says. */
             action: string;
+            /** @description The stage where that is. */
+            behindAt?: string;
+            /**
+             * @description What holds the rest up.
+             * @enum {string}
+             */
+            behindBecause?: "broker" | "processors" | "view";
+            /**
+             * Format: int64
+             * @description Everything that was sent longer ago than this is known here; 0 is live.
+             */
+            behindSeconds: number;
             /** @description The status of an order that it has finished. */
             done: string;
             /** @description The hub's event for an order that arrives. */
