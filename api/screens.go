@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"math"
 	"net/http"
@@ -109,26 +108,26 @@ func (a *api) method(kind order.Kind) hub.Method {
 		var id string
 		switch {
 		case len(arguments) != 1 || json.Unmarshal(arguments[0], &id) != nil:
-			return nil, errors.New("Give the order's id as the only argument.")
+			return nil, problem(invalid, http.StatusUnprocessableEntity, "Give the order's id as the only argument.")
 		case by.Person == "" || utf8.RuneCountInString(by.Person) > order.MaxName:
-			return nil, fmt.Errorf("Say who you are: connect with person= and a name of at most %d characters.", order.MaxName)
+			return nil, problem(invalid, http.StatusUnprocessableEntity, "Say who you are: connect with person= and a name of at most %d characters.", order.MaxName)
 		}
 		select {
 		case a.commands <- struct{}{}:
 			defer func() { <-a.commands }()
 		default:
-			return nil, errors.New("Too many requests of this kind are being carried out: try again.")
+			return nil, problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.")
 		}
 		out, err := a.report(ctx, Idempotency{}, stageOf(a.Line, by.Topic), a.hold(kind, id, by.Person))
 		var refused *Problem
 		switch {
 		case errors.As(err, &refused):
-			return nil, errors.New(refused.Detail)
+			return nil, refused
 		case err != nil:
 			a.Log.Error("a screen's call failed", "method", kind, "error", err)
-			return nil, errors.New("Something went wrong here; try again, and tell the factory if it stays.")
+			return nil, problem("internal", http.StatusInternalServerError, "Something went wrong here; try again, and tell the factory if it stays.")
 		case out.Status == http.StatusAccepted:
-			return nil, errors.New("Nobody has answered yet; it may still be carried out. Look at the order again in a moment.")
+			return nil, problem(notReady, http.StatusServiceUnavailable, "Nobody has answered yet; it may still be carried out. Look at the order again in a moment.")
 		}
 		return json.Marshal(out.Body)
 	}
