@@ -1,11 +1,14 @@
+import { lazy } from "react";
 import { Route, Routes } from "react-router";
-import { CreatePage } from "./features/create/CreatePage";
-import { DashboardPage } from "./features/dashboard/DashboardPage";
 import { KitchenPage } from "./features/kitchen/KitchenPage";
-import { OrderPage } from "./features/order/OrderPage";
-import { SignInPage } from "./features/session/SignInPage";
 import { Layout } from "./ui/Layout";
 import { NotFoundPage } from "./ui/NotFoundPage";
+
+// A kitchen's tablet needs only its own page to begin with.
+const CreatePage = lazy(async () => ({ default: (await import("./features/create/CreatePage")).CreatePage }));
+const DashboardPage = lazy(async () => ({ default: (await import("./features/dashboard/DashboardPage")).DashboardPage }));
+const SignInPage = lazy(async () => ({ default: (await import("./features/session/SignInPage")).SignInPage }));
+const OrderPage = lazy(async () => ({ default: (await import("./features/order/OrderPage")).OrderPage }));
 
 export function App() {
   return (

@@ -25,6 +25,7 @@ const tasting: Station = {
   waiting: 1,
   warnSeconds: 300,
   lateSeconds: 480,
+  behindSeconds: 0,
 };
 
 describe("a stage that has no words of its own", () => {

@@ -1,47 +1,52 @@
 import type { Order, Station } from "./api/types";
+import i18n, { t, word } from "./i18n";
 
-/**
- * The words that people read, for the words that the server uses. Everything falls back to the server's own word, so a
- * stage, size or status that is not in here shows up plainly but correctly.
- */
-interface StageWords {
-  /** What the customer is told while the order waits there. */
-  waiting: string;
-  /** What a worker there most often rejects an order for. */
-  reasons: string[];
-}
+// The words that people read, for the words that the server uses. Everything falls back to the server's own word, so a
+// stage, size or status that no catalogue knows shows up plainly but correctly.
 
-const stageWords: Partial<Record<string, StageWords>> = {
-  mixing: { waiting: "Next in line for the mixing bowl", reasons: ["Out of ingredients", "Batter split", "Too many to mix"] },
-  baking: { waiting: "Mixed, and waiting for the oven", reasons: ["Burnt", "Did not rise", "Oven broken"] },
-  decorating: { waiting: "Baked, and waiting for its frosting", reasons: ["Frosting melted", "Out of toppings", "Dropped"] },
-  packaging: { waiting: "Decorated, and waiting for its box", reasons: ["Squashed", "Out of boxes", "Dropped"] },
-  shipping: { waiting: "Boxed, and waiting for the courier", reasons: ["Box damaged", "No courier", "Address unknown"] },
-};
-
-const anyReasons = ["Out of supplies", "Dropped", "Machine broken"];
-
-const sizes: Partial<Record<string, string>> = { S: "Small", M: "Medium", L: "Large", XL: "Extra large" };
-
-export function title(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
+export function title(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 export function sizeTitle(size: string): string {
-  return sizes[size] ?? size;
+  return word("sizes", size, size);
 }
 
+export function flavourTitle(flavour: string): string {
+  return word("flavours", flavour, flavour);
+}
+
+export function roleTitle(role: string): string {
+  return word("roles", role, title(role));
+}
+
+export function stageTitle(stage: string): string {
+  return word("stages", stage, title(stage));
+}
+
+/** What an order is after a stage, or before the first: `mixed`. */
+export function doneWord(done: string): string {
+  return word("done", done, done);
+}
+
+/** What the button of a station says. */
+export function actionLabel({ verb, action }: Pick<Station, "verb" | "action">): string {
+  return word("actions", verb, action);
+}
+
+/** What a worker there most often rejects an order for. */
 export function reasonsAt(stage: string): string[] {
-  return stageWords[stage]?.reasons ?? anyReasons;
+  const reasons = i18n.getResource(i18n.language, "translation", "reasons") as Partial<Record<string, string[]>>;
+  return reasons[stage] ?? reasons.any ?? [];
 }
 
 /** One line for the customer on where the order is. */
 export function whereItIs(order: Order, stations: Station[]): string {
-  if (order.state === "rejected") return "Sorry, we could not make this order";
-  if (order.state === "done") return "Shipped, and on its way to you";
-  if (order.state === "moving" || !order.stage) return "On its way along the line";
+  if (order.state === "rejected") return t("where.rejected");
+  if (order.state === "done") return t("where.done");
+  if (order.state === "moving" || !order.stage) return t("where.moving");
   const done = stations.find((station) => station.stage === order.stage)?.done;
-  return stageWords[order.stage]?.waiting ?? (done ? `Waiting to be ${done}` : `At ${order.stage}`);
+  return word("waiting", order.stage, done ? t("where.toBe", { done: doneWord(done) }) : t("where.at", { stage: stageTitle(order.stage).toLowerCase() }));
 }
 
 /** The end of an order's id tells orders apart at a glance; ids start with the time and so look alike at the front. */

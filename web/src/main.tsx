@@ -3,12 +3,15 @@ import { createRoot } from "react-dom/client";
 import { Provider } from "react-redux";
 import { BrowserRouter } from "react-router";
 import { App } from "./App";
+import { speakPreferred } from "./i18n";
 import { newStore } from "./store";
 import "./tokens.css";
 import "./base.css";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root");
+
+await speakPreferred();
 
 createRoot(root).render(
   <StrictMode>

@@ -1,23 +1,30 @@
 import type { SerializedError } from "@reduxjs/toolkit";
 import type { FetchBaseQueryError } from "@reduxjs/toolkit/query";
+import i18n, { t } from "../i18n";
 import type { Problem } from "./types";
 
 export type CallError = FetchBaseQueryError | SerializedError;
 
 /** Says in a person's words what went wrong and what to do next. */
 export function problemText(error: CallError): string {
-  if (!("status" in error)) return error.message ?? "Something went wrong. Please try again.";
+  if (!("status" in error)) return error.message ?? t("trouble.unknown");
   switch (error.status) {
     case "FETCH_ERROR":
-      return "The server cannot be reached. Check the network.";
+      return t("trouble.unreachable");
     case "TIMEOUT_ERROR":
-      return "The server did not answer in time.";
+      return t("trouble.silent");
     case "PARSING_ERROR":
     case "CUSTOM_ERROR":
-      return "The server gave an answer that this page does not understand. Please try again.";
+      return t("trouble.unclear");
   }
   const problem = asProblem(error);
-  return problem.detail ?? problem.title ?? `The server answered ${error.status}. Please try again.`;
+  return translated(problem) ?? problem.detail ?? problem.title ?? t("trouble.status", { status: error.status });
+}
+
+/** The server explains in English. Another language has a sentence for each type of problem. */
+function translated({ type, order }: Problem): string | undefined {
+  const known = i18n.getResource(i18n.language, "translation", "problems") as Partial<Record<string, string>> | undefined;
+  return known?.[type?.split(":").at(-1) ?? ""]?.replace("{{name}}", order?.claimedBy ?? "?");
 }
 
 /** Gives the message for each bad field of a 422, by the field's name in lower case. */
@@ -26,9 +33,13 @@ export function fieldProblems(error: CallError | undefined): Partial<Record<stri
   const found: Record<string, string> = {};
   for (const { location, message } of asProblem(error).errors ?? []) {
     const field = location?.split(".").at(-1)?.toLowerCase();
-    if (field && message) found[field] = message;
+    if (field && message) found[field] = fieldWords()?.[field] ?? message;
   }
   return found;
+}
+
+function fieldWords() {
+  return i18n.getResource(i18n.language, "translation", "fields") as Partial<Record<string, string>> | undefined;
 }
 
 export function isNotFound(error: CallError | undefined): boolean {

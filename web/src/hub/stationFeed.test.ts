@@ -6,7 +6,8 @@ interface Policy {
 }
 
 interface Hub {
-  handlers: Partial<Record<string, (argument: unknown) => void>>;
+  reconnecting: () => void;
+  handlers: Partial<Record<string, (...told: unknown[]) => void>>;
   closed: () => void;
   policy?: Policy;
   url: string;
@@ -14,7 +15,7 @@ interface Hub {
 
 // A connection without a network: the test decides whether starting works and what the server says.
 const hub = vi.hoisted(() => {
-  const made: Hub = { handlers: {}, closed: () => {}, url: "" };
+  const made: Hub = { handlers: {}, closed: () => {}, reconnecting: () => {}, url: "" };
   return { ...made, start: vi.fn<() => Promise<void>>(), stop: vi.fn(() => Promise.resolve()) };
 });
 
@@ -38,7 +39,9 @@ vi.mock("@microsoft/signalr", () => ({
     }
     build() {
       return {
-        on: (name: string, handler: (argument: unknown) => void) => { hub.handlers[name] = handler; },
+        on: (name: string, handler: (...told: unknown[]) => void) => { hub.handlers[name] = handler; },
+        onreconnecting: (handler: () => void) => { hub.reconnecting = handler; },
+        set baseUrl(url: string) { hub.url = url; },
         onclose: (handler: () => void) => { hub.closed = handler; },
         start: hub.start,
         stop: hub.stop,
@@ -67,8 +70,39 @@ describe("following a station", () => {
     hub.handlers.InformOrderLeft?.("a");
     hub.handlers.InformSynced?.({ waiting: 0 });
     await vi.advanceTimersByTimeAsync(100);
-    expect(hub.url).toBe("/ordermonitorhub?consumergroup=mixer&topic=orderrequests&person=Ana");
-    expect(told).toEqual([[{ type: "arrived", order: { id: "a" } }, { type: "left", id: "a" }, { type: "synced" }]]);
+    expect(hub.url).toBe(`${location.origin}/ordermonitorhub?consumergroup=mixer&topic=orderrequests&person=Ana&after=`);
+    expect(told).toEqual([[{ type: "arrived", order: { id: "a" } }, { type: "left", id: "a" }, { type: "synced", resumed: false }]]);
+  });
+
+  it("comes back with the position of what counted last", () => {
+    followStation(mixing, tell);
+    const after = () => new URL(hub.url, location.href).searchParams.get("after");
+    const cut = () => {
+      hub.policy?.nextRetryDelayInMilliseconds({ previousRetryCount: 0 });
+      hub.reconnecting();
+    };
+    hub.handlers.InformNewOrderToMix?.({ id: "a" });
+    cut();
+    expect(after()).toBe("");
+    hub.handlers.InformNewOrderToMix?.({ id: "a" });
+    hub.handlers.InformSynced?.({ waiting: 1, resumed: false }, "x-7");
+    cut();
+    expect(after()).toBe("x-7");
+    hub.handlers.InformOrderLeft?.("a", "x-8"); // It is not synced again yet.
+    cut();
+    expect(after()).toBe("x-7");
+    hub.handlers.InformOrderLeft?.("a", "x-8");
+    hub.handlers.InformSynced?.({ resumed: true }, "x-8");
+    hub.handlers.InformNewOrderToMix?.({ id: "b" }, "x-9");
+    cut();
+    expect(after()).toBe("x-9");
+  });
+
+  it("tells how far the server is behind", async () => {
+    followStation(mixing, tell);
+    hub.handlers.InformFreshness?.({ behind: 12, because: "broker", stage: "mixing" });
+    await vi.advanceTimersByTimeAsync(100);
+    expect(told.flat()).toMatchObject([{ type: "fresh", behind: 12, because: "broker", stage: "mixing" }]);
   });
 
   it("starts again and again until the server is there", async () => {

@@ -2,11 +2,15 @@ import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/si
 import type { Order, Station } from "../api/types";
 import { retryDelay } from "./retry";
 
-/** What a station's feed tells, in order. After `lost`, everything is told anew, up to the next `synced`. */
+/**
+ * What a station's feed tells, in order. What follows a `lost` counts only once `synced` comes: then it is either all that
+ * was missed (`resumed`), or everything there is. `behind` is how far the server is behind then, in seconds; 0 is live.
+ */
 export type FeedEvent =
   | { type: "arrived"; order: Order }
   | { type: "left"; id: string }
-  | { type: "synced" }
+  | { type: "synced"; resumed: boolean }
+  | { type: "fresh"; behind: number; because: string; stage: string; at: number }
   | { type: "lost"; failures: number; at: number };
 
 /** Events are handed on together once per frame, so that a snapshot of thousands costs a few renders, not thousands. */
@@ -39,26 +43,46 @@ export function followStation(
     tell(events);
   };
 
+  // With its last position the page gets what it missed, if the server still has that. While it is not synced, what it
+  // hears does not count yet.
+  let position = "";
+  let heard = "";
+  let synced = false;
+  const hear = (event: FeedEvent, at: string | undefined) => {
+    heard = at ?? heard;
+    if (event.type === "synced") synced = true;
+    if (synced) position = heard;
+    push(event);
+  };
+
   // A snapshot may come in before start() or the reconnect is reported as done, so what resets the list is the loss.
   const lost = (failures: number) => {
+    synced = false;
+    heard = position;
     push({ type: "lost", failures, at: Date.now() });
     return retryDelay(failures);
   };
 
-  const query = new URLSearchParams({ consumergroup: role, topic, person });
+  const address = () => `/ordermonitorhub?${new URLSearchParams({ consumergroup: role, topic, person, after: position })}`;
   const connection = new HubConnectionBuilder()
-    .withUrl(`/ordermonitorhub?${query}`, { transport: HttpTransportType.WebSockets })
+    .withUrl(address(), { transport: HttpTransportType.WebSockets })
     .withAutomaticReconnect({ nextRetryDelayInMilliseconds: (retry) => lost(retry.previousRetryCount) })
     .withServerTimeout(silence)
     .configureLogging(LogLevel.None)
     .build();
-  connection.on(event, (order: Order) => { push({ type: "arrived", order }); });
-  connection.on("InformOrderLeft", (id: string) => { push({ type: "left", id }); });
-  connection.on("InformSynced", () => { push({ type: "synced" }); });
+  connection.on(event, (order: Order, at?: string) => { hear({ type: "arrived", order }, at); });
+  connection.on("InformOrderLeft", (id: string, at?: string) => { hear({ type: "left", id }, at); });
+  connection.on("InformSynced", ({ resumed = false }: { resumed?: boolean }, at?: string) => { hear({ type: "synced", resumed }, at); });
+  connection.on("InformFreshness", (fresh: { behind: number; because: string; stage: string }) => {
+    push({ type: "fresh", ...fresh, at: Date.now() });
+  });
+  const relocate = () => { connection.baseUrl = new URL(address(), location.href).href; };
+  connection.onreconnecting(relocate);
 
   // Automatic reconnect covers neither the first start nor a server that closes for good.
   let waiting: ReturnType<typeof setTimeout> | undefined;
   const start = (failures: number) => {
+    relocate();
     connection.start().catch(() => {
       if (stopped) return;
       const delay = lost(failures + 1);

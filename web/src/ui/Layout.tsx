@@ -1,22 +1,25 @@
-import { useEffect, useRef } from "react";
+import { Suspense, useEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
 import { Link, NavLink, Outlet, useLocation, useNavigate } from "react-router";
 import { signedOut } from "../features/session/sessionSlice";
-import { title } from "../labels";
+import { roleTitle } from "../labels";
 import { useAppDispatch, useAppSelector } from "../store";
 import { useStations } from "../useStations";
 import { Cupcake } from "./Cupcake";
 import { Icon, StageIcon } from "./Icon";
+import { LanguageToggle } from "./LanguageToggle";
 import styles from "./Layout.module.css";
 import { ThemeToggle } from "./ThemeToggle";
 
 /** The frame of every page: the brand, who is here, the way to other pages, and the page itself. */
 export function Layout() {
+  const { t } = useTranslation();
   const main = useFocusOnNavigation();
   const { name } = useAppSelector((state) => state.session);
   return (
     <div className={styles.frame}>
       <a className={styles.skip} href="#main">
-        Skip to the page
+        {t("layout.skip")}
       </a>
       <header className={styles.header}>
         <Link to="/" className={styles.brand}>
@@ -24,17 +27,21 @@ export function Layout() {
           eCupcakes
         </Link>
         {name && <span className={styles.who}>{name}</span>}
+        <LanguageToggle />
         <ThemeToggle />
         <PagesMenu />
       </header>
       <main id="main" ref={main} tabIndex={-1} className={styles.main}>
-        <Outlet />
+        <Suspense fallback={<p>{t("layout.loading")}</p>}>
+          <Outlet />
+        </Suspense>
       </main>
     </div>
   );
 }
 
 function PagesMenu() {
+  const { t } = useTranslation();
   const { stations = [] } = useStations();
   const { name, role } = useAppSelector((state) => state.session);
   const dispatch = useAppDispatch();
@@ -43,32 +50,32 @@ function PagesMenu() {
   const close = () => menu.current?.hidePopover();
   return (
     <>
-      <button type="button" className={styles.round} popoverTarget="pages" aria-label="Pages and sign-out">
+      <button type="button" className={styles.round} popoverTarget="pages" aria-label={t("layout.menu")}>
         <Icon name="menu" />
       </button>
-      <nav id="pages" popover="auto" ref={menu} className={styles.menu} aria-label="Pages">
+      <nav id="pages" popover="auto" ref={menu} className={styles.menu} aria-label={t("layout.pages")}>
         <ul>
           <li>
             <NavLink to="/create" onClick={close}>
-              <Icon name="basket" /> Order cupcakes
+              <Icon name="basket" /> {t("layout.order")}
             </NavLink>
           </li>
           {stations.map(({ page, role, stage }) => (
             <li key={stage}>
               <NavLink to={`/${page}`} onClick={close}>
-                <StageIcon stage={stage} /> {title(role)}
+                <StageIcon stage={stage} /> {roleTitle(role)}
               </NavLink>
             </li>
           ))}
           <li>
             <NavLink to="/dashboard" onClick={close}>
-              <Icon name="chart" /> Dashboard
+              <Icon name="chart" /> {t("layout.dashboard")}
             </NavLink>
           </li>
         </ul>
         <div className={styles.session}>
           <Link to="/" onClick={close}>
-            {role ? "Switch role" : "Choose a role"}
+            {role ? t("layout.switchRole") : t("layout.chooseRole")}
           </Link>
           {name && (
             <button
@@ -79,7 +86,7 @@ function PagesMenu() {
                 void navigate("/");
               }}
             >
-              Sign out {name}
+              {t("layout.signOut", { name })}
             </button>
           )}
         </div>

@@ -1,16 +1,18 @@
+import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { Cupcake } from "./Cupcake";
 import styles from "./NotFoundPage.module.css";
 
 export function NotFoundPage() {
+  const { t } = useTranslation();
   return (
     <div className={styles.page}>
-      <title>Not found · eCupcakes</title>
+      <title>{`${t("lost.title")} · eCupcakes`}</title>
       <Cupcake flavour="Vanilla" className={styles.cupcake} />
-      <h1>Nothing is baked here</h1>
-      <p>There is no page at this address. It may have been eaten.</p>
+      <h1>{t("lost.heading")}</h1>
+      <p>{t("lost.text")}</p>
       <p>
-        <Link to="/">Go to the start page</Link>
+        <Link to="/">{t("lost.back")}</Link>
       </p>
     </div>
   );

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { useTranslation } from "react-i18next";
 import { Icon } from "./Icon";
 import styles from "./Layout.module.css";
 
@@ -6,13 +7,14 @@ type Theme = "light" | "dark";
 
 /** Switches between light and dark. Until it is used, the system decides; public/theme.js applies the choice on later loads. */
 export function ThemeToggle() {
+  const { t } = useTranslation();
   const [theme, setTheme] = useState(currentTheme);
   const other = theme === "dark" ? "light" : "dark";
   return (
     <button
       type="button"
       className={styles.round}
-      aria-label={`Switch to the ${other} theme`}
+      aria-label={other === "dark" ? t("layout.themeDark") : t("layout.themeLight")}
       onClick={() => {
         setTheme(other);
         choose(other);

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { locale } from "../i18n";
 
 export type AgeLevel = "fresh" | "soon" | "late";
 
@@ -23,9 +24,9 @@ export function formatAge(milliseconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** Writes the time of day as this device's user is used to it: `12:03`. */
+/** Writes the time of day as it is usual in the page's language: `12:03`. */
 export function formatTime(at: number | string): string {
-  return new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return new Date(at).toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" });
 }
 
 // One clock for the page, however many ages it shows.

@@ -1,34 +1,37 @@
 import { useState } from "react";
+import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { useMenuQuery, usePlaceOrderMutation } from "../../api/api";
 import { useIdempotencyKey } from "../../api/idempotency";
 import { fieldProblems, problemText, type CallError } from "../../api/problem";
 import type { Menu, NewOrder } from "../../api/types";
-import { sizeTitle } from "../../labels";
+import { flavourTitle, sizeTitle } from "../../labels";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
 import { Notice } from "../../ui/Notice";
 import styles from "./CreatePage.module.css";
 
 export function CreatePage() {
+  const { t } = useTranslation();
   const { data: menu, error, refetch } = useMenuQuery(undefined);
   return (
     <>
-      <title>Order · eCupcakes</title>
-      <h1>What may we bake for you?</h1>
+      <title>{`${t("create.title")} · eCupcakes`}</title>
+      <h1>{t("create.heading")}</h1>
       {menu && <OrderForm menu={menu} />}
       {!menu && error && (
         <Notice>
           <p>{problemText(error)}</p>
-          <Button onClick={() => void refetch()}>Try again</Button>
+          <Button onClick={() => void refetch()}>{t("trouble.retry")}</Button>
         </Notice>
       )}
-      {!menu && !error && <p>Fetching the menu…</p>}
+      {!menu && !error && <p>{t("create.fetching")}</p>}
     </>
   );
 }
 
 export function OrderForm({ menu }: { menu: Menu }) {
+  const { t } = useTranslation();
   const [order, setOrder] = useState<NewOrder>({ flavour: "", size: menu.sizes[1] ?? menu.sizes[0] ?? "", quantity: 1 });
   const [place, { isLoading, isSuccess, error }] = usePlaceOrderMutation();
   const keyFor = useIdempotencyKey();
@@ -51,14 +54,14 @@ export function OrderForm({ menu }: { menu: Menu }) {
       }}
     >
       <fieldset className={styles.flavours} aria-describedby="flavour-problem">
-        <legend>Flavour</legend>
+        <legend>{t("create.flavour")}</legend>
         <FieldProblem id="flavour-problem" text={problems.flavour} />
         <div className={styles.cards}>
           {menu.flavours.map(({ name }) => (
             <label key={name} className={styles.flavour}>
               <input type="radio" name="flavour" value={name} checked={order.flavour === name} onChange={() => { change({ flavour: name }); }} />
               <Cupcake flavour={name} />
-              {name}
+              {flavourTitle(name)}
             </label>
           ))}
         </div>
@@ -66,11 +69,11 @@ export function OrderForm({ menu }: { menu: Menu }) {
 
       <div className={styles.ticket}>
         <div className={styles.preview} data-size={order.size}>
-          {order.flavour ? <Cupcake flavour={order.flavour} /> : <p>Pick a flavour</p>}
+          {order.flavour ? <Cupcake flavour={order.flavour} /> : <p>{t("create.pick")}</p>}
         </div>
 
         <fieldset aria-describedby="size-problem">
-          <legend>Size</legend>
+          <legend>{t("create.size")}</legend>
           <div className={styles.sizes}>
             {menu.sizes.map((size) => (
               <label key={size} className={styles.size} title={sizeTitle(size)}>
@@ -90,9 +93,9 @@ export function OrderForm({ menu }: { menu: Menu }) {
         </fieldset>
 
         <div className={styles.field}>
-          <label htmlFor="quantity">How many?</label>
+          <label htmlFor="quantity">{t("create.quantity")}</label>
           <div className={styles.stepper}>
-            <Stepper label="One less" sign="−" idle={order.quantity <= 1} onStep={() => { change({ quantity: order.quantity - 1 }); }} />
+            <Stepper label={t("create.less")} sign="−" idle={order.quantity <= 1} onStep={() => { change({ quantity: order.quantity - 1 }); }} />
             <input
               id="quantity"
               type="number"
@@ -104,18 +107,18 @@ export function OrderForm({ menu }: { menu: Menu }) {
               aria-invalid={problems.quantity !== undefined}
               onChange={(event) => { change({ quantity: Math.trunc(event.target.valueAsNumber) || 0 }); }}
             />
-            <Stepper label="One more" sign="+" idle={order.quantity >= menu.maxQuantity} onStep={() => { change({ quantity: order.quantity + 1 }); }} />
+            <Stepper label={t("create.more")} sign="+" idle={order.quantity >= menu.maxQuantity} onStep={() => { change({ quantity: order.quantity + 1 }); }} />
           </div>
           <FieldProblem id="quantity-problem" text={problems.quantity} />
         </div>
 
         {error && (
           <Notice>
-            {problemText(error)} {unanswered(error) && "Press ORDER again: you will not get it twice."}
+            {problemText(error)} {unanswered(error) && t("create.repeat")}
           </Notice>
         )}
         <Button type="submit" look="main" size="kitchen" idle={isLoading || isSuccess}>
-          {isLoading ? "Ordering…" : "ORDER"}
+          {isLoading ? t("create.ordering") : t("create.order")}
         </Button>
       </div>
     </form>

@@ -1,11 +1,12 @@
 import { useEffect, useLayoutEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
 import { useParams } from "react-router";
 import { problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
-import { followStation } from "../../hub/stationFeed";
-import { shortId, sizeTitle, title } from "../../labels";
+import { laterStation } from "../../hub/laterStation";
+import { doneWord, flavourTitle, roleTitle, shortId, sizeTitle, title } from "../../labels";
 import { useAppDispatch, useAppSelector } from "../../store";
-import { formatTime } from "../../ui/age";
+import { formatAge, formatTime, useNow } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { NotFoundPage } from "../../ui/NotFoundPage";
@@ -13,13 +14,14 @@ import { Notice } from "../../ui/Notice";
 import { useStations } from "../../useStations";
 import styles from "./KitchenPage.module.css";
 import { OrderCard } from "./OrderCard";
-import { opened, received, selectQueue, type Link } from "./stationSlice";
+import { opened, received, selectQueue, type Behind, type Link } from "./stationSlice";
 
 /** As many cards as a screen can be scrolled through; the rest of the queue is a number until its turn comes. */
 const cardsAtMost = 60;
 
 /** The page of whichever station the address names. */
 export function KitchenPage() {
+  const { t } = useTranslation();
   const { page } = useParams();
   const { stations, error } = useStations();
   const station = stations?.find((candidate) => candidate.page === page);
@@ -28,19 +30,21 @@ export function KitchenPage() {
   return (
     <>
       <title>eCupcakes</title>
-      <h1>Looking for the kitchen</h1>
+      <h1>{t("kitchen.looking")}</h1>
       <Freshness state="connecting" />
-      {error && <Notice>{problemText(error)} This page keeps trying.</Notice>}
+      {error && <Notice>{problemText(error)} {t("trouble.keepsTrying")}</Notice>}
     </>
   );
 }
 
 export function StationScreen({ station }: { station: Station }) {
+  const { t } = useTranslation();
   const { name } = useAppSelector((state) => state.session);
-  const role = title(station.role);
-  const by = name || role;
+  const role = roleTitle(station.role);
+  const done = doneWord(station.done);
+  const by = name || title(station.role);
   useFeed(station, by);
-  const link = useAppSelector((state) => state.station.link);
+  const { link, behind } = useAppSelector((state) => state.station);
   const queue = useAppSelector(selectQueue);
   const list = useFocusAfterLeaving(queue);
 
@@ -51,27 +55,24 @@ export function StationScreen({ station }: { station: Station }) {
       <title>{`${live ? `(${queue.length}) ` : ""}${role} · eCupcakes`}</title>
       <div className={styles.top}>
         <div>
-          <h1>
-            Hey {role}
-            {name && ` ${name}`}
-          </h1>
+          <h1>{name ? t("kitchen.heyName", { role, name }) : t("kitchen.hey", { role })}</h1>
           <h2 id="queue">
-            New orders to be {station.done}: <b>{live || queue.length > 0 ? queue.length : "…"}</b>
+            {t("kitchen.queue", { done })} <b>{live || queue.length > 0 ? queue.length : "…"}</b>
           </h2>
         </div>
-        <Freshness state={link.state} since={"since" in link ? link.since : undefined} />
+        <Freshness state={link.state} since={"since" in link ? link.since : undefined} behind={behind} />
       </div>
-      <Trouble link={link} empty={queue.length === 0} />
-      <ul ref={list} className={styles.cards} aria-labelledby="queue" data-stale={!live}>
+      <Trouble link={link} behind={behind} empty={queue.length === 0} />
+      <ul ref={list} className={styles.cards} aria-labelledby="queue" data-stale={!live || behind !== undefined}>
         {queue.slice(0, cardsAtMost).map((order) => (
           <OrderCard key={order.id} order={order} station={station} by={by} stale={!live} />
         ))}
       </ul>
-      {more > 0 && <p className={styles.more}>and {more} more waiting</p>}
-      {live && queue.length === 0 && (
+      {more > 0 && <p className={styles.more}>{t("kitchen.more", { count: more })}</p>}
+      {live && !behind && queue.length === 0 && (
         <div className={styles.empty}>
           <Cupcake flavour="Vanilla" />
-          <p>Nothing to be {station.done}. New orders appear here by themselves.</p>
+          <p>{t("kitchen.empty", { done })}</p>
         </div>
       )}
       <News />
@@ -84,26 +85,36 @@ function useFeed(station: Station, person: string): void {
   const { topic, event, role } = station;
   useEffect(() => {
     dispatch(opened());
-    return followStation({ topic, event, role, person }, (events) => dispatch(received(events)));
+    return laterStation({ topic, event, role, person }, (events) => dispatch(received(events)));
   }, [dispatch, topic, event, role, person]);
 }
 
-function Trouble({ link, empty }: { link: Link; empty: boolean }) {
-  if (!("since" in link)) return null;
-  return (
-    <Notice tone={link.state === "offline" ? "bad" : "warn"}>
-      No connection to the line. {!empty && `These are the orders of ${formatTime(link.since)}. `}
-      New ones do not show up and buttons rest until it is back. This page keeps trying; there is nothing to press.
-    </Notice>
-  );
+function Trouble({ link, behind, empty }: { link: Link; behind: Behind | undefined; empty: boolean }) {
+  const { t } = useTranslation();
+  if ("since" in link) {
+    return (
+      <Notice tone={link.state === "offline" ? "bad" : "warn"}>
+        {t("kitchen.offline")} {!empty && t("kitchen.asOf", { time: formatTime(link.since) })} {t("kitchen.resting")}
+      </Notice>
+    );
+  }
+  return behind ? <BehindNotice behind={behind} /> : null;
+}
+
+function BehindNotice({ behind }: { behind: Behind }) {
+  const { t } = useTranslation();
+  const age = formatAge(useNow() - behind.since);
+  return <Notice tone="warn">{t("kitchen.behind", { age })}</Notice>;
 }
 
 /** Reads new orders out. */
 function News() {
+  const { t } = useTranslation();
   const { last } = useAppSelector((state) => state.station.news);
   return (
     <p className={styles.news} aria-live="polite">
-      {last && `New order ${shortId(last.id)}: ${last.quantity} ${last.flavour}, ${sizeTitle(last.size)}`}
+      {last &&
+        t("kitchen.news", { id: shortId(last.id), quantity: last.quantity, flavour: flavourTitle(last.flavour), size: sizeTitle(last.size) })}
     </p>
   );
 }

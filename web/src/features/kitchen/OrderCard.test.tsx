@@ -28,6 +28,7 @@ const station: Station = {
   waiting: 1,
   warnSeconds: 300,
   lateSeconds: 480,
+  behindSeconds: 0,
 };
 const order: Order = {
   id: "0199-abcdef",

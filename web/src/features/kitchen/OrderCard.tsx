@@ -1,9 +1,10 @@
 import { memo, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
 import { useAdvanceMutation, useRejectMutation } from "../../api/api";
 import { useIdempotencyKey } from "../../api/idempotency";
 import { problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
-import { reasonsAt, shortId, sizeTitle } from "../../labels";
+import { actionLabel, flavourTitle, reasonsAt, shortId, sizeTitle } from "../../labels";
 import { Age } from "../../ui/Age";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
@@ -24,16 +25,19 @@ type Work = { kind: "advance" } | { kind: "reject"; reason: string };
 
 /** An order on a station's screen. It stays, at rest, until the hub says that the order has left. */
 export const OrderCard = memo(function OrderCard({ order, station, by, stale }: OrderCardProps) {
+  const { t } = useTranslation();
   const { work, pending, problem, run } = useWork(order, station, by);
   const [asking, setAsking] = useState(false);
   const idle = stale || pending;
-  const what = `${order.quantity} ${order.flavour}, ${shortId(order.id)}`;
+  const flavour = flavourTitle(order.flavour);
+  const action = actionLabel(station);
+  const what = `${order.quantity} ${flavour}, ${shortId(order.id)}`;
   return (
     <li className={styles.card} data-pending={pending} aria-busy={pending} tabIndex={-1} aria-label={what}>
       <div className={styles.top}>
         <div>
           <h3>
-            <span className={styles.quantity}>{order.quantity} ×</span> {order.flavour}
+            <span className={styles.quantity}>{order.quantity} ×</span> {flavour}
           </h3>
           <p className={styles.size}>{sizeTitle(order.size)}</p>
         </div>
@@ -45,22 +49,22 @@ export const OrderCard = memo(function OrderCard({ order, station, by, stale }: 
           <span aria-hidden="true">#</span>
           {shortId(order.id)}
         </span>
-        {order.claimedBy && <span className={styles.claim}>{order.claimedBy} is on it</span>}
+        {order.claimedBy && <span className={styles.claim}>{t("kitchen.claimed", { name: order.claimedBy })}</span>}
       </p>
       {problem && work && (
         <Notice>
           <p>{problem}</p>
           <Button idle={stale} onClick={() => { run(work); }}>
-            Try again
+            {t("kitchen.again")}
           </Button>
         </Notice>
       )}
       <div className={styles.actions}>
-        <Button look="main" size="kitchen" idle={idle} aria-label={`${station.action} ${what}`} onClick={() => { run({ kind: "advance" }); }}>
-          {pending ? "…" : station.action}
+        <Button look="main" size="kitchen" idle={idle} aria-label={`${action} ${what}`} onClick={() => { run({ kind: "advance" }); }}>
+          {pending ? "…" : action}
         </Button>
-        <Button look="danger" size="kitchen" idle={idle} aria-label={`REJECT ${what}`} onClick={() => { setAsking(true); }}>
-          REJECT
+        <Button look="danger" size="kitchen" idle={idle} aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { setAsking(true); }}>
+          {t("kitchen.reject")}
         </Button>
       </div>
       {asking && (
@@ -80,6 +84,7 @@ const leavesWithin = 10_000;
 
 /** Does the work on one order. It is pending from the press of the button until the card goes away or something fails. */
 function useWork(order: Order, station: Station, by: string) {
+  const { t } = useTranslation();
   const [advance, advancing] = useAdvanceMutation();
   const [reject, rejecting] = useRejectMutation();
   const [work, setWork] = useState<Work>();
@@ -96,7 +101,7 @@ function useWork(order: Order, station: Station, by: string) {
   const problem = call.error
     ? problemText(call.error)
     : stuck
-      ? "The line took this, but the order has not left yet. It may still go by itself."
+      ? t("kitchen.stuck")
       : undefined;
   return { work, pending: call.isLoading || (call.isSuccess && !stuck), problem, run };
 }

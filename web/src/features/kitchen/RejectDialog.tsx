@@ -1,5 +1,7 @@
 import { useEffect, useId, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
 import type { Order } from "../../api/types";
+import { flavourTitle } from "../../labels";
 import { Button } from "../../ui/Button";
 import styles from "./RejectDialog.module.css";
 
@@ -13,6 +15,7 @@ interface RejectDialogProps {
 
 /** Asks why an order cannot go on. A reason is a must; it is what the customer will read. */
 export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialogProps) {
+  const { t } = useTranslation();
   const [reason, setReason] = useState("");
   const dialog = useRef<HTMLDialogElement>(null);
   const title = useId();
@@ -29,9 +32,9 @@ export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialog
         }}
       >
         <h2 id={title}>
-          Reject {order.quantity} × {order.flavour}?
+          {t("kitchen.rejectHeading", { quantity: order.quantity, flavour: flavourTitle(order.flavour) })}
         </h2>
-        <div className={styles.reasons} role="group" aria-label="Usual reasons">
+        <div className={styles.reasons} role="group" aria-label={t("kitchen.reasons")}>
           {reasons.map((usual) => (
             <Button key={usual} aria-pressed={usual === reason} onClick={() => { setReason(usual); }}>
               {usual}
@@ -39,15 +42,15 @@ export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialog
           ))}
         </div>
         <label className={styles.reason}>
-          Reason, as the customer will read it
+          {t("kitchen.reason")}
           <textarea value={reason} rows={2} maxLength={500} required onChange={(event) => { setReason(event.target.value); }} />
         </label>
         <div className={styles.actions}>
           <Button type="submit" look="main" size="kitchen" idle={!reason.trim()}>
-            Reject order
+            {t("kitchen.rejectOrder")}
           </Button>
           <Button size="kitchen" onClick={() => dialog.current?.close()}>
-            Keep it
+            {t("kitchen.keep")}
           </Button>
         </div>
       </form>

@@ -18,7 +18,9 @@ const order = (id: string, minute: number, quantity = 1): Order => ({
 const arrived = (...args: Parameters<typeof order>): FeedEvent => ({ type: "arrived", order: order(...args) });
 const left = (id: string): FeedEvent => ({ type: "left", id });
 const lost = (failures: number, at = 1000): FeedEvent => ({ type: "lost", failures, at });
-const synced: FeedEvent = { type: "synced" };
+const synced: FeedEvent = { type: "synced", resumed: false };
+const resumed: FeedEvent = { type: "synced", resumed: true };
+const fresh = (behind: number, because = "", at = 100_000): FeedEvent => ({ type: "fresh", behind, because, stage: "mixing", at });
 
 function after(...events: FeedEvent[]): StationState {
   return station.reducer(undefined, received(events));
@@ -80,6 +82,16 @@ describe("a lost connection", () => {
     expect(state.link).toEqual({ state: "live" });
   });
 
+  it("goes on where it was when the server says so", () => {
+    const state = after(...live, lost(0), left("a"), arrived("c", 3), resumed);
+    expect(ids(state)).toEqual(["b", "c"]);
+    expect(state.news).toMatchObject({ count: 1, last: { id: "c" } });
+  });
+
+  it("forgets what broke off before that", () => {
+    expect(ids(after(...live, lost(0), left("a"), lost(0), arrived("c", 3), resumed))).toEqual(["a", "b", "c"]);
+  });
+
   it("forgets a snapshot that broke off", () => {
     expect(ids(after(...live, lost(0), arrived("gone", 3), lost(0), arrived("c", 4), synced))).toEqual(["c"]);
   });
@@ -92,5 +104,19 @@ describe("a lost connection", () => {
   it("that never was one is connecting, then offline", () => {
     expect(after(lost(1), lost(2)).link).toEqual({ state: "connecting" });
     expect(after(lost(1), lost(2), lost(3, 3000)).link).toEqual({ state: "offline", since: 3000 });
+  });
+});
+
+describe("a server that is behind", () => {
+  it("is known since when and why, until it is live again", () => {
+    const state = after(synced, fresh(12, "processors"));
+    expect(state.behind).toEqual({ since: 88_000, because: "processors", stage: "mixing" });
+    expect(state.link).toEqual({ state: "live" });
+    expect(after(synced, fresh(12, "processors"), fresh(0)).behind).toBeUndefined();
+  });
+
+  it("is not known after a loss until it says so", () => {
+    expect(after(synced, fresh(12, "broker"), lost(0)).behind).toBeUndefined();
+    expect(after(synced, lost(0), fresh(12, "broker")).behind).toMatchObject({ because: "broker" });
   });
 });

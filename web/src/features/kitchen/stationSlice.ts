@@ -1,6 +1,7 @@
 import { createSelector, createSlice, type PayloadAction } from "@reduxjs/toolkit";
 import type { Order } from "../../api/types";
 import type { FeedEvent } from "../../hub/stationFeed";
+import type { Behind } from "../../ui/Freshness";
 
 /**
  * `live` is said only after the server has told the whole queue. `reconnecting` turns into `offline` after a few failed
@@ -8,12 +9,16 @@ import type { FeedEvent } from "../../hub/stationFeed";
  */
 export type Link = { state: "connecting" | "live" } | { state: "reconnecting" | "offline"; since: number };
 
+export type { Behind };
+
 export interface StationState {
   link: Link;
+  /** How far the server is behind; nothing while it is live, or while it says nothing. */
+  behind?: Behind | undefined;
   /** What the screen shows, by id. While the link is not live, it is what was true last. */
   shown: Record<string, Order>;
-  /** The snapshot that is coming in; it takes the place of `shown` when it is complete. */
-  incoming: Record<string, Order>;
+  /** What came since the link is up again; it counts when it is complete. */
+  incoming: Extract<FeedEvent, { type: "arrived" | "left" }>[];
   /** Orders that arrived while live, counted so that the same order twice in a row is still news. */
   news: { count: number; last?: Order };
 }
@@ -21,7 +26,7 @@ export interface StationState {
 /** With the back-off of half a second doubling, the third failure comes after about four seconds. */
 const failuresUntilOffline = 3;
 
-const initialState: StationState = { link: { state: "connecting" }, shown: {}, incoming: {}, news: { count: 0 } };
+const initialState: StationState = { link: { state: "connecting" }, shown: {}, incoming: [], news: { count: 0 } };
 
 export const station = createSlice({
   name: "station",
@@ -39,27 +44,37 @@ export const station = createSlice({
 export const { opened, received } = station.actions;
 
 function apply(state: StationState, event: FeedEvent): void {
-  const live = state.link.state === "live";
-  const list = live ? state.shown : state.incoming;
   switch (event.type) {
     case "arrived":
-      if (live && !(event.order.id in list)) state.news = { count: state.news.count + 1, last: event.order };
-      list[event.order.id] = event.order;
-      break;
     case "left":
-      // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- Immer's way to drop an entry.
-      delete list[event.id];
+      if (state.link.state === "live") show(state, event, true);
+      else state.incoming.push(event);
       break;
     case "synced":
-      if (!live) state.shown = state.incoming;
-      state.incoming = {};
+      if (!event.resumed) state.shown = {};
+      for (const missed of state.incoming) show(state, missed, event.resumed);
+      state.incoming = [];
       state.link = { state: "live" };
       break;
+    case "fresh":
+      state.behind = event.behind > 0 ? { since: event.at - event.behind * 1000, because: event.because, stage: event.stage } : undefined;
+      break;
     case "lost":
-      state.incoming = {};
+      state.incoming = [];
+      state.behind = undefined;
       state.link = afterLoss(state.link, event);
       break;
   }
+}
+
+function show(state: StationState, event: StationState["incoming"][number], isNews: boolean): void {
+  if (event.type === "left") {
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- Immer's way to drop an entry.
+    delete state.shown[event.id];
+    return;
+  }
+  if (isNews && !(event.order.id in state.shown)) state.news = { count: state.news.count + 1, last: event.order };
+  state.shown[event.order.id] = event.order;
 }
 
 function afterLoss(link: Link, { failures, at }: { failures: number; at: number }): Link {

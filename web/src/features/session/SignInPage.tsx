@@ -1,6 +1,7 @@
 import { useState, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
-import { title } from "../../labels";
+import { doneWord, roleTitle } from "../../labels";
 import { useAppDispatch, useAppSelector } from "../../store";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
@@ -18,6 +19,7 @@ interface Role {
 }
 
 export function SignInPage() {
+  const { t } = useTranslation();
   const session = useAppSelector((state) => state.session);
   const dispatch = useAppDispatch();
   const navigate = useNavigate();
@@ -28,15 +30,15 @@ export function SignInPage() {
 
   return (
     <div className={styles.page}>
-      <title>Welcome · eCupcakes</title>
+      <title>{`${t("welcome.title")} · eCupcakes`}</title>
       <div className={styles.welcome}>
         <div className={styles.cupcakes}>
           {["Chocolate", "Strawberry", "Vanilla"].map((flavour) => (
             <Cupcake key={flavour} flavour={flavour} />
           ))}
         </div>
-        <h1>Fresh cupcakes, one step at a time</h1>
-        <p>Mixed, baked, decorated, boxed and shipped. Everybody on the line sees an order the moment it is theirs.</p>
+        <h1>{t("welcome.heading")}</h1>
+        <p>{t("welcome.text")}</p>
       </div>
 
       <form
@@ -48,11 +50,11 @@ export function SignInPage() {
         }}
       >
         <label className={styles.name}>
-          <span>Your name</span>
+          <span>{t("welcome.name")}</span>
           <input value={name} onChange={(event) => { setName(event.target.value); }} autoComplete="given-name" maxLength={60} required />
         </label>
         <fieldset>
-          <legend>I am here as</legend>
+          <legend>{t("welcome.as")}</legend>
           <div className={styles.roles}>
             {roles.map(({ role, label, icon, hint }) => (
               <label key={role} className={styles.role}>
@@ -67,25 +69,26 @@ export function SignInPage() {
           </div>
         </fieldset>
         <Button type="submit" look="main" size="kitchen">
-          Start
+          {t("welcome.start")}
         </Button>
-        <p className={styles.honest}>This picks a page and remembers a name. It is not a login and protects nothing.</p>
+        <p className={styles.honest}>{t("welcome.honest")}</p>
       </form>
     </div>
   );
 }
 
 function useRoles(): Role[] {
+  const { t } = useTranslation();
   const { stations = [] } = useStations();
   return [
-    { role: "customer", label: "Customer", page: "/create", icon: <Icon name="basket" />, hint: "Orders cupcakes" },
+    { role: "customer", label: t("welcome.customer"), page: "/create", icon: <Icon name="basket" />, hint: t("welcome.customerHint") },
     ...stations.map(({ role, page, stage, done }) => ({
       role,
-      label: title(role),
+      label: roleTitle(role),
       page: `/${page}`,
       icon: <StageIcon stage={stage} />,
-      hint: `Orders to be ${done}`,
+      hint: t("welcome.workerHint", { done: doneWord(done) }),
     })),
-    { role: "manager", label: "Manager", page: "/dashboard", icon: <Icon name="chart" />, hint: "Sees the whole line" },
+    { role: "manager", label: t("welcome.manager"), page: "/dashboard", icon: <Icon name="chart" />, hint: t("welcome.managerHint") },
   ];
 }

@@ -1,0 +1,14 @@
+import { useTranslation } from "react-i18next";
+import { choose, otherLanguage } from "../i18n";
+import styles from "./Layout.module.css";
+
+/** Switches to the other language. Its name is written in itself, for those who look for it. */
+export function LanguageToggle() {
+  const { t } = useTranslation();
+  const other = otherLanguage();
+  return (
+    <button type="button" className={styles.round} lang={other} aria-label={t("otherLanguage")} onClick={() => { choose(other).catch(() => undefined); }}>
+      <span aria-hidden="true">{other.toUpperCase()}</span>
+    </button>
+  );
+}
