@@ -7,6 +7,7 @@ import (
 
 	"ecupcakes/codecs"
 	"ecupcakes/order"
+	"ecupcakes/stats"
 	"ecupcakes/topology"
 
 	"github.com/google/uuid"
@@ -28,6 +29,7 @@ type index struct {
 	reports map[uuid.UUID]*reportSlot // Reports that came with an idempotency key, by id.
 	watched map[string][]*watcher     // By order id.
 	counts  map[order.Status]int
+	stats   *stats.Line
 }
 
 // slot holds what is known of one order now.
@@ -48,8 +50,11 @@ type entry struct {
 	claim   string    // Empty unless it waits.
 	until   time.Time // When the claim lapses; zero is never.
 	applied [2]int64
-	offset  int64  // Of the row in the changelog.
-	raw     []byte // The row as JSON.
+	steps   int       // How many the order's history has.
+	ended   int       // The stage of the last one, -1 if there is none or it is none of the line's.
+	since   time.Time // The last one's time; that of placing if there is none.
+	offset  int64     // Of the row in the changelog.
+	raw     []byte    // The row as JSON.
 }
 
 func (e *entry) waiting() bool { return e.state == order.Waiting }
@@ -80,6 +85,7 @@ func newIndex(line topology.Line, f *feed) *index {
 		reports: map[uuid.UUID]*reportSlot{},
 		watched: map[string][]*watcher{},
 		counts:  map[order.Status]int{},
+		stats:   stats.New(len(line.Stages), time.Now),
 	}
 	for range line.Stages {
 		x.queues = append(x.queues, btree.NewBTreeG(earlier))
@@ -136,6 +142,12 @@ func (x *index) update(stage int, id string, offset int64, data []byte) *codecs.
 		if s.now != nil {
 			e.placed = s.now.placed // The place in x.latest must not change.
 		}
+		e.steps, e.ended, e.since = len(row.Order.History), -1, e.placed
+		if e.steps > 0 {
+			last := row.Order.History[e.steps-1]
+			e.ended, e.since = x.line.Index(last.Stage), last.On
+		}
+		x.count(s.now, e, &row.Order)
 		x.replace(s, e)
 	}
 	for _, w := range x.watched[id] {
@@ -214,6 +226,7 @@ func (x *index) remove(stage int, id string) {
 	}
 	x.counts[s.now.status]--
 	x.latest.Delete(s)
+	x.count(s.now, nil, nil)
 	if s.now.waiting() {
 		x.queues[stage].Delete(s)
 		x.feed.push(Change{Left: stage, Arrived: -1, ID: id})

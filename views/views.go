@@ -373,9 +373,11 @@ func (v *Views) chosen(f Filter, e *entry) bool {
 
 // present is the stage where the order is or to which it is on its way, -1
 // when it has left the line.
-func (v *Views) present(e *entry) int {
+func (v *Views) present(e *entry) int { return present(v.line, e) }
+
+func present(line topology.Line, e *entry) int {
 	switch {
-	case e.state == order.Finished && e.stage+1 < len(v.line.Stages):
+	case e.state == order.Finished && e.stage+1 < len(line.Stages):
 		return e.stage + 1
 	case e.waiting():
 		return e.stage
@@ -393,3 +395,6 @@ func (v *Views) Present(o Order) int { return v.present(&entry{stage: o.At, stat
 func (v *Views) Changes(ctx context.Context, after uint64) ([]Change, error) {
 	return v.feed.changes(ctx, after)
 }
+
+// Position is that of the last change.
+func (v *Views) Position() uint64 { return v.feed.position() }
