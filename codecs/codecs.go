@@ -145,6 +145,8 @@ type (
 		PlacedOn *time.Time   `json:"placedOn,omitempty"`
 		Reason   string       `json:"reason,omitempty"`
 		History  []wireStep   `json:"history,omitempty"`
+		RemakeOf string       `json:"remakeOf,omitempty"`
+		RemadeBy string       `json:"remadeBy,omitempty"`
 	}
 	wireStep struct {
 		Stage string    `json:"stage"`
@@ -233,7 +235,7 @@ func fromWire(t *time.Time) (time.Time, error) {
 func EncodeOrder(o *order.Order) ([]byte, error) {
 	w := wireOrders.Get().(*wireOrder)
 	defer wireOrders.Put(w)
-	*w = wireOrder{Version, o.ID, o.Flavour, o.Size, o.Quantity, o.Status, toWire(o.PlacedOn), o.Reason, w.History[:0]}
+	*w = wireOrder{Version, o.ID, o.Flavour, o.Size, o.Quantity, o.Status, toWire(o.PlacedOn), o.Reason, w.History[:0], o.RemakeOf, o.RemadeBy}
 	for _, s := range o.History {
 		s.On, _ = utc(s.On)
 		w.History = append(w.History, wireStep(s))
@@ -341,7 +343,7 @@ func decodeOrder(data []byte) (*order.Order, error) {
 	}
 	o := &order.Order{
 		ID: w.ID, Flavour: w.Flavour, Size: w.Size, Quantity: w.Quantity,
-		PlacedOn: placed, Status: w.Status, Reason: w.Reason, Unknown: unknown,
+		PlacedOn: placed, Status: w.Status, Reason: w.Reason, RemakeOf: w.RemakeOf, RemadeBy: w.RemadeBy, Unknown: unknown,
 	}
 	if o.Status == "" { // Written by hand, with kcat say: a new order.
 		o.Status = order.Placed
@@ -376,7 +378,7 @@ func unknownFields(data []byte) ([]byte, error) {
 	return stdjson.Marshal(all)
 }
 
-var knownFields = []string{"v", "id", "flavour", "size", "quantity", "status", "placedOn", "reason", "history"}
+var knownFields = []string{"v", "id", "flavour", "size", "quantity", "status", "placedOn", "reason", "history", "remakeOf", "remadeBy"}
 
 func decodeReport(data []byte) (*order.Report, error) {
 	var w wireReport

@@ -77,6 +77,9 @@ var golden = []struct {
 	{"order-unknown", Order{}, changed(halfway(), func(o *order.Order) {
 		o.Unknown = []byte(`{"allergies":["nuts",{"milk":null}],"gift":{"z":1.50,"a":"für Dich"},"price":12345678901234567890.10}`)
 	})},
+	{"order-remake", Order{}, changed(halfway(), func(o *order.Order) {
+		o.RemakeOf, o.RemadeBy, o.Unknown = "01996c5f-0000-7b1e-9d52-0f4a6c8e2b10", "Zoë", []byte(`{"gift":true}`)
+	})},
 	{"report-done", Report{}, report(order.Done, func(r *order.Report) { r.Digest = "9f86d081884c7d65" })},
 	{"report-rejected", Report{}, report(order.Reject, func(r *order.Report) { r.Reason = "burnt" })},
 	{"report-claimed", Report{}, report(order.Claim, func(r *order.Report) { r.On = time.Time{} })},

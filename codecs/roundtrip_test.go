@@ -72,7 +72,7 @@ func TestOthersReadTheSame(t *testing.T) {
 		if err := stdjson.Unmarshal(data, &all); err != nil {
 			t.Fatal(err)
 		}
-		got := order.Order{ID: w.ID, Flavour: w.Flavour, Size: w.Size, Quantity: w.Quantity, Status: w.Status, Reason: w.Reason, Unknown: o.Unknown}
+		got := order.Order{ID: w.ID, Flavour: w.Flavour, Size: w.Size, Quantity: w.Quantity, Status: w.Status, Reason: w.Reason, RemakeOf: w.RemakeOf, RemadeBy: w.RemadeBy, Unknown: o.Unknown}
 		if w.PlacedOn != nil {
 			got.PlacedOn = *w.PlacedOn
 		}
@@ -189,6 +189,7 @@ func anOrder() *rapid.Generator[order.Order] {
 			ID: anID().Draw(t, "id"), Flavour: text(1, order.MaxName).Draw(t, "flavour"), Size: text(1, order.MaxName).Draw(t, "size"),
 			Quantity: rapid.IntRange(1, 1_000_000).Draw(t, "quantity"), PlacedOn: aTime().Draw(t, "placed"),
 			Status: order.Status(text(1, order.MaxID/4).Draw(t, "status")), Reason: text(0, order.MaxReason).Draw(t, "reason"),
+			RemakeOf: rapid.SampledFrom([]string{"", "o1"}).Draw(t, "remake of"), RemadeBy: text(0, order.MaxName).Draw(t, "remade by"),
 			History: some(t, 5, func(t *rapid.T) order.Step {
 				return order.Step{
 					Stage: text(0, order.MaxID/4).Draw(t, "stage"), By: text(0, order.MaxName).Draw(t, "by"), On: aTime().Draw(t, "on"),

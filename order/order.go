@@ -25,6 +25,8 @@ type Order struct {
 	Status   Status
 	Reason   string // Why it was rejected; empty otherwise.
 	History  []Step // One entry for each stage that has finished with it, in order.
+	RemakeOf string // The id of the rejected order in whose place it is made; empty for nearly all.
+	RemadeBy string // Who had it made again; only with RemakeOf.
 
 	// Unknown holds the fields, as a JSON object, that this version of the
 	// program does not know. They travel on unchanged.
@@ -78,6 +80,20 @@ func DeriveID(key string) string {
 	u[6] = u[6]&0x0f | 0x80
 	u[8] = u[8]&0x3f | 0x80
 	return u.String()
+}
+
+// RemakeID is the id of the order that is made in the place of a rejected one.
+// There is one such id, so however often somebody asks, it is made again once.
+// No idempotency key can hold the line feed, so none gives this id.
+func RemakeID(id string) string { return DeriveID("remake\n" + id) }
+
+// Remake is a new order for the same, to be made in the place of o, which was
+// rejected.
+func (o *Order) Remake(by string, on time.Time) Order {
+	return Order{
+		ID: RemakeID(o.ID), Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, PlacedOn: on, Status: Placed,
+		RemakeOf: o.ID, RemadeBy: by, Unknown: o.Unknown,
+	}
 }
 
 // ValidID says whether id can be the id of an order or a report: 1 to MaxID
@@ -161,6 +177,10 @@ func (o *Order) Validate() error {
 		return fmt.Errorf("the reason is longer than %d characters", MaxReason)
 	case len(o.History) > maxSteps:
 		return fmt.Errorf("a history of %d steps is longer than any line", len(o.History))
+	case o.RemakeOf != "" && !ValidID(o.RemakeOf):
+		return fmt.Errorf("the id %.80q of the order it is a remake of is not 1 to %d letters, digits and hyphens", o.RemakeOf, MaxID)
+	case runesOver(o.RemadeBy, MaxName):
+		return fmt.Errorf("the name of who had it made again is longer than %d characters", MaxName)
 	case len(o.Unknown) > maxUnknown:
 		return fmt.Errorf("%d bytes of unknown fields are more than %d", len(o.Unknown), maxUnknown)
 	}

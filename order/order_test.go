@@ -170,6 +170,9 @@ func TestOrderValidate(t *testing.T) {
 		{"long reason", func(o *Order) { o.Reason = wide(MaxReason + 1) }, "reason"},
 		{"long history", func(o *Order) { o.History = make([]Step, maxSteps+1) }, "history"},
 		{"long stage", func(o *Order) { o.History = []Step{{Stage: strings.Repeat("x", MaxID+1)}} }, "history"},
+		{"remake of nothing that can be", func(o *Order) { o.RemakeOf = "__offset" }, "remake"},
+		{"remade by a long name", func(o *Order) { o.RemakeOf, o.RemadeBy = "o1", wide(MaxName+1) }, "made again"},
+		{"remade", func(o *Order) { o.RemakeOf, o.RemadeBy = "o1", wide(MaxName) }, ""},
 		{"long name", func(o *Order) { o.History = []Step{{By: wide(MaxName + 1)}} }, "history"},
 		{"large unknown fields", func(o *Order) { o.Unknown = make([]byte, maxUnknown+1) }, "unknown"},
 	} {
@@ -196,5 +199,27 @@ func TestArrivedOn(t *testing.T) {
 		if got := o.ArrivedOn(i); !got.Equal(want) {
 			t.Errorf("ready for step %d on %v, want %v", i, got, want)
 		}
+	}
+}
+
+// An order is made again once, under an id that no idempotency key gives.
+func TestRemake(t *testing.T) {
+	old := Order{
+		ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon, Status: Rejected, Reason: "burnt",
+		History: []Step{{"mixing", "Ann", noon}}, Unknown: []byte(`{"gift":true}`),
+	}
+	again := old.Remake("Zoe", noon.Add(time.Hour))
+	want := Order{
+		ID: RemakeID("o1"), Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon.Add(time.Hour), Status: Placed,
+		RemakeOf: "o1", RemadeBy: "Zoe", Unknown: []byte(`{"gift":true}`),
+	}
+	if !reflect.DeepEqual(again, want) || again.Validate() != nil {
+		t.Errorf("made again it is %+v, %v, want %+v", again, again.Validate(), want)
+	}
+	if id := old.Remake("Bob", noon).ID; id != again.ID || id == old.ID || id == DeriveID("o1") || id == DeriveID("remake o1") || again.Remake("Zoe", noon).ID == id {
+		t.Errorf("the second time it has the id %s, the first time %s", id, again.ID)
+	}
+	if id := RemakeID("o1"); id != "bd101558-3b25-829f-98d1-c98bebda9509" { // It must never change, as DeriveID's.
+		t.Errorf("the id is %s", id)
 	}
 }
