@@ -41,8 +41,9 @@ type Config struct {
 	Ready    func() error                                                     // Why this process cannot serve, for /readyz.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
-	Patience time.Duration // How long a command waits for Kafka and for its outcome, and a request for the dead letters; 0 means 5 s.
-	Lapse    time.Duration // How long a claim holds unless it is made again; 0 means 2 min.
+	Patience time.Duration   // How long a command waits for Kafka and for its outcome, and a request for the dead letters; 0 means 5 s.
+	Lapse    time.Duration   // How long a claim holds unless it is made again; 0 means 2 min.
+	Stopping context.Context // Ends when the program stops: requests that wait are answered then. May be nil.
 	Version  string
 }
 
@@ -53,10 +54,15 @@ const maxBody = 64 << 10
 // for the broker.
 const maxCommands = 1024
 
+// maxWaits bounds the requests that wait for an order to appear or to change;
+// beyond it they are answered without waiting.
+const maxWaits = 10_000
+
 type api struct {
 	Config
 	commands chan struct{} // Capacity maxCommands; one value for each that runs.
 	aside    chan struct{} // Capacity maxLetters; one value for each request about dead letters.
+	waits    chan struct{} // Capacity maxWaits; one value for each request that waits for an order.
 	seconds  *prometheus.HistogramVec
 }
 
@@ -92,7 +98,10 @@ func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 	}
 	c.Patience = cmp.Or(c.Patience, patience)
 	c.Lapse = cmp.Or(c.Lapse, 2*time.Minute)
-	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters)}
+	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters), waits: make(chan struct{}, maxWaits)}
+	if a.Stopping == nil {
+		a.Stopping = context.Background()
+	}
 	a.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "ecupcakes_http_request_seconds",
 		Help:    "How long requests took.",
@@ -159,6 +168,10 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, claim, a.claim)
 	huma.Register(h, release, a.release)
 
+	again := command("remake", "/order/remake", "A rejected order is made again, as a new order; a second call answers with the same one")
+	again.DefaultStatus, again.RequestBody = http.StatusCreated, claimSchema()
+	huma.Register(h, again, a.remake)
+
 	few := huma.Middlewares{a.limit(h, a.aside)}
 	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue", "Send a dead letter's message once more to where it came from")
 	drop := command("dropdeadletter", "/deadletters/{id}/drop", "Put a dead letter aside")
@@ -171,9 +184,12 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, letter, a.letter)
 
 	huma.Register(h, query("order", "/order/{id}", "An order and its history", 404), a.get)
+	huma.Register(h, query("estimate", "/order/{id}/estimate", "When an order will be shipped, as far as the last orders tell", 404, 409), a.estimate)
 	huma.Register(h, query("orders", "/orders", "All orders, newest first", 422), a.list)
 	huma.Register(h, query("stations", "/stations", "The line: how each station stands"), a.stations)
 	huma.Register(h, query("queue", "/stations/{stage}/orders", "What waits at a station, oldest first", 404), a.queue)
+	huma.Register(h, query("stats", "/stats", "The line at a glance: how each stage does, and the last hours", 422), a.stats)
+	huma.Register(h, query("board", "/board", "The board for customers: which orders are almost ready, and which are"), a.board)
 	huma.Register(h, query("menu", "/menu", "What can be ordered"), a.menu)
 }
 

@@ -33,6 +33,7 @@ func TestAPI(t *testing.T) {
 		"placing": testPlacing, "bad fields": testBadFields, "the line": testLine, "shapes": testShapes, "out of turn": testOutOfTurn,
 		"rejecting": testRejecting, "bad requests": testBadRequests, "keys of orders": testKeysOfOrders, "keys of reports": testKeysOfReports,
 		"claiming": testClaiming, "claims lapse": testClaimsLapse, "calls": testCalls,
+		"stats": testStats, "remake": testRemake, "waiting for a change": testWaitingForAChange, "waits end with the program": testWaitsEndWithTheProgram,
 		"ETag": testETag, "waiting for an order": testWaitingForAnOrder, "paging": testPaging, "times of steps": testTimesOfSteps,
 		"other sites": testOtherSites, "operators": testOperators, "docs": testDocs, "without a stage": testWithoutStage, "without the broker": testWithoutBroker,
 	} {

@@ -74,35 +74,40 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if errs := a.Menu.Check(&o); len(errs) > 0 {
 		return nil, invalidFields(errs)
 	}
-	if in.Key != "" {
-		if before, err := a.placedBefore(&o); before != nil || err != nil {
+	return a.begin(ctx, &o, in.Key != "")
+}
+
+// begin puts an order on the line. One whose id is derived may be there already.
+func (a *api) begin(ctx context.Context, o *order.Order, derived bool) (*placeOutput, error) {
+	if derived {
+		if before, err := a.placedBefore(o); before != nil || err != nil {
 			return before, err
 		}
 	}
-	value, err := codecs.EncodeOrder(&o)
+	value, err := codecs.EncodeOrder(o)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.send(ctx, a.Line.Stages[0].Input, o.ID, value); err != nil {
 		return nil, err
 	}
-	if in.Key == "" {
-		return a.placed(http.StatusCreated, views.Order{Order: o, State: order.Waiting, Arrived: o.PlacedOn}), nil
+	if !derived {
+		return a.placed(http.StatusCreated, views.Order{Order: *o, State: order.Waiting, Arrived: o.PlacedOn}), nil
 	}
-	// Another order may have come in with the same key just before.
+	// Another order may have come in with the same id just before.
 	ctx, cancel := context.WithTimeout(ctx, a.Patience)
 	defer cancel()
 	seen, err := a.Views.Await(ctx, o.ID, func(views.Order) bool { return true })
 	if err != nil {
-		return a.placed(http.StatusAccepted, views.Order{Order: o, State: order.Waiting, Arrived: o.PlacedOn}), nil
+		return a.placed(http.StatusAccepted, views.Order{Order: *o, State: order.Waiting, Arrived: o.PlacedOn}), nil
 	}
-	if !same(&o, &seen.Order) {
+	if !same(o, &seen.Order) {
 		return nil, reused()
 	}
 	return a.placed(http.StatusCreated, seen), nil
 }
 
-// placedBefore answers for an order whose key has been used.
+// placedBefore answers for an order whose derived id is used.
 func (a *api) placedBefore(o *order.Order) (*placeOutput, error) {
 	if err := a.ready(); err != nil {
 		return nil, err
@@ -247,11 +252,9 @@ func (a *api) release(ctx context.Context, in *reportInput) (*orderOutput, error
 }
 
 func (a *api) named(ctx context.Context, in *reportInput, kind order.Kind) (*orderOutput, error) {
-	by := strings.TrimSpace(in.Body.By)
-	if by == "" {
-		p := problem(invalid, http.StatusUnprocessableEntity, "Say in By who it is.")
-		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.By", Value: in.Body.By}}
-		return nil, p
+	by, err := in.by()
+	if err != nil {
+		return nil, err
 	}
 	return a.report(ctx, in.Idempotency, -1, a.hold(kind, in.field("Id"), by))
 }
@@ -263,6 +266,17 @@ func (a *api) hold(kind order.Kind, id, by string) order.Report {
 		r.Until = r.On.Add(a.Lapse)
 	}
 	return r
+}
+
+// by is who gives a command that needs a name.
+func (in *reportInput) by() (string, error) {
+	by := strings.TrimSpace(in.Body.By)
+	if by == "" {
+		p := problem(invalid, http.StatusUnprocessableEntity, "Say in By who it is.")
+		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.By", Value: in.Body.By}}
+		return "", p
+	}
+	return by, nil
 }
 
 func or(s, otherwise string) string {
@@ -330,7 +344,7 @@ func (a *api) report(ctx context.Context, k Idempotency, i int, r order.Report) 
 	outcome, o, err := watch.Outcome(ctx)
 	if err != nil { // Durable, but nobody has decided it yet.
 		o, _ = a.Views.Order(r.OrderID)
-		return &orderOutput{Status: http.StatusAccepted, Location: location(r.OrderID), ETag: o.ETag, Body: a.order(o)}, nil
+		return &orderOutput{Status: http.StatusAccepted, Location: location(r.OrderID), ETag: a.etag(o), Body: a.order(o)}, nil
 	}
 	return a.answer(i, outcome.Result, o)
 }
@@ -376,7 +390,7 @@ func (a *api) conflict(i int, o views.Order) *Problem {
 func (a *api) answer(i int, result order.Result, o views.Order) (*orderOutput, error) {
 	switch result {
 	case order.Accepted:
-		return &orderOutput{Status: http.StatusOK, ETag: o.ETag, Body: a.order(o)}, nil
+		return &orderOutput{Status: http.StatusOK, ETag: a.etag(o), Body: a.order(o)}, nil
 	case order.Taken:
 		return nil, problem(taken, http.StatusConflict, "%s is on this order.", or(o.Claim, "Somebody else")).about(a.order(o))
 	default:

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"ecupcakes/order"
@@ -25,6 +26,9 @@ type Order struct {
 	ClaimedBy string     `json:"claimedBy,omitempty" doc:"Who is on it."`
 	Until     *time.Time `json:"claimedUntil,omitempty" doc:"When that lapses, unless it is claimed again before; absent if it does not."`
 	Reason    string     `json:"reason,omitempty" doc:"Why it was rejected."`
+	RemakeOf  string     `json:"remakeOf,omitempty" doc:"The id of the rejected order in whose place it is made."`
+	RemadeBy  string     `json:"remadeBy,omitempty" doc:"Who had it made again."`
+	RemadeAs  string     `json:"remadeAs,omitempty" doc:"The id of the order that is made in the place of this rejected one."`
 	History   []Step     `json:"history" nullable:"false" doc:"What is behind it, oldest first."`
 }
 
@@ -42,6 +46,7 @@ func present(line topology.Line, at int, o views.Order) Order {
 	p := Order{
 		ID: o.ID, Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, Status: string(o.Status),
 		State: string(o.State), PlacedOn: o.PlacedOn, ClaimedBy: o.Claim, Reason: o.Reason,
+		RemakeOf: o.RemakeOf, RemadeBy: o.RemadeBy,
 		History: make([]Step, len(o.History)),
 	}
 	if !o.Until.IsZero() {
@@ -62,7 +67,40 @@ func present(line topology.Line, at int, o views.Order) Order {
 	return p
 }
 
-func (a *api) order(o views.Order) Order { return present(a.Line, a.Views.Present(o), o) }
+func (a *api) order(o views.Order) Order {
+	p := present(a.Line, a.Views.Present(o), o)
+	p.RemadeAs = a.remadeAs(o)
+	return p
+}
+
+// remadeAs is the id of the order that is made in the place of a rejected one,
+// empty if there is none.
+func (a *api) remadeAs(o views.Order) string {
+	if o.State != order.Refused {
+		return ""
+	}
+	again := order.RemakeID(o.ID)
+	if _, ok := a.Views.Order(again); !ok {
+		return ""
+	}
+	return again
+}
+
+// etag changes whenever what is shown of an order does, and so too when a claim
+// lapses or when another order is made in its place.
+func (a *api) etag(o views.Order) string {
+	suffix := ""
+	if o.Claim != "" {
+		suffix += "c"
+	}
+	if a.remadeAs(o) != "" {
+		suffix += "r"
+	}
+	if o.ETag == "" || suffix == "" {
+		return o.ETag
+	}
+	return strings.TrimSuffix(o.ETag, `"`) + "-" + suffix + `"`
+}
 
 // Size is "S", "M", …, or its place on the menu, counted from 0, as the first
 // clients of this API sent it.

@@ -19,7 +19,7 @@ const maxWait = 30 * time.Second
 
 type getInput struct {
 	ID          string `path:"id" maxLength:"64" doc:"The order's id."`
-	Prefer      string `header:"Prefer" example:"wait=3" doc:"wait=n waits up to n seconds, at most 30, for the order to appear."`
+	Prefer      string `header:"Prefer" example:"wait=3" doc:"wait=n waits up to n seconds, at most 30, for the order to appear or, with If-None-Match, to change."`
 	Wait        int    `query:"wait" minimum:"0" maximum:"30" doc:"The same as Prefer: wait=n."`
 	IfNoneMatch string `header:"If-None-Match" doc:"The ETag that the client has."`
 }
@@ -46,20 +46,56 @@ func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
 		return nil, err
 	}
 	o, ok := a.Views.Order(in.ID)
-	if !ok && in.wait() > 0 {
-		ctx, cancel := context.WithTimeout(ctx, in.wait())
+	if wait := in.wait(); wait > 0 {
+		ctx, cancel := a.patient(ctx, wait)
 		defer cancel()
-		var err error
-		o, err = a.Views.Await(ctx, in.ID, func(views.Order) bool { return true })
-		ok = err == nil
+		if !ok {
+			var err error
+			o, err = a.Views.Await(ctx, in.ID, func(views.Order) bool { return true })
+			ok = err == nil
+		}
+		for ok && matches(in.IfNoneMatch, a.etag(o)) && ctx.Err() == nil {
+			a.change(ctx, o)
+			o, ok = a.Views.Order(in.ID)
+		}
 	}
 	if !ok {
 		return nil, unknown(in.ID)
 	}
-	if matches(in.IfNoneMatch, o.ETag) {
-		return &getOutput{Status: http.StatusNotModified, ETag: o.ETag, CacheControl: "no-cache"}, nil
+	etag := a.etag(o)
+	if matches(in.IfNoneMatch, etag) {
+		return &getOutput{Status: http.StatusNotModified, ETag: etag, CacheControl: "no-cache"}, nil
 	}
-	return &getOutput{http.StatusOK, o.ETag, "no-cache", a.order(o)}, nil
+	return &getOutput{http.StatusOK, etag, "no-cache", a.order(o)}, nil
+}
+
+// patient is the time for which a request waits. It is over at once when there
+// are too many that wait, and when the program stops.
+func (a *api) patient(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	select {
+	case a.waits <- struct{}{}:
+		stop := context.AfterFunc(a.Stopping, cancel)
+		return ctx, func() { stop(); cancel(); <-a.waits }
+	default:
+		cancel()
+		return ctx, cancel
+	}
+}
+
+// change returns when something has happened to what is shown of an order, when
+// its claim lapses, or when ctx ends.
+func (a *api) change(ctx context.Context, o views.Order) {
+	id, etag := o.ID, a.etag(o)
+	if o.State == order.Refused { // All that can still happen to it.
+		id, etag = order.RemakeID(id), ""
+	}
+	if !o.Until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, o.Until)
+		defer cancel()
+	}
+	_, _ = a.Views.Await(ctx, id, func(o views.Order) bool { return a.etag(o) != etag })
 }
 
 func matches(ifNoneMatch, etag string) bool {

@@ -25,6 +25,7 @@ import (
 	"ecupcakes/claims"
 	"ecupcakes/deadletters"
 	"ecupcakes/expiry"
+	"ecupcakes/forecast"
 	"ecupcakes/freshness"
 	"ecupcakes/gokaplus"
 	"ecupcakes/membership"
@@ -357,8 +358,11 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		Line: p.Line, Ranges: p.admin.AllRanges, Ends: p.admin.AllEnds, Groups: p.admin.Groups, Views: known, Log: p.Log,
 	})
 	stops.background("the measuring of freshness", fresh.Run)
+	stopping, stopWaits := context.WithCancel(context.Background())
+	stops.push("ending the waits for orders", func() error { stopWaits(); return nil })
 	handler, methods := api.New(api.Config{
-		Line: p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
+		Stopping: stopping,
+		Line:     p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
 		Fresh: fresh.Of,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})
@@ -399,6 +403,9 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		})
 	}
 
+	accuracy := forecast.NewAccuracy(known, p.registry)
+	stops.background("the accuracy of estimates", accuracy.Run)
+
 	client := web.Handler()
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -418,6 +425,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(stopWaits)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.fail(fmt.Errorf("serving HTTP: %w", err))

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/board": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The board for customers: which orders are almost ready, and which are */
+        get: operations["board"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deadletters": {
         parameters: {
             query?: never;
@@ -208,6 +225,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/order/remake": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A rejected order is made again, as a new order; a second call answers with the same one */
+        post: operations["remake"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/order/reporterror": {
         parameters: {
             query?: never;
@@ -251,6 +285,23 @@ export interface paths {
         };
         /** An order and its history */
         get: operations["order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/order/{id}/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** When an order will be shipped, as far as the last orders tell */
+        get: operations["estimate"];
         put?: never;
         post?: never;
         delete?: never;
@@ -310,10 +361,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The line at a glance: how each stage does, and the last hours */
+        get: operations["stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        BoardOutputBody: {
+            /** @description The last characters of the ids of orders that are at the last two stages, those at the last one first, at most 48. */
+            almost: string[];
+            /** @description Those of orders that were shipped in the last 15 minutes, newest first, at most 48. */
+            ready: string[];
+        };
         DeadLetter: {
             /** @description Who did it. */
             by?: string;
@@ -366,6 +440,33 @@ export interface components {
             message?: string;
             /** @description The value at the given location */
             value?: unknown;
+        };
+        Estimate: {
+            /**
+             * Format: int64
+             * @description How many orders are before it.
+             */
+            ahead: number;
+            /**
+             * Format: int64
+             * @description From how many recent orders of each stage that follows from, the fewest.
+             */
+            basis: number;
+            /**
+             * Format: int64
+             * @description With a smaller basis nothing is said.
+             */
+            needs: number;
+            /**
+             * Format: date-time
+             * @description It is as likely to be shipped before as after that; absent if there is no estimate yet.
+             */
+            p50On?: string;
+            /**
+             * Format: date-time
+             * @description Nine in ten such orders are shipped before that; absent if there is no estimate yet.
+             */
+            p90On?: string;
         };
         Flavour: {
             name: string;
@@ -420,6 +521,12 @@ export interface components {
             quantity: number;
             /** @description Why it was rejected. */
             reason?: string;
+            /** @description The id of the order that is made in the place of this rejected one. */
+            remadeAs?: string;
+            /** @description Who had it made again. */
+            remadeBy?: string;
+            /** @description The id of the rejected order in whose place it is made. */
+            remakeOf?: string;
             size: string;
             /** @description The stage where it is or to which it is on its way; absent once it has left the line. */
             stage?: string;
@@ -496,6 +603,75 @@ export interface components {
             /** @description As it is now. */
             deadLetter: components["schemas"]["DeadLetter"];
         };
+        StageStats: {
+            /**
+             * Format: int64
+             * @description Orders that came in the last hour.
+             */
+            arrived: number;
+            /**
+             * Format: int64
+             * @description Orders that were finished in the last hour.
+             */
+            done: number;
+            /** @description Orders that were finished, by bucket. */
+            doneSeries: number[];
+            /**
+             * Format: double
+             * @description How long an order that comes now will be there, by Little's law: how many are there, divided by how many leave.
+             */
+            expectedSeconds: number;
+            /**
+             * Format: int64
+             * @description How many of them somebody has taken on.
+             */
+            inWork: number;
+            /**
+             * Format: date-time
+             * @description Since when the first one waits.
+             */
+            oldestArrivedOn?: string;
+            /**
+             * Format: double
+             * @description From an order's arrival to its being done there: half of the last ones took at most so long.
+             */
+            p50Seconds: number;
+            /**
+             * Format: double
+             * @description Nine in ten took at most so long.
+             */
+            p90Seconds: number;
+            /**
+             * Format: double
+             * @description How many leave in an hour: of the last hour or, on a line that has not seen an order for so long, since its first one.
+             */
+            perHour: number;
+            /**
+             * Format: double
+             * @description The share of the rejected ones in those that left in the last hour.
+             */
+            rejectRate: number;
+            /**
+             * Format: int64
+             * @description Orders that were rejected in the last hour.
+             */
+            rejected: number;
+            /** @description Orders that were rejected, by bucket. */
+            rejectedSeries: number[];
+            /**
+             * Format: int64
+             * @description Of how many orders that is; the last 256 at most.
+             */
+            sample: number;
+            stage: string;
+            /**
+             * Format: int64
+             * @description How many orders wait there, those that somebody is on among them.
+             */
+            waiting: number;
+            /** @description Orders that were there or on their way there, at the end of each bucket, in the last one now. */
+            waitingSeries: number[];
+        };
         Station: {
             /** @description What the button says. */
             action: string;
@@ -550,6 +726,21 @@ export interface components {
             /** @description In the order of the line. */
             stations: components["schemas"]["Station"][];
         };
+        StatsOutputBody: {
+            /** @description The stage with the longest expectedSeconds, if that is at least its warnSeconds; absent when nothing holds up the line. */
+            bottleneck?: string;
+            /** Format: int64 */
+            bucketSeconds: number;
+            /**
+             * Format: date-time
+             * @description When the first bucket of the series begins. The last one is the present one.
+             */
+            from: string;
+            /** Format: date-time */
+            now: string;
+            /** @description In the order of the line. */
+            stages: components["schemas"]["StageStats"][];
+        };
         Step: {
             /**
              * Format: date-time
@@ -575,6 +766,44 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    board: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoardOutputBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     deadletters: {
         parameters: {
             query?: {
@@ -1618,6 +1847,108 @@ export interface operations {
             };
         };
     };
+    remake: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Who. */
+                    By: string;
+                    Order: {
+                        /** @description The order's id. */
+                        Id: string;
+                    } & {
+                        [key: string]: unknown;
+                    };
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Placed"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     reporterror: {
         parameters: {
             query?: never;
@@ -1838,7 +2169,7 @@ export interface operations {
                 wait?: number;
             };
             header?: {
-                /** @description wait=n waits up to n seconds, at most 30, for the order to appear. */
+                /** @description wait=n waits up to n seconds, at most 30, for the order to appear or, with If-None-Match, to change. */
                 Prefer?: string;
                 /** @description The ETag that the client has. */
                 "If-None-Match"?: string;
@@ -1864,6 +2195,75 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    estimate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Estimate"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2022,6 +2422,56 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stats: {
+        parameters: {
+            query?: {
+                /** @description How far back the series go. */
+                hours?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsOutputBody"];
                 };
             };
             /** @description Unprocessable Entity */
