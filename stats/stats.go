@@ -45,7 +45,7 @@ type Line struct {
 type stage struct {
 	present int
 	minutes [minutes]minute // By number modulo its length.
-	left    []Visit         // The last departures, by time and id.
+	left    []Visit         // The last departures, by time and id; more than are shown, as few are moved then.
 }
 
 // minute counts what happened in one minute, numbered since 1970.
@@ -68,13 +68,12 @@ func (l *Line) Add(v Visit) {
 	}
 	s := &l.stages[v.Stage]
 	at, _ := slices.BinarySearchFunc(s.left, v, earlier)
-	if at == 0 && len(s.left) == recent {
+	if at == 0 && len(s.left) >= recent {
 		return
 	}
 	v.ID = strings.Clone(v.ID) // It may be a part of something large.
-	s.left = slices.Insert(s.left, at, v)
-	if len(s.left) > recent {
-		s.left = slices.Delete(s.left, 0, 1)
+	if s.left = slices.Insert(s.left, at, v); len(s.left) > 2*recent {
+		s.left = slices.Delete(s.left, 0, len(s.left)-recent)
 	}
 }
 
@@ -138,7 +137,9 @@ func (s *stage) at(number int64) minute {
 func (l *Line) Present(stage int) int { return l.stages[stage].present }
 
 // Recent are the last departures from the stage, oldest first, at most 256.
-func (l *Line) Recent(stage int) []Visit { return slices.Clone(l.stages[stage].left) }
+func (l *Line) Recent(stage int) []Visit { return slices.Clone(l.stages[stage].recent()) }
+
+func (s *stage) recent() []Visit { return s.left[max(0, len(s.left)-recent):] }
 
 // Stage is how a stage does.
 type Stage struct {
@@ -167,7 +168,7 @@ func (l *Line) Stages(now time.Time) []Stage {
 			}
 		}
 		var times []time.Duration
-		for _, v := range l.stages[i].left {
+		for _, v := range l.stages[i].recent() {
 			if !v.Rejected {
 				times = append(times, max(0, v.Left.Sub(v.Arrived)))
 			}
