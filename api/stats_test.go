@@ -237,7 +237,8 @@ func testWaitsEndWithTheProgram(t *testing.T, f *factory) {
 		Line: line, Menu: order.DefaultMenu, Views: f.views, Ready: f.views.Ready, Stopping: stopping,
 		Registry: prometheus.NewRegistry(), Log: quiet, Version: "test",
 	}
-	server := httptest.NewServer(api.New(c))
+	handler, _ := api.New(c)
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	path := server.URL + "/api/v1/order/" + id
 	etag := call(t, 200, "GET", path, "").Header.Get("ETag")

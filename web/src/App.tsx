@@ -1,4 +1,4 @@
-import { lazy } from "react";
+import { lazy, Suspense } from "react";
 import { Route, Routes } from "react-router";
 import { KitchenPage } from "./features/kitchen/KitchenPage";
 import { Layout } from "./ui/Layout";
@@ -6,13 +6,16 @@ import { NotFoundPage } from "./ui/NotFoundPage";
 
 // A kitchen's tablet needs only its own page to begin with.
 const CreatePage = lazy(async () => ({ default: (await import("./features/create/CreatePage")).CreatePage }));
-const DashboardPage = lazy(async () => ({ default: (await import("./features/dashboard/DashboardPage")).DashboardPage }));
+const BoardPage = lazy(async () => ({ default: (await import("./features/board/BoardPage")).BoardPage }));
+const DashboardPage = lazy(() => import("./features/dashboard/DashboardPage"));
 const SignInPage = lazy(async () => ({ default: (await import("./features/session/SignInPage")).SignInPage }));
 const OrderPage = lazy(async () => ({ default: (await import("./features/order/OrderPage")).OrderPage }));
 
 export function App() {
   return (
     <Routes>
+      {/* For a wall, without the frame of the other pages. */}
+      <Route path="board" element={<Suspense><BoardPage /></Suspense>} />
       <Route element={<Layout />}>
         <Route index element={<SignInPage />} />
         <Route path="create" element={<CreatePage />} />

@@ -1,5 +1,5 @@
 import { createApi, fetchBaseQuery } from "@reduxjs/toolkit/query/react";
-import type { Line, Menu, NewOrder, Order, OrderPage, Placed, Station } from "./types";
+import type { Board, DeadLetter, DeadLetters, Estimate, Line, LineStats, Menu, NewOrder, Order, OrderPage, Placed, Station } from "./types";
 
 /** A call answers within this many milliseconds or has failed: the server itself waits at most 5 s for an outcome. */
 const patience = 8_000;
@@ -35,9 +35,26 @@ export const api = createApi({
       }),
     }),
 
-    order: build.query<Order, string>({
-      // A page may be opened a moment before the order shows up in the server's view.
-      query: (id) => ({ url: `/order/${encodeURIComponent(id)}`, headers: { Prefer: "wait=3" } }),
+    /** When an order will be shipped, as it looks after that many of its steps. */
+    estimate: build.query<Estimate, { id: string; steps: number }>({ query: ({ id }) => `/order/${encodeURIComponent(id)}/estimate` }),
+
+    stats: build.query<LineStats, { hours: number }>({ query: ({ hours }) => ({ url: "/stats", params: { hours } }) }),
+
+    board: build.query<Board, undefined>({ query: () => "/board" }),
+
+    remake: build.mutation<Placed, { id: string; by: string }>({
+      query: ({ id, by }) => ({ url: "/order/remake", method: "POST", body: { Order: { Id: id }, By: by } }),
+    }),
+
+    deadLetters: build.query<DeadLetters, { cursor: string; limit: number }>({
+      query: ({ cursor, limit }) => ({ url: "/deadletters", params: { limit, ...(cursor && { cursor }) } }),
+    }),
+
+    deadLetter: build.query<DeadLetter, string>({ query: (id) => `/deadletters/${encodeURIComponent(id)}` }),
+
+    /** Sends a dead letter's message once more, or puts it aside. */
+    resolve: build.mutation<unknown, { id: string; how: "requeue" | "drop"; by: string }>({
+      query: ({ id, how, by }) => ({ url: `/deadletters/${encodeURIComponent(id)}/${how}`, method: "POST", body: { by } }),
     }),
 
     placeOrder: build.mutation<Placed, NewOrder & Keyed>({
@@ -47,14 +64,6 @@ export const api = createApi({
         headers: { "Idempotency-Key": key },
         body: { Order: { Flavour: flavour, Size: size, Quantity: quantity } },
       }),
-      async onQueryStarted(_, { dispatch, queryFulfilled }) {
-        try {
-          const { order } = (await queryFulfilled).data;
-          void dispatch(api.util.upsertQueryData("order", order.id, order));
-        } catch {
-          // The form shows the error; there is no order to remember.
-        }
-      },
     }),
 
     advance: build.mutation<Order, Advance>({
@@ -81,7 +90,13 @@ export const {
   useMenuQuery,
   useLineQuery,
   useOrdersQuery,
-  useOrderQuery,
+  useEstimateQuery,
+  useStatsQuery,
+  useBoardQuery,
+  useRemakeMutation,
+  useDeadLettersQuery,
+  useDeadLetterQuery,
+  useResolveMutation,
   usePlaceOrderMutation,
   useAdvanceMutation,
   useRejectMutation,

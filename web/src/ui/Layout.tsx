@@ -68,6 +68,11 @@ function PagesMenu() {
             </li>
           ))}
           <li>
+            <NavLink to="/board" onClick={close}>
+              <Icon name="bell" /> Board
+            </NavLink>
+          </li>
+          <li>
             <NavLink to="/dashboard" onClick={close}>
               <Icon name="chart" /> {t("layout.dashboard")}
             </NavLink>

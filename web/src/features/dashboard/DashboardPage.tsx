@@ -1,30 +1,37 @@
 import { useState } from "react";
-import { useLineQuery, useOrdersQuery } from "../../api/api";
+import { useLineQuery, useOrdersQuery, useStatsQuery } from "../../api/api";
 import { problemText } from "../../api/problem";
 import { title } from "../../labels";
 import { formatTime, useNow } from "../../ui/age";
 import { Button } from "../../ui/Button";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
+import { Bottleneck } from "./Bottleneck";
 import styles from "./DashboardPage.module.css";
+import { DeadLetters } from "./DeadLetters";
+import { History } from "./History";
 import { LineOverview } from "./LineOverview";
 import { OrderTable } from "./OrderTable";
+import { Rejected } from "./Rejected";
 
 const polling = { pollingInterval: 1000 };
+const slowly = { pollingInterval: 2000 };
 const rows = 20;
 
 /** Polls are a second apart, so figures older than this have missed some. */
 const staleAfter = 4000;
 
-export function DashboardPage() {
+export default function DashboardPage() {
   const line = useLineQuery(undefined, polling);
+  const [hours, setHours] = useState(4);
+  const { data: stats, error: noStats } = useStatsQuery({ hours }, slowly);
   const [status, setStatus] = useState("");
   // The cursors of the pages up to the present one; the first page has none.
   const [cursors, setCursors] = useState([""]);
   const orders = useOrdersQuery({ status, cursor: cursors.at(-1) ?? "", limit: rows }, polling);
 
   const now = useNow();
-  const error = line.error ?? orders.error;
+  const error = line.error ?? orders.error ?? noStats;
   const asOf = Math.min(line.fulfilledTimeStamp ?? 0, orders.fulfilledTimeStamp ?? now);
   const stale = line.data !== undefined && (error !== undefined || now - asOf > staleAfter);
   const next = orders.data?.next;
@@ -43,7 +50,13 @@ export function DashboardPage() {
         </Notice>
       )}
       <div className={styles.figures} data-stale={stale}>
-        {line.data && <LineOverview line={line.data} />}
+        {stats && <Bottleneck stats={stats} />}
+        {line.data && <LineOverview line={line.data} stats={stats} />}
+        {stats && <History stats={stats} hours={hours} onHours={setHours} />}
+        <div className={styles.troubles}>
+          <Rejected />
+          <DeadLetters />
+        </div>
         <section aria-labelledby="newest" className={styles.orders}>
           <div className={styles.top}>
             <h2 id="newest">Newest orders</h2>

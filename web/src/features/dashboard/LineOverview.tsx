@@ -1,29 +1,38 @@
 import { Link } from "react-router";
-import type { Line } from "../../api/types";
+import type { Line, LineStats, StageStats } from "../../api/types";
 import { title } from "../../labels";
 import { Age } from "../../ui/Age";
+import { formatAge } from "../../ui/age";
 import { Icon, StageIcon } from "../../ui/Icon";
 import styles from "./LineOverview.module.css";
+import { words } from "./words";
 
-/** The stations in line order with what waits there, and what came out at the end. */
-export function LineOverview({ line: { stations, finished } }: { line: Line }) {
+/** The stations in line order with what waits there and how they do, and what came out at the end. */
+export function LineOverview({ line: { stations, finished }, stats }: { line: Line; stats: LineStats | undefined }) {
   const ends = Object.entries(finished).sort(([a], [b]) => Number(a === "rejected") - Number(b === "rejected"));
   return (
     <section aria-label="Stations">
       <ol className={styles.line}>
-        {stations.map(({ stage, page, waiting, oldestArrivedOn }) => (
-          <li key={stage} className={styles.station}>
-            <h2>
-              <Link to={`/${page}`}>
-                <StageIcon stage={stage} /> {title(stage)}
-              </Link>
-            </h2>
-            <p className={styles.count}>
-              <b>{waiting}</b> waiting
-            </p>
-            {oldestArrivedOn ? <Age since={oldestArrivedOn} /> : <p className={styles.calm}>nothing to do</p>}
-          </li>
-        ))}
+        {stations.map(({ stage, page, waiting, oldestArrivedOn }) => {
+          const figures = stats?.stages.find((one) => one.stage === stage);
+          const worst = stats?.bottleneck === stage;
+          return (
+            <li key={stage} className={styles.station} data-worst={worst}>
+              <h2>
+                <Link to={`/${page}`}>
+                  <StageIcon stage={stage} /> {title(stage)}
+                </Link>
+              </h2>
+              {worst && <span className={styles.worst}>{words.bottleneckMark}</span>}
+              <p className={styles.count}>
+                <b>{waiting}</b> waiting
+                {figures && figures.inWork > 0 && <span>, {words.inWork(figures.inWork)}</span>}
+              </p>
+              {oldestArrivedOn ? <Age since={oldestArrivedOn} /> : <p className={styles.calm}>nothing to do</p>}
+              {figures && <Figures stats={figures} />}
+            </li>
+          );
+        })}
       </ol>
       <dl className={styles.finished}>
         {ends.map(([status, count]) => (
@@ -36,5 +45,29 @@ export function LineOverview({ line: { stations, finished } }: { line: Line }) {
         ))}
       </dl>
     </section>
+  );
+}
+
+function Figures({ stats }: { stats: StageStats }) {
+  const time = (seconds: number) => (stats.sample === 0 ? words.tooFew : formatAge(seconds * 1000));
+  return (
+    <dl className={styles.figures}>
+      <div>
+        <dt>{words.perHour}</dt>
+        <dd>{stats.done}</dd>
+      </div>
+      <div>
+        <dt>{words.half}</dt>
+        <dd>{time(stats.p50Seconds)}</dd>
+      </div>
+      <div>
+        <dt>{words.most}</dt>
+        <dd>{time(stats.p90Seconds)}</dd>
+      </div>
+      <div data-bad={stats.rejected > 0}>
+        <dt>{words.rejected}</dt>
+        <dd>{words.rejectShare(stats)}</dd>
+      </div>
+    </dl>
   );
 }

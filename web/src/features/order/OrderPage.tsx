@@ -1,7 +1,5 @@
-import { skipToken } from "@reduxjs/toolkit/query";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Link, useParams } from "react-router";
-import { useOrderQuery } from "../../api/api";
 import { isNotFound, problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
 import { shortId, sizeTitle, whereItIs } from "../../labels";
@@ -11,24 +9,19 @@ import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
 import { useStations } from "../../useStations";
+import { EstimateCard } from "./EstimateCard";
+import { follow, type Followed } from "./follow";
 import styles from "./OrderPage.module.css";
 import { Progress } from "./Progress";
-
-const everySecond = 1000;
+import { words } from "./words";
 
 export function OrderPage() {
-  const { id } = useParams();
-  const [settled, setSettled] = useState(false);
-  const { data: order, error, fulfilledTimeStamp, refetch } = useOrderQuery(id ?? skipToken, {
-    pollingInterval: settled ? 0 : everySecond,
-  });
+  const { id = "" } = useParams();
+  const [attempt, setAttempt] = useState(0);
+  const { order, error, asOf } = useFollowed(id, attempt);
   const { stations } = useStations();
 
-  const unknown = isNotFound(error);
-  const isSettled = unknown || (order !== undefined && isFinished(order));
-  if (isSettled !== settled) setSettled(isSettled);
-
-  if (unknown) return <UnknownOrder id={id ?? ""} again={() => void refetch()} />;
+  if (isNotFound(error)) return <UnknownOrder id={id} again={() => { setAttempt(attempt + 1); }} />;
   if (!order || !stations) {
     return (
       <>
@@ -38,7 +31,18 @@ export function OrderPage() {
       </>
     );
   }
-  return <OrderStory order={order} stations={stations} away={error && problemText(error)} since={fulfilledTimeStamp} />;
+  return <OrderStory order={order} stations={stations} away={error && problemText(error)} since={asOf} />;
+}
+
+/** What is known of the order now; another attempt starts afresh. */
+function useFollowed(id: string, attempt: number): Followed {
+  const [followed, setFollowed] = useState<Followed & { of?: string }>({});
+  useEffect(() => {
+    const controller = new AbortController();
+    void follow(id, (now) => { setFollowed({ ...now, of: id }); }, controller.signal);
+    return () => { controller.abort(); };
+  }, [id, attempt]);
+  return followed.of === id ? followed : {};
 }
 
 function OrderStory({ order, stations, away, since }: { order: Order; stations: Station[]; away: string | undefined; since: number | undefined }) {
@@ -55,8 +59,9 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
             {order.quantity} × {order.flavour}, {sizeTitle(order.size).toLowerCase()}
           </p>
           <p className={styles.facts}>
-            Order <span title={order.id}>{shortId(order.id)}</span>, placed at {formatTime(order.placedOn)}
+            Order <b title={order.id}>{shortId(order.id)}</b>, placed at {formatTime(order.placedOn)}
           </p>
+          {order.remakeOf && <p className={styles.facts}>{words.remakeOf}</p>}
         </div>
       </div>
       {away && <Notice tone="warn">{away} What you see here was true at {formatTime(since ?? order.placedOn)}; this page keeps trying.</Notice>}
@@ -64,14 +69,21 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
         <div className={styles.reason} role="status">
           <h2>What went wrong</h2>
           <p>{order.reason}</p>
+          {order.remadeAs && (
+            <p>
+              {words.remade} <Link to={`/order/${order.remadeAs}`}>{words.remadeLink}</Link>
+            </p>
+          )}
         </div>
       )}
-      <section aria-labelledby="progress">
+      {!isFinished(order) && <EstimateCard order={order} away={away !== undefined} />}
+      <section aria-labelledby="progress" className={styles.line}>
         <h2 id="progress">Along the line</h2>
         <Progress order={order} stations={stations} />
       </section>
       <p className={styles.again}>
         <Link to="/create">Order more cupcakes</Link>
+        {!isFinished(order) && <span>{words.keep}</span>}
       </p>
       <p className={styles.announcement} aria-live="polite">
         {heading}

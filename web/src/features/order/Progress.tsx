@@ -4,6 +4,7 @@ import { formatAge, formatTime, useNow } from "../../ui/age";
 import { Icon, StageIcon } from "../../ui/Icon";
 import styles from "./Progress.module.css";
 import { stepsOf, type Step } from "./steps";
+import { words } from "./words";
 
 /** The line as the order travels it: who did what, when, and how long it took. */
 export function Progress({ order, stations }: { order: Order; stations: Station[] }) {
@@ -34,7 +35,7 @@ export function Progress({ order, stations }: { order: Order; stations: Station[
   );
 }
 
-function StepWords({ step: { stage, done, state, visit, since } }: { step: Step }) {
+function StepWords({ step: { stage, done, state, visit, since, by } }: { step: Step }) {
   if (visit) {
     return (
       <>
@@ -49,6 +50,11 @@ function StepWords({ step: { stage, done, state, visit, since } }: { step: Step 
   return (
     <>
       <h3>{title(stage)}</h3>
+      {by && (
+        <p className={styles.by}>
+          <Icon name="check" /> {words.onIt(by)}
+        </p>
+      )}
       {state === "here" ? since ? <Waiting since={since} /> : <p>arriving</p> : null}
     </>
   );

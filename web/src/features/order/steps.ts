@@ -8,6 +8,8 @@ export interface Step {
   visit?: Visit;
   /** When the order arrived here, if it is here. */
   since?: string | undefined;
+  /** Who is on it, if it is here and somebody is. */
+  by?: string | undefined;
 }
 
 /** Lays an order's history over the line. A stage that the order skipped past counts as ahead until it has a visit. */
@@ -18,7 +20,7 @@ export function stepsOf(order: Order, stations: Pick<Station, "stage" | "done">[
   return stations.map(({ stage, done }) => {
     const visit = visits.get(stage);
     if (visit) return { stage, done, visit, state: stage === rejectedAt ? "rejected" : "done" };
-    return stage === here ? { stage, done, state: "here", since: order.arrivedOn } : { stage, done, state: "ahead" };
+    return stage === here ? { stage, done, state: "here", since: order.arrivedOn, by: order.claimedBy } : { stage, done, state: "ahead" };
   });
 }
 

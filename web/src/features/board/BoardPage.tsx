@@ -1,0 +1,59 @@
+import { Link } from "react-router";
+import { useBoardQuery } from "../../api/api";
+import { problemText } from "../../api/problem";
+import { formatTime, useNow } from "../../ui/age";
+import { Cupcake } from "../../ui/Cupcake";
+import { Freshness } from "../../ui/Freshness";
+import { Notice } from "../../ui/Notice";
+import styles from "./BoardPage.module.css";
+import { words } from "./words";
+
+const refresh = 2000;
+
+/** Figures that are older than this have missed a call or two. */
+const staleAfter = 7000;
+
+/** The board for customers, on a wall: which orders are nearly ready, and which are. It says whose or what to nobody. */
+export function BoardPage() {
+  const { data, error, fulfilledTimeStamp: asOf = 0 } = useBoardQuery(undefined, { pollingInterval: refresh });
+  const now = useNow();
+  const stale = data !== undefined && (error !== undefined || now - asOf > staleAfter);
+  return (
+    <main className={styles.board}>
+      <title>{words.page}</title>
+      <header className={styles.top}>
+        <Link to="/" className={styles.brand}>
+          <Cupcake flavour="Strawberry" /> eCupcakes
+        </Link>
+        <h1>{words.heading}</h1>
+        <Freshness state={stale ? "offline" : data ? "live" : "connecting"} since={stale ? asOf : undefined} />
+        <time className={styles.clock}>{formatTime(now)}</time>
+      </header>
+      {error && !data && <Notice>{problemText(error)}</Notice>}
+      {stale && <Notice tone="warn">{words.stale(formatTime(asOf))}</Notice>}
+      {data && (
+        <div className={styles.columns} data-stale={stale}>
+          <Column name={words.almost} none={words.noneAlmost} ids={data.almost} look="almost" />
+          <Column name={words.ready} none={words.noneReady} ids={data.ready} look="ready" />
+        </div>
+      )}
+    </main>
+  );
+}
+
+function Column({ name, none, ids, look }: { name: string; none: string; ids: string[]; look: "almost" | "ready" }) {
+  return (
+    <section className={styles.column} data-look={look} aria-labelledby={look}>
+      <h2 id={look}>{name}</h2>
+      {ids.length === 0 ? (
+        <p>{none}</p>
+      ) : (
+        <ol aria-live={look === "ready" ? "polite" : undefined} aria-relevant="additions">
+          {ids.map((id) => (
+            <li key={id}>{id}</li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}

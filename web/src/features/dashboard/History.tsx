@@ -1,0 +1,102 @@
+import { lazy, Suspense, useState } from "react";
+import type { LineStats } from "../../api/types";
+import { title } from "../../labels";
+import { formatTime } from "../../ui/age";
+import styles from "./History.module.css";
+import { words } from "./words";
+
+/** The charting library comes only with this page. */
+const Chart = lazy(() => import("./Chart"));
+
+type Metric = keyof typeof words.metrics;
+
+const metrics = ["done", "waiting", "rejected"] as const satisfies Metric[];
+const choices = [1, 4, 8];
+
+const valuesOf = { done: "doneSeries", waiting: "waitingSeries", rejected: "rejectedSeries" } as const satisfies Record<Metric, string>;
+
+/** The last hours of each station: as a drawing, and as a table for those to whom a drawing says nothing. */
+export function History({ stats, hours, onHours }: { stats: LineStats; hours: number; onHours: (hours: number) => void }) {
+  const [metric, setMetric] = useState<Metric>("done");
+  const [point, setPoint] = useState<number>();
+  const curves = stats.stages.map((stage) => ({ name: title(stage.stage), values: stage[valuesOf[metric]] }));
+  const first = Date.parse(stats.from) / 1000;
+  const times = (curves[0]?.values ?? []).map((_, i) => first + i * stats.bucketSeconds);
+  const at = Math.min(point ?? times.length - 1, times.length - 1);
+  return (
+    <section className={styles.history} aria-labelledby="history">
+      <div className={styles.top}>
+        <h2 id="history">{words.history}</h2>
+        <Choice name={words.metric} options={metrics.map((value) => ({ value, text: words.metrics[value] }))} value={metric} onChange={setMetric} />
+        <Choice name={words.hours} options={choices.map((value) => ({ value, text: words.hoursOf(value) }))} value={hours} onChange={onHours} />
+      </div>
+      <p className={styles.axis}>{words.axis[metric]}</p>
+      <Suspense fallback={<p className={styles.chart}>{words.loadingChart}</p>}>
+        <Chart times={times} curves={curves} label={words.chart(words.axis[metric], hours)} onPoint={setPoint} />
+      </Suspense>
+      <ul className={styles.legend} aria-hidden="true">
+        <li className={styles.when}>{formatTime((times[at] ?? 0) * 1000)}</li>
+        {curves.map(({ name, values }, i) => (
+          <li key={name}>
+            <svg viewBox="0 0 32 8" data-curve={i % 5}>
+              <path d="M1 4h30" />
+            </svg>
+            {name} <b>{values[at]}</b>
+          </li>
+        ))}
+      </ul>
+      <details className={styles.figures}>
+        <summary>{words.asTable}</summary>
+        {/* A table that is too wide scrolls by itself; the keyboard can do that only if it can get there. */}
+        {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+        <div className={styles.scroll} tabIndex={0} role="region" aria-label={words.asTable}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{words.from}</th>
+                {curves.map(({ name }) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {times
+                .map((seconds, i) => (
+                  <tr key={seconds}>
+                    <th scope="row">{formatTime(seconds * 1000)}</th>
+                    {curves.map(({ name, values }) => (
+                      <td key={name}>{values[i]}</td>
+                    ))}
+                  </tr>
+                ))
+                .reverse()}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    </section>
+  );
+}
+
+interface ChoiceProps<T> {
+  name: string;
+  options: { value: T; text: string }[];
+  value: T;
+  onChange: (value: T) => void;
+}
+
+function Choice<T extends string | number>({ name, options, value, onChange }: ChoiceProps<T>) {
+  return (
+    <fieldset className={styles.choice}>
+      <legend>{name}</legend>
+      {options.map((option) => (
+        <label key={option.value}>
+          <input type="radio" name={name} checked={option.value === value} onChange={() => { onChange(option.value); }} />
+          {option.text}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
