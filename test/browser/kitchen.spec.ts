@@ -19,6 +19,30 @@ test("two mixers share what waits, and who is left has it all", async ({ factory
   await expect(cardOf(ana, first)).toHaveCount(0);
 });
 
+test("an order that somebody takes on stays theirs, and others are told", async ({ factory }) => {
+  const ana = await factory.enter("Ana", "Mixer");
+  const id = await factory.order("Strawberry");
+  const card = cardOf(ana, id);
+  await card.getByRole("button", { name: /^TAKE/ }).click();
+  await expect(card).toContainText("You are on it");
+  const mix = (by: string) => ana.request.post("/api/v1/order/mix", { data: { Order: { Id: id, MixedBy: by } } });
+  const refused = await mix("Bob");
+  expect(refused.status()).toBe(409);
+  expect(await refused.text()).toContain("Ana is on this order");
+  await card.getByRole("button", { name: /^GIVE BACK/ }).click();
+  await expect(card.getByRole("button", { name: /^TAKE/ })).toBeVisible();
+  // Bob is quicker, and Ana's page has not heard of it yet.
+  await ana.route("**/api/v1/order/claim", async (route) => {
+    await ana.request.post("/api/v1/order/claim", { data: { Order: { Id: id }, By: "Bob" } });
+    await route.continue();
+  });
+  await card.getByRole("button", { name: /^TAKE/ }).click();
+  await expect(card.getByText("Bob is on it").first()).toBeVisible();
+  await expect(card.getByRole("button", { name: /^MIX/ })).toHaveCount(0);
+  expect((await mix("Bob")).status()).toBe(200);
+  await expect(card).toHaveCount(0);
+});
+
 test("a reload shows the same orders in the same order", async ({ factory }) => {
   const mixer = await factory.enter("Ana", "Mixer");
   const ids = [await factory.order("Strawberry"), await factory.order("Chocolate"), await factory.order("Strawberry")];

@@ -127,6 +127,31 @@ test("the chosen theme outlives a reload and beats the system's", async ({ page 
   expect(await background()).toBe(dark);
 });
 
+test("the chosen language outlives a reload, and its pages are as accessible", async ({ page }) => {
+  await page.goto("/create");
+  await page.getByRole("button", { name: "Deutsch" }).click();
+  await expect(page.getByRole("heading", { name: "Was dürfen wir backen?" })).toBeVisible();
+  await expect(page.locator("html")).toHaveAttribute("lang", "de");
+  await page.reload();
+  await expect(page.getByRole("heading", { name: "Was dürfen wir backen?" })).toBeVisible();
+  expect(await violations(page)).toEqual([]);
+  await page.goto("/mixer");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await expect(page.getByRole("button", { name: /^GERÜHRT/ }).first()).toBeVisible();
+  expect(await violations(page)).toEqual([]);
+  await page.screenshot({ path: "screenshots/mixer-german.png" });
+  await page.getByRole("button", { name: "English" }).click();
+  await expect(page.getByRole("button", { name: /^MIX/ }).first()).toBeVisible();
+});
+
+test.describe("a browser that prefers German", () => {
+  test.use({ locale: "de-AT" });
+  test("is spoken to in German", async ({ page }) => {
+    await page.goto("/");
+    await expect(page.getByLabel("Dein Name")).toBeVisible();
+  });
+});
+
 test("a page that does not exist says so and leads back", async ({ page }) => {
   for (const path of ["/toaster", "/no/such/page"]) {
     await page.goto(path);

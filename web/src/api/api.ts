@@ -75,6 +75,11 @@ export const api = createApi({
       }),
     }),
 
+    /** Takes an order on, so that nobody else does it meanwhile, or gives it back. Doing so twice is as once. */
+    hold: build.mutation<Order, { id: string; by: string; how: "claim" | "release" }>({
+      query: ({ id, by, how }) => ({ url: `/order/${how}`, method: "POST", body: { Order: { Id: id }, By: by } }),
+    }),
+
     reject: build.mutation<Order, Reject>({
       query: ({ key, id, by, reason }) => ({
         url: "/order/reporterror",
@@ -99,6 +104,7 @@ export const {
   useResolveMutation,
   usePlaceOrderMutation,
   useAdvanceMutation,
+  useHoldMutation,
   useRejectMutation,
 } = api;
 

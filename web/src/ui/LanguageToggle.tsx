@@ -7,8 +7,8 @@ export function LanguageToggle() {
   const { t } = useTranslation();
   const other = otherLanguage();
   return (
-    <button type="button" className={styles.round} lang={other} aria-label={t("otherLanguage")} onClick={() => { choose(other).catch(() => undefined); }}>
-      <span aria-hidden="true">{other.toUpperCase()}</span>
+    <button type="button" className={styles.round} lang={other} aria-label={`${other.toUpperCase()}, ${t("otherLanguage")}`} onClick={() => { choose(other).catch(() => undefined); }}>
+      {other.toUpperCase()}
     </button>
   );
 }

@@ -28,6 +28,6 @@ describe("an age", () => {
     [8 * minute - 1, "soon"],
     [8 * minute, "late"],
   ])("of %d ms is %s", (milliseconds, level) => {
-    expect(ageLevel(milliseconds)).toBe(level);
+    expect(ageLevel(milliseconds, { warnSeconds: 300, lateSeconds: 480 })).toBe(level);
   });
 });

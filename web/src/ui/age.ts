@@ -1,16 +1,15 @@
 import { useSyncExternalStore } from "react";
+import type { Station } from "../api/types";
 import { locale } from "../i18n";
 
 export type AgeLevel = "fresh" | "soon" | "late";
 
-const minute = 60_000;
+/** From when on something that waits at a station asks for a hurry, and from when on it is late. */
+export type Thresholds = Pick<Station, "warnSeconds" | "lateSeconds">;
 
-/** Waiting five minutes asks for a hurry and eight is late: the usual defaults of kitchen displays. */
-const soonAfter = 5 * minute;
-const lateAfter = 8 * minute;
-
-export function ageLevel(milliseconds: number): AgeLevel {
-  return milliseconds >= lateAfter ? "late" : milliseconds >= soonAfter ? "soon" : "fresh";
+export function ageLevel(milliseconds: number, { warnSeconds, lateSeconds }: Thresholds): AgeLevel {
+  const seconds = milliseconds / 1000;
+  return seconds >= lateSeconds ? "late" : seconds >= warnSeconds ? "soon" : "fresh";
 }
 
 /** Writes a duration with its two largest units: `42 s`, `3 min 05 s`, `1 h 12 min`, `2 d 3 h`. Less than nothing is `0 s`. */

@@ -13,7 +13,8 @@ export function LineOverview({ line: { stations, finished }, stats }: { line: Li
   return (
     <section aria-label="Stations">
       <ol className={styles.line}>
-        {stations.map(({ stage, page, waiting, oldestArrivedOn }) => {
+        {stations.map((station) => {
+          const { stage, page, waiting, oldestArrivedOn } = station;
           const figures = stats?.stages.find((one) => one.stage === stage);
           const worst = stats?.bottleneck === stage;
           return (
@@ -28,7 +29,7 @@ export function LineOverview({ line: { stations, finished }, stats }: { line: Li
                 <b>{waiting}</b> waiting
                 {figures && figures.inWork > 0 && <span>, {words.inWork(figures.inWork)}</span>}
               </p>
-              {oldestArrivedOn ? <Age since={oldestArrivedOn} /> : <p className={styles.calm}>nothing to do</p>}
+              {oldestArrivedOn ? <Age since={oldestArrivedOn} station={station} /> : <p className={styles.calm}>nothing to do</p>}
               {figures && <Figures stats={figures} />}
             </li>
           );

@@ -44,14 +44,18 @@ const order: Order = {
 };
 
 function show(answer: (call: Call) => Response | Promise<Response>, stale = false) {
+  const shown = showClaimed(undefined, answer, stale);
+  return { ...shown, bake: screen.getByRole("button", { name: /^BAKE/ }), refuse: screen.getByRole("button", { name: /^REJECT/ }) };
+}
+
+function showClaimed(claimedBy: string | undefined, answer: (call: Call) => Response | Promise<Response> = accepted, stale = false) {
   const calls = stubServer(answer);
-  const card = (isStale: boolean) => (
+  render(
     <Provider store={newStore()}>
-      <OrderCard order={order} station={station} by="Ben" stale={isStale} />
-    </Provider>
+      <OrderCard order={claimedBy ? { ...order, claimedBy } : order} station={station} by="Ben" stale={stale} />
+    </Provider>,
   );
-  render(card(stale));
-  return { calls, user: userEvent.setup(), bake: screen.getByRole("button", { name: /^BAKE/ }), refuse: screen.getByRole("button", { name: /^REJECT/ }) };
+  return { calls, user: userEvent.setup() };
 }
 
 const accepted = () => Response.json({ ...order, status: "baked" });
@@ -146,5 +150,35 @@ describe("an order's card", () => {
     await user.click(bake);
     expect(resting(bake)).toBe(true);
     expect(calls).toHaveLength(0);
+  });
+});
+
+describe("an order that somebody takes on", () => {
+  it("is claimed in the worker's name", async () => {
+    const { calls, user } = showClaimed(undefined);
+    await user.click(screen.getByRole("button", { name: /^TAKE/ }));
+    await waitFor(() => { expect(calls).toHaveLength(1); });
+    expect(calls[0]).toMatchObject({ method: "POST", path: "/api/v1/order/claim", body: { Order: { Id: order.id }, By: "Ben" } });
+  });
+
+  it("can be done or given back by who is on it", async () => {
+    const { calls, user } = showClaimed("Ben");
+    expect(screen.getByRole("listitem").textContent).toContain("You are on it");
+    expect(screen.getByRole("button", { name: /^BAKE/ })).toBeTruthy();
+    await user.click(screen.getByRole("button", { name: /^GIVE BACK/ }));
+    await waitFor(() => { expect(calls).toHaveLength(1); });
+    expect(calls[0]).toMatchObject({ path: "/api/v1/order/release" });
+  });
+
+  it("is not offered to others", () => {
+    showClaimed("Ana");
+    expect(screen.getByRole("listitem").textContent).toContain("Ana is on it");
+    expect(screen.queryAllByRole("button")).toEqual([]);
+  });
+
+  it("stays who came first's", async () => {
+    const { user } = showClaimed(undefined, () => problem(409, "Ana is on this order."));
+    await user.click(screen.getByRole("button", { name: /^TAKE/ }));
+    expect((await screen.findByRole("alert")).textContent).toContain("Ana is on this order");
   });
 });

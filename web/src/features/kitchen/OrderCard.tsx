@@ -1,6 +1,6 @@
 import { memo, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useAdvanceMutation, useRejectMutation } from "../../api/api";
+import { useAdvanceMutation, useHoldMutation, useRejectMutation } from "../../api/api";
 import { useIdempotencyKey } from "../../api/idempotency";
 import { problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
@@ -8,6 +8,7 @@ import { actionLabel, flavourTitle, reasonsAt, shortId, sizeTitle } from "../../
 import { Age } from "../../ui/Age";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
+import { Icon } from "../../ui/Icon";
 import { Notice } from "../../ui/Notice";
 import styles from "./OrderCard.module.css";
 import { RejectDialog } from "./RejectDialog";
@@ -29,11 +30,13 @@ export const OrderCard = memo(function OrderCard({ order, station, by, stale }: 
   const { work, pending, problem, run } = useWork(order, station, by);
   const [asking, setAsking] = useState(false);
   const idle = stale || pending;
+  const mine = order.claimedBy === by;
+  const free = !order.claimedBy || mine; // What somebody else is on, the line lets nobody else do.
   const flavour = flavourTitle(order.flavour);
   const action = actionLabel(station);
   const what = `${order.quantity} ${flavour}, ${shortId(order.id)}`;
   return (
-    <li className={styles.card} data-pending={pending} aria-busy={pending} tabIndex={-1} aria-label={what}>
+    <li className={styles.card} data-pending={pending} data-claim={mine ? "mine" : free ? undefined : "other"} aria-busy={pending} tabIndex={-1} aria-label={what}>
       <div className={styles.top}>
         <div>
           <h3>
@@ -44,12 +47,16 @@ export const OrderCard = memo(function OrderCard({ order, station, by, stale }: 
         <Cupcake flavour={order.flavour} className={styles.cupcake} />
       </div>
       <p className={styles.facts}>
-        <Age since={order.arrivedOn ?? order.placedOn} />
+        <Age since={order.arrivedOn ?? order.placedOn} station={station} />
         <span className={styles.id}>
           <span aria-hidden="true">#</span>
           {shortId(order.id)}
         </span>
-        {order.claimedBy && <span className={styles.claim}>{t("kitchen.claimed", { name: order.claimedBy })}</span>}
+        {order.claimedBy && (
+          <span className={styles.claim}>
+            <Icon name="person" /> {mine ? t("kitchen.mine") : t("kitchen.claimed", { name: order.claimedBy })}
+          </span>
+        )}
       </p>
       {problem && work && (
         <Notice>
@@ -59,14 +66,17 @@ export const OrderCard = memo(function OrderCard({ order, station, by, stale }: 
           </Button>
         </Notice>
       )}
-      <div className={styles.actions}>
-        <Button look="main" size="kitchen" idle={idle} aria-label={`${action} ${what}`} onClick={() => { run({ kind: "advance" }); }}>
-          {pending ? "…" : action}
-        </Button>
-        <Button look="danger" size="kitchen" idle={idle} aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { setAsking(true); }}>
-          {t("kitchen.reject")}
-        </Button>
-      </div>
+      {free && (
+        <div className={styles.actions}>
+          <Button look="main" size="kitchen" idle={idle} aria-label={`${action} ${what}`} onClick={() => { run({ kind: "advance" }); }}>
+            {pending ? "…" : action}
+          </Button>
+          <Button look="danger" size="kitchen" idle={idle} aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { setAsking(true); }}>
+            {t("kitchen.reject")}
+          </Button>
+          <Hold order={order} by={by} mine={mine} what={what} idle={idle} />
+        </div>
+      )}
       {asking && (
         <RejectDialog
           order={order}
@@ -78,6 +88,32 @@ export const OrderCard = memo(function OrderCard({ order, station, by, stale }: 
     </li>
   );
 });
+
+/** Takes the order on, or gives it back. */
+function Hold({ order, by, mine, what, idle }: { order: Order; by: string; mine: boolean; what: string; idle: boolean }) {
+  const { t } = useTranslation();
+  const [hold, { isLoading, error }] = useHoldMutation();
+  const words = mine ? t("kitchen.giveBack") : t("kitchen.take");
+  return (
+    <>
+      <span className={styles.hold}>
+        <Button
+          size="kitchen"
+          idle={idle || isLoading}
+          aria-label={`${words} ${what}`}
+          onClick={() => void hold({ id: order.id, by, how: mine ? "release" : "claim" })}
+        >
+          {words}
+        </Button>
+      </span>
+      {error && (
+        <span className={styles.hold}>
+          <Notice>{problemText(error)}</Notice>
+        </span>
+      )}
+    </>
+  );
+}
 
 /** After this many milliseconds, an order whose step was accepted should have left the screen. */
 const leavesWithin = 10_000;
