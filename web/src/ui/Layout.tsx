@@ -69,7 +69,7 @@ function PagesMenu() {
           ))}
           <li>
             <NavLink to="/board" onClick={close}>
-              <Icon name="bell" /> Board
+              <Icon name="bell" /> {t("layout.board")}
             </NavLink>
           </li>
           <li>

@@ -4,10 +4,10 @@ import { locale } from "../i18n";
 
 export type AgeLevel = "fresh" | "soon" | "late";
 
-/** From when on something that waits at a station asks for a hurry, and from when on it is late. */
-export type Thresholds = Pick<Station, "warnSeconds" | "lateSeconds">;
+/** From when on an order that waits at a station wants hurrying, and is late. */
+export type Patience = Pick<Station, "warnSeconds" | "lateSeconds">;
 
-export function ageLevel(milliseconds: number, { warnSeconds, lateSeconds }: Thresholds): AgeLevel {
+export function ageLevel(milliseconds: number, { warnSeconds, lateSeconds }: Patience): AgeLevel {
   const seconds = milliseconds / 1000;
   return seconds >= lateSeconds ? "late" : seconds >= warnSeconds ? "soon" : "fresh";
 }

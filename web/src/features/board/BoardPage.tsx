@@ -1,3 +1,4 @@
+import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useBoardQuery } from "../../api/api";
 import { problemText } from "../../api/problem";
@@ -6,7 +7,6 @@ import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
 import styles from "./BoardPage.module.css";
-import { words } from "./words";
 
 const refresh = 2000;
 
@@ -15,26 +15,27 @@ const staleAfter = 7000;
 
 /** The board for customers, on a wall: which orders are nearly ready, and which are. It says whose or what to nobody. */
 export function BoardPage() {
+  const { t } = useTranslation();
   const { data, error, fulfilledTimeStamp: asOf = 0 } = useBoardQuery(undefined, { pollingInterval: refresh });
   const now = useNow();
   const stale = data !== undefined && (error !== undefined || now - asOf > staleAfter);
   return (
     <main className={styles.board}>
-      <title>{words.page}</title>
+      <title>{`${t("board.title")} · eCupcakes`}</title>
       <header className={styles.top}>
         <Link to="/" className={styles.brand}>
           <Cupcake flavour="Strawberry" /> eCupcakes
         </Link>
-        <h1>{words.heading}</h1>
+        <h1>{t("board.heading")}</h1>
         <Freshness state={stale ? "offline" : data ? "live" : "connecting"} since={stale ? asOf : undefined} />
         <time className={styles.clock}>{formatTime(now)}</time>
       </header>
       {error && !data && <Notice>{problemText(error)}</Notice>}
-      {stale && <Notice tone="warn">{words.stale(formatTime(asOf))}</Notice>}
+      {stale && <Notice tone="warn">{t("board.stale", { time: formatTime(asOf) })}</Notice>}
       {data && (
         <div className={styles.columns} data-stale={stale}>
-          <Column name={words.almost} none={words.noneAlmost} ids={data.almost} look="almost" />
-          <Column name={words.ready} none={words.noneReady} ids={data.ready} look="ready" />
+          <Column name={t("board.almost")} none={t("board.noneAlmost")} ids={data.almost} look="almost" />
+          <Column name={t("board.ready")} none={t("board.noneReady")} ids={data.ready} look="ready" />
         </div>
       )}
     </main>

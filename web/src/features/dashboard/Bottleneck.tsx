@@ -1,19 +1,33 @@
-import type { LineStats } from "../../api/types";
-import { title } from "../../labels";
+import { useTranslation } from "react-i18next";
+import type { LineStats, StageStats } from "../../api/types";
+import { stageTitle } from "../../labels";
+import { formatAge } from "../../ui/age";
 import { Icon } from "../../ui/Icon";
 import styles from "./Bottleneck.module.css";
-import { words } from "./words";
 
 /** Names the station that holds up the line, and says why. */
 export function Bottleneck({ stats: { bottleneck, stages } }: { stats: LineStats }) {
+  const { t } = useTranslation();
   const worst = stages.find(({ stage }) => stage === bottleneck);
   return (
     <div className={styles.bottleneck} data-some={worst !== undefined} role="status">
       <Icon name={worst ? "hurry" : "check"} />
       <p>
-        <b>{worst ? words.bottleneck(title(worst.stage)) : words.noBottleneck}</b>
-        <span>{worst ? words.why(worst) : words.noBottleneckWhy}</span>
+        <b>{worst ? t("dashboard.bottleneckIs", { stage: stageTitle(worst.stage) }) : t("dashboard.noBottleneck")}</b>
+        {worst ? <Why worst={worst} /> : <span>{t("dashboard.noBottleneckWhy")}</span>}
       </p>
     </div>
+  );
+}
+
+/** Little's law in words: how many are there, how many leave, and so how long one stays. */
+function Why({ worst }: { worst: StageStats }) {
+  const { t } = useTranslation();
+  const [present, left] = [worst.waitingSeries.at(-1) ?? worst.waiting, worst.done + worst.rejected];
+  return (
+    <span>
+      {t("dashboard.why", { present, perHour: Math.round(worst.perHour), age: formatAge(worst.expectedSeconds * 1000) })}{" "}
+      {worst.arrived > left && t("dashboard.piling", { came: worst.arrived, left })}
+    </span>
   );
 }

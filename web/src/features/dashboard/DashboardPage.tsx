@@ -1,7 +1,8 @@
 import { useState } from "react";
+import { useTranslation } from "react-i18next";
 import { useLineQuery, useOrdersQuery, useStatsQuery } from "../../api/api";
 import { problemText } from "../../api/problem";
-import { title } from "../../labels";
+import { doneWord, title } from "../../labels";
 import { formatTime, useNow } from "../../ui/age";
 import { Button } from "../../ui/Button";
 import { Freshness } from "../../ui/Freshness";
@@ -22,6 +23,7 @@ const rows = 20;
 const staleAfter = 4000;
 
 export default function DashboardPage() {
+  const { t } = useTranslation();
   const line = useLineQuery(undefined, polling);
   const [hours, setHours] = useState(4);
   const { data: stats, error: noStats } = useStatsQuery({ hours }, slowly);
@@ -38,15 +40,14 @@ export default function DashboardPage() {
 
   return (
     <div className={styles.page}>
-      <title>Dashboard · eCupcakes</title>
+      <title>{`${t("dashboard.title")} · eCupcakes`}</title>
       <div className={styles.top}>
-        <h1>The line</h1>
+        <h1>{t("dashboard.heading")}</h1>
         <Freshness state={stale ? "offline" : line.data ? "live" : "connecting"} since={stale ? asOf : undefined} />
       </div>
       {error && (
         <Notice>
-          {problemText(error)} {stale && `These are the figures of ${formatTime(asOf)}; `}
-          {stale ? "this page keeps trying." : "This page keeps trying."}
+          {problemText(error)} {stale && t("dashboard.stale", { time: formatTime(asOf) })} {t("trouble.keepsTrying")}
         </Notice>
       )}
       <div className={styles.figures} data-stale={stale}>
@@ -59,9 +60,9 @@ export default function DashboardPage() {
         </div>
         <section aria-labelledby="newest" className={styles.orders}>
           <div className={styles.top}>
-            <h2 id="newest">Newest orders</h2>
+            <h2 id="newest">{t("dashboard.newest")}</h2>
             <label className={styles.filter}>
-              Status
+              {t("dashboard.status")}
               <select
                 value={status}
                 onChange={(event) => {
@@ -69,23 +70,23 @@ export default function DashboardPage() {
                   setCursors([""]);
                 }}
               >
-                <option value="">All</option>
+                <option value="">{t("dashboard.all")}</option>
                 {["placed", ...(line.data?.stations.map(({ done }) => done) ?? []), "rejected"].map((word) => (
                   <option key={word} value={word}>
-                    {title(word)}
+                    {title(doneWord(word))}
                   </option>
                 ))}
               </select>
             </label>
           </div>
           {orders.currentData && <OrderTable orders={orders.currentData.orders} />}
-          <nav className={styles.paging} aria-label="Pages of orders">
+          <nav className={styles.paging} aria-label={t("dashboard.pages")}>
             <Button idle={cursors.length === 1} onClick={() => { setCursors(cursors.slice(0, -1)); }}>
-              Newer
+              {t("dashboard.newer")}
             </Button>
-            <span>Page {cursors.length}</span>
+            <span>{t("dashboard.page", { count: cursors.length })}</span>
             <Button idle={!next} onClick={() => { if (next) setCursors([...cursors, next]); }}>
-              Older
+              {t("dashboard.older")}
             </Button>
           </nav>
         </section>

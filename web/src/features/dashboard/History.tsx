@@ -1,38 +1,37 @@
 import { lazy, Suspense, useState } from "react";
+import { useTranslation } from "react-i18next";
 import type { LineStats } from "../../api/types";
-import { title } from "../../labels";
+import { stageTitle } from "../../labels";
 import { formatTime } from "../../ui/age";
 import styles from "./History.module.css";
-import { words } from "./words";
 
 /** The charting library comes only with this page. */
 const Chart = lazy(() => import("./Chart"));
 
-type Metric = keyof typeof words.metrics;
-
-const metrics = ["done", "waiting", "rejected"] as const satisfies Metric[];
+const metrics = ["done", "waiting", "rejected"] as const;
 const choices = [1, 4, 8];
 
-const valuesOf = { done: "doneSeries", waiting: "waitingSeries", rejected: "rejectedSeries" } as const satisfies Record<Metric, string>;
+const valuesOf = { done: "doneSeries", waiting: "waitingSeries", rejected: "rejectedSeries" } as const;
 
 /** The last hours of each station: as a drawing, and as a table for those to whom a drawing says nothing. */
 export function History({ stats, hours, onHours }: { stats: LineStats; hours: number; onHours: (hours: number) => void }) {
-  const [metric, setMetric] = useState<Metric>("done");
+  const { t } = useTranslation();
+  const [metric, setMetric] = useState<(typeof metrics)[number]>("done");
   const [point, setPoint] = useState<number>();
-  const curves = stats.stages.map((stage) => ({ name: title(stage.stage), values: stage[valuesOf[metric]] }));
+  const curves = stats.stages.map((stage) => ({ name: stageTitle(stage.stage), values: stage[valuesOf[metric]] }));
   const first = Date.parse(stats.from) / 1000;
   const times = (curves[0]?.values ?? []).map((_, i) => first + i * stats.bucketSeconds);
   const at = Math.min(point ?? times.length - 1, times.length - 1);
   return (
     <section className={styles.history} aria-labelledby="history">
       <div className={styles.top}>
-        <h2 id="history">{words.history}</h2>
-        <Choice name={words.metric} options={metrics.map((value) => ({ value, text: words.metrics[value] }))} value={metric} onChange={setMetric} />
-        <Choice name={words.hours} options={choices.map((value) => ({ value, text: words.hoursOf(value) }))} value={hours} onChange={onHours} />
+        <h2 id="history">{t("dashboard.history")}</h2>
+        <Choice name={t("dashboard.show")} options={metrics.map((value) => ({ value, text: t(`dashboard.metric.${value}`) }))} value={metric} onChange={setMetric} />
+        <Choice name={t("dashboard.time")} options={choices.map((value) => ({ value, text: t("dashboard.hours", { count: value }) }))} value={hours} onChange={onHours} />
       </div>
-      <p className={styles.axis}>{words.axis[metric]}</p>
-      <Suspense fallback={<p className={styles.chart}>{words.loadingChart}</p>}>
-        <Chart times={times} curves={curves} label={words.chart(words.axis[metric], hours)} onPoint={setPoint} />
+      <p className={styles.axis}>{t(`dashboard.axis.${metric}`)}</p>
+      <Suspense fallback={<p className={styles.chart}>{t("dashboard.fetching")}</p>}>
+        <Chart times={times} curves={curves} label={t("dashboard.chart", { what: t(`dashboard.axis.${metric}`) })} onPoint={setPoint} />
       </Suspense>
       <ul className={styles.legend} aria-hidden="true">
         <li className={styles.when}>{formatTime((times[at] ?? 0) * 1000)}</li>
@@ -46,14 +45,14 @@ export function History({ stats, hours, onHours }: { stats: LineStats; hours: nu
         ))}
       </ul>
       <details className={styles.figures}>
-        <summary>{words.asTable}</summary>
+        <summary>{t("dashboard.table")}</summary>
         {/* A table that is too wide scrolls by itself; the keyboard can do that only if it can get there. */}
         {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-        <div className={styles.scroll} tabIndex={0} role="region" aria-label={words.asTable}>
+        <div className={styles.scroll} tabIndex={0} role="region" aria-label={t("dashboard.table")}>
           <table>
             <thead>
               <tr>
-                <th scope="col">{words.from}</th>
+                <th scope="col">{t("dashboard.from")}</th>
                 {curves.map(({ name }) => (
                   <th key={name} scope="col">
                     {name}

@@ -1,17 +1,18 @@
+import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { Line, LineStats, StageStats } from "../../api/types";
-import { title } from "../../labels";
+import { doneWord, stageTitle, title } from "../../labels";
 import { Age } from "../../ui/Age";
 import { formatAge } from "../../ui/age";
 import { Icon, StageIcon } from "../../ui/Icon";
 import styles from "./LineOverview.module.css";
-import { words } from "./words";
 
 /** The stations in line order with what waits there and how they do, and what came out at the end. */
 export function LineOverview({ line: { stations, finished }, stats }: { line: Line; stats: LineStats | undefined }) {
+  const { t } = useTranslation();
   const ends = Object.entries(finished).sort(([a], [b]) => Number(a === "rejected") - Number(b === "rejected"));
   return (
-    <section aria-label="Stations">
+    <section aria-label={t("dashboard.stations")}>
       <ol className={styles.line}>
         {stations.map((station) => {
           const { stage, page, waiting, oldestArrivedOn } = station;
@@ -21,15 +22,17 @@ export function LineOverview({ line: { stations, finished }, stats }: { line: Li
             <li key={stage} className={styles.station} data-worst={worst}>
               <h2>
                 <Link to={`/${page}`}>
-                  <StageIcon stage={stage} /> {title(stage)}
+                  <StageIcon stage={stage} /> {stageTitle(stage)}
                 </Link>
               </h2>
-              {worst && <span className={styles.worst}>{words.bottleneckMark}</span>}
+              {worst && <span className={styles.worst}>{t("dashboard.bottleneck")}</span>}
               <p className={styles.count}>
-                <b>{waiting}</b> waiting
-                {figures && figures.inWork > 0 && <span>, {words.inWork(figures.inWork)}</span>}
+                <b>{waiting}</b> {t("dashboard.waiting")}
               </p>
-              {oldestArrivedOn ? <Age since={oldestArrivedOn} station={station} /> : <p className={styles.calm}>nothing to do</p>}
+              <p className={styles.state}>
+                {oldestArrivedOn ? <Age since={oldestArrivedOn} at={station} /> : t("dashboard.calm")}
+                {figures && figures.inWork > 0 && <span>{t("dashboard.inWork", { count: figures.inWork })}</span>}
+              </p>
               {figures && <Figures stats={figures} />}
             </li>
           );
@@ -39,7 +42,7 @@ export function LineOverview({ line: { stations, finished }, stats }: { line: Li
         {ends.map(([status, count]) => (
           <div key={status} data-status={status}>
             <dt>
-              <Icon name={status === "rejected" ? "cross" : "check"} /> {title(status)}
+              <Icon name={status === "rejected" ? "cross" : "check"} /> {title(doneWord(status))}
             </dt>
             <dd>{count}</dd>
           </div>
@@ -50,24 +53,25 @@ export function LineOverview({ line: { stations, finished }, stats }: { line: Li
 }
 
 function Figures({ stats }: { stats: StageStats }) {
-  const time = (seconds: number) => (stats.sample === 0 ? words.tooFew : formatAge(seconds * 1000));
+  const { t } = useTranslation();
+  const time = (seconds: number) => (stats.sample === 0 ? t("dashboard.noTimes") : formatAge(seconds * 1000));
   return (
     <dl className={styles.figures}>
       <div>
-        <dt>{words.perHour}</dt>
+        <dt>{t("dashboard.perHour")}</dt>
         <dd>{stats.done}</dd>
       </div>
       <div>
-        <dt>{words.half}</dt>
+        <dt>{t("dashboard.half")}</dt>
         <dd>{time(stats.p50Seconds)}</dd>
       </div>
       <div>
-        <dt>{words.most}</dt>
+        <dt>{t("dashboard.most")}</dt>
         <dd>{time(stats.p90Seconds)}</dd>
       </div>
       <div data-bad={stats.rejected > 0}>
-        <dt>{words.rejected}</dt>
-        <dd>{words.rejectShare(stats)}</dd>
+        <dt>{t("dashboard.rejected")}</dt>
+        <dd>{stats.rejected === 0 ? 0 : t("dashboard.share", { count: stats.rejected, percent: Math.round(stats.rejectRate * 100) })}</dd>
       </div>
     </dl>
   );

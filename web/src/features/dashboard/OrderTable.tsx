@@ -1,25 +1,27 @@
+import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { Order } from "../../api/types";
-import { shortId, sizeTitle, title } from "../../labels";
+import { doneWord, flavourTitle, shortId, sizeTitle, stageTitle, title } from "../../labels";
 import { formatTime } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
 import styles from "./OrderTable.module.css";
 
 export function OrderTable({ orders }: { orders: Order[] }) {
-  if (orders.length === 0) return <p className={styles.none}>There are no such orders.</p>;
+  const { t } = useTranslation();
+  if (orders.length === 0) return <p className={styles.none}>{t("dashboard.none")}</p>;
   return (
     // A table that is too wide scrolls by itself; the keyboard can do that only if it can get there.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className={styles.scroll} tabIndex={0} role="region" aria-label="Table of orders">
+    <div className={styles.scroll} tabIndex={0} role="region" aria-label={t("dashboard.orders")}>
       <table className={styles.table}>
         <thead>
           <tr>
-            <th scope="col">Order</th>
-            <th scope="col">What</th>
-            <th scope="col">Placed</th>
-            <th scope="col">Status</th>
-            <th scope="col">Now at</th>
-            <th scope="col">Last by</th>
+            <th scope="col">{t("dashboard.order")}</th>
+            <th scope="col">{t("dashboard.what")}</th>
+            <th scope="col">{t("dashboard.placed")}</th>
+            <th scope="col">{t("dashboard.status")}</th>
+            <th scope="col">{t("dashboard.nowAt")}</th>
+            <th scope="col">{t("dashboard.lastBy")}</th>
           </tr>
         </thead>
         <tbody>
@@ -31,16 +33,16 @@ export function OrderTable({ orders }: { orders: Order[] }) {
               <td>
                 <span className={styles.what}>
                   <Cupcake flavour={order.flavour} />
-                  {order.quantity} × {order.flavour}, {sizeTitle(order.size).toLowerCase()}
+                  {order.quantity} × {flavourTitle(order.flavour)}, {sizeTitle(order.size).toLowerCase()}
                 </span>
               </td>
               <td>{formatTime(order.placedOn)}</td>
               <td>
                 <span className={styles.status} data-state={order.state}>
-                  {title(order.status)}
+                  {title(doneWord(order.status))}
                 </span>
               </td>
-              <td>{order.stage ? title(order.stage) : (order.reason ?? "—")}</td>
+              <td>{order.stage ? stageTitle(order.stage) : (order.reason ?? "—")}</td>
               <td>{order.history.at(-1)?.by ?? "—"}</td>
             </tr>
           ))}

@@ -47,7 +47,7 @@ export const OrderCard = memo(function OrderCard({ order, station, by, stale }: 
         <Cupcake flavour={order.flavour} className={styles.cupcake} />
       </div>
       <p className={styles.facts}>
-        <Age since={order.arrivedOn ?? order.placedOn} station={station} />
+        <Age since={order.arrivedOn ?? order.placedOn} at={station} />
         <span className={styles.id}>
           <span aria-hidden="true">#</span>
           {shortId(order.id)}

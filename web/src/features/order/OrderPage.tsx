@@ -1,8 +1,9 @@
 import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
 import { isNotFound, problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
-import { shortId, sizeTitle, whereItIs } from "../../labels";
+import { flavourTitle, shortId, sizeTitle, whereItIs } from "../../labels";
 import { formatTime } from "../../ui/age";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
@@ -13,9 +14,9 @@ import { EstimateCard } from "./EstimateCard";
 import { follow, type Followed } from "./follow";
 import styles from "./OrderPage.module.css";
 import { Progress } from "./Progress";
-import { words } from "./words";
 
 export function OrderPage() {
+  const { t } = useTranslation();
   const { id = "" } = useParams();
   const [attempt, setAttempt] = useState(0);
   const { order, error, asOf } = useFollowed(id, attempt);
@@ -25,9 +26,9 @@ export function OrderPage() {
   if (!order || !stations) {
     return (
       <>
-        <title>Your order · eCupcakes</title>
-        <h1>Your order</h1>
-        {error ? <Notice>{problemText(error)} This page keeps trying.</Notice> : <p>Looking for your order…</p>}
+        <title>{`${t("order.title")} · eCupcakes`}</title>
+        <h1>{t("order.title")}</h1>
+        {error ? <Notice>{problemText(error)} {t("trouble.keepsTrying")}</Notice> : <p>{t("order.looking")}</p>}
       </>
     );
   }
@@ -46,6 +47,7 @@ function useFollowed(id: string, attempt: number): Followed {
 }
 
 function OrderStory({ order, stations, away, since }: { order: Order; stations: Station[]; away: string | undefined; since: number | undefined }) {
+  const { t } = useTranslation();
   const heading = whereItIs(order, stations);
   return (
     <article className={styles.page} data-state={order.state}>
@@ -56,34 +58,34 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
           {!isFinished(order) && <Freshness state={away ? "offline" : "live"} since={away ? since : undefined} />}
           <h1>{heading}</h1>
           <p className={styles.what}>
-            {order.quantity} × {order.flavour}, {sizeTitle(order.size).toLowerCase()}
+            {order.quantity} × {flavourTitle(order.flavour)}, {sizeTitle(order.size).toLowerCase()}
           </p>
           <p className={styles.facts}>
-            Order <b title={order.id}>{shortId(order.id)}</b>, placed at {formatTime(order.placedOn)}
+            {t("order.order")} <b title={order.id}>{shortId(order.id)}</b>, {t("order.placedAt", { time: formatTime(order.placedOn) })}
           </p>
-          {order.remakeOf && <p className={styles.facts}>{words.remakeOf}</p>}
+          {order.remakeOf && <p className={styles.facts}>{t("order.remakeOf")}</p>}
         </div>
       </div>
-      {away && <Notice tone="warn">{away} What you see here was true at {formatTime(since ?? order.placedOn)}; this page keeps trying.</Notice>}
+      {away && <Notice tone="warn">{away} {t("order.stale", { time: formatTime(since ?? order.placedOn) })}</Notice>}
       {order.state === "rejected" && (
         <div className={styles.reason} role="status">
-          <h2>What went wrong</h2>
+          <h2>{t("order.wrong")}</h2>
           <p>{order.reason}</p>
           {order.remadeAs && (
             <p>
-              {words.remade} <Link to={`/order/${order.remadeAs}`}>{words.remadeLink}</Link>
+              {t("order.remade")} <Link to={`/order/${order.remadeAs}`}>{t("order.remadeLink")}</Link>
             </p>
           )}
         </div>
       )}
       {!isFinished(order) && <EstimateCard order={order} away={away !== undefined} />}
       <section aria-labelledby="progress" className={styles.line}>
-        <h2 id="progress">Along the line</h2>
+        <h2 id="progress">{t("order.line")}</h2>
         <Progress order={order} stations={stations} />
       </section>
       <p className={styles.again}>
-        <Link to="/create">Order more cupcakes</Link>
-        {!isFinished(order) && <span>{words.keep}</span>}
+        <Link to="/create">{t("order.more")}</Link>
+        {!isFinished(order) && <span>{t("order.keep")}</span>}
       </p>
       <p className={styles.announcement} aria-live="polite">
         {heading}
@@ -93,14 +95,15 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
 }
 
 function UnknownOrder({ id, again }: { id: string; again: () => void }) {
+  const { t } = useTranslation();
   return (
     <div className={styles.unknown}>
-      <title>Unknown order · eCupcakes</title>
-      <h1>We do not know this order</h1>
+      <title>{`${t("order.unknownTitle")} · eCupcakes`}</title>
+      <h1>{t("order.unknown")}</h1>
       <p>
-        There is no order <b>{id}</b>. Check the address, or <Link to="/create">place an order</Link>.
+        {t("order.unknownText")} <b>{id}</b>. {t("order.check")} <Link to="/create">{t("order.place")}</Link>.
       </p>
-      <Button onClick={again}>Look again</Button>
+      <Button onClick={again}>{t("order.lookAgain")}</Button>
     </div>
   );
 }

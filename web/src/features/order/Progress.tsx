@@ -1,13 +1,14 @@
+import { useTranslation } from "react-i18next";
 import type { Order, Station } from "../../api/types";
-import { title } from "../../labels";
+import { doneWord, stageTitle, title } from "../../labels";
 import { formatAge, formatTime, useNow } from "../../ui/age";
 import { Icon, StageIcon } from "../../ui/Icon";
 import styles from "./Progress.module.css";
 import { stepsOf, type Step } from "./steps";
-import { words } from "./words";
 
 /** The line as the order travels it: who did what, when, and how long it took. */
 export function Progress({ order, stations }: { order: Order; stations: Station[] }) {
+  const { t } = useTranslation();
   return (
     <ol className={styles.line}>
       <li className={styles.step} data-state="done">
@@ -15,7 +16,7 @@ export function Progress({ order, stations }: { order: Order; stations: Station[
           <Icon name="note" />
         </span>
         <div>
-          <h3>Placed</h3>
+          <h3>{t("order.placed")}</h3>
           <p>{formatTime(order.placedOn)}</p>
         </div>
       </li>
@@ -36,33 +37,33 @@ export function Progress({ order, stations }: { order: Order; stations: Station[
 }
 
 function StepWords({ step: { stage, done, state, visit, since, by } }: { step: Step }) {
+  const { t } = useTranslation();
   if (visit) {
     return (
       <>
-        <h3>{state === "rejected" ? `Rejected at ${stage}` : title(done)}</h3>
-        <p>
-          by {visit.by} at {formatTime(visit.on)}
-        </p>
-        <p>after {formatAge(visit.seconds * 1000)}</p>
+        <h3>{state === "rejected" ? t("order.rejectedAt", { stage: stageTitle(stage) }) : title(doneWord(done))}</h3>
+        <p>{t("order.byAt", { name: visit.by, time: formatTime(visit.on) })}</p>
+        <p>{t("order.after", { age: formatAge(visit.seconds * 1000) })}</p>
       </>
     );
   }
   return (
     <>
-      <h3>{title(stage)}</h3>
+      <h3>{stageTitle(stage)}</h3>
       {by && (
         <p className={styles.by}>
-          <Icon name="check" /> {words.onIt(by)}
+          <Icon name="check" /> {t("order.onIt", { name: by })}
         </p>
       )}
-      {state === "here" ? since ? <Waiting since={since} /> : <p>arriving</p> : null}
+      {state === "here" ? since ? <Waiting since={since} /> : <p>{t("order.arriving")}</p> : null}
     </>
   );
 }
 
 function Waiting({ since }: { since: string }) {
+  const { t } = useTranslation();
   const age = useNow() - Date.parse(since);
-  return <p>in line for {formatAge(age)}</p>;
+  return <p>{t("order.inLine", { age: formatAge(age) })}</p>;
 }
 
 function Badge({ name }: { name: "check" | "cross" }) {
