@@ -6,71 +6,96 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"ecupcakes/load"
 	"ecupcakes/test/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestControl shows that the tests of this directory can fail: each scenario is
 // played by the program and then by the same program without one of the parts
-// that are there for it. The audit has to find nothing first, and something
-// then.
+// that are there for it. There has to be no damage first, and some then.
+//
+// The scenarios on the cluster share its topics, and those that may lose orders
+// come last.
 func TestControl(t *testing.T) {
 	c := &controlled{}
 	c.Cluster, c.proxies = behindProxies(t, 3)
 	c.admin = adminOf(t, c.Brokers())
-	for _, control := range []struct {
-		part     string
-		file     string // Where the part is, below the module's root.
-		is, then string // The source with it and without it.
-		play     func(t *testing.T, program string) (damage string)
+	for _, scenario := range []struct {
+		name  string
+		play  func(t *testing.T, program string) (damage string)
+		parts []part
 	}{
-		{
-			part: "all replicas acknowledge an order before its 201",
-			file: "broker/producer.go", is: "kgo.RequiredAcks(kgo.AllISRAcks())", then: "kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()",
-			play: c.leaderDiesAlone,
-		},
-		{
-			part: "commits in order",
-			file: "gokaplus/config.go", is: "Rejoin(Ordered(o.consumerGroup, o.Progress))", then: "Rejoin(o.consumerGroup)",
-			play: c.killedBehindAnUnreachableLeader,
-		},
-		{
-			part: "a row remembers its order",
-			file: "order/next.go", is: "if row.State != None && row.State != Early {", then: "if false {",
-			play: orderComesAgain,
-		},
+		{"a leader dies alone", c.leaderDiesAlone, []part{{
+			"all replicas acknowledge an order before its 201", "broker/producer.go",
+			"kgo.RequiredAcks(kgo.AllISRAcks())", "kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()",
+		}}},
+		{"a table's leader cannot be reached", c.tableAway, []part{
+			{"emits wait for the brokers", "gokaplus/config.go", "t.producer(o.producer())", "t.producer(goka.DefaultProducerBuilder)"},
+			{"a processor that has failed is built anew", "gokaplus/supervise.go", "s.Health.restarting(err)", "return err"},
+		}},
+		{"an instance joins and leaves", c.rebalances, []part{{
+			"no pause in a rebalance", "gokaplus/config.go",
+			"Rejoin(Ordered(o.consumerGroup, o.Progress))", "Ordered(o.consumerGroup, o.Progress)",
+		}}},
+		{"kill -9 behind an unreachable leader", c.killedBehindAnUnreachableLeader, []part{{
+			"commits in order", "gokaplus/config.go",
+			"Rejoin(Ordered(o.consumerGroup, o.Progress))", "Rejoin(o.consumerGroup)",
+		}}},
+		{"an order comes before its stage", c.orderComesFirst, []part{{
+			"a new group begins with the oldest message", "gokaplus/config.go",
+			"c.Consumer.Offsets.Initial = sarama.OffsetOldest", "c.Consumer.Offsets.Initial = sarama.OffsetNewest",
+		}}},
+		{"an order comes again", orderComesAgain, []part{{
+			"a row remembers its order", "order/next.go",
+			"if row.State != None && row.State != Early {", "if false {",
+		}}},
 	} {
-		t.Run(control.part, func(t *testing.T) {
-			if damage := control.play(t, binary); damage != "" {
-				t.Errorf("with it: %s", damage)
+		t.Run(scenario.name, func(t *testing.T) {
+			if damage := scenario.play(t, binary); damage != "" {
+				t.Errorf("with all parts: %s", damage)
 			}
-			if damage := control.play(t, mutant(t, control.file, control.is, control.then)); damage == "" {
-				t.Error("without it nothing is found: the scenario proves nothing")
-			} else {
-				t.Logf("without it: %s", damage)
+			for _, part := range scenario.parts {
+				t.Run(part.name, func(t *testing.T) {
+					if damage := scenario.play(t, mutant(t, part)); damage == "" {
+						t.Error("without it nothing is found: the scenario proves nothing")
+					} else {
+						t.Logf("without it: %s", damage)
+					}
+				})
 			}
 		})
 	}
 }
 
-// mutant builds the program with one piece of its source replaced.
-func mutant(t *testing.T, file, is, then string) (program string) {
+// part is a part of the program that can be left out.
+type part struct {
+	name     string
+	file     string // Where it is, below the module's root.
+	is, then string // The source with it and without it.
+}
+
+// mutant builds the program without a part.
+func mutant(t *testing.T, without part) (program string) {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", file))
+	path, err := filepath.Abs(filepath.Join("..", without.file))
 	if err == nil {
-		program, err = overlaid(t.TempDir(), path, is, then)
+		program, err = overlaid(t.TempDir(), path, without.is, without.then)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -161,12 +186,139 @@ func adminOf(t *testing.T, brokers string) *kadm.Client {
 	return kadm.NewClient(client)
 }
 
+// api and mixer start a process each on the cluster.
+func (c *controlled) api(t *testing.T, program string) *factory {
+	return opened(t, &factory{t: t, program: program, kafka: c.Brokers(), serve: []string{"--roles", "api"}})
+}
+
+func (c *controlled) mixer(t *testing.T, program, instance string) *factory {
+	return opened(t, &factory{t: t, program: program, kafka: c.Brokers(), serve: []string{"--roles", "processors", "--stages", "mixing", "--instance", instance}})
+}
+
+// tableAway has the mixer's rows wait for a broker that cannot be reached, and
+// then the mixer start while it cannot read them.
+func (c *controlled) tableAway(t *testing.T, program string) string {
+	api, mixer := c.api(t, program), c.mixer(t, program, "one")
+	defer api.kill()
+	defer mixer.kill()
+	api.place()
+	mixer.stop() // So that it joins where its coordinator will stay.
+	c.lead(t, 1, "orderrequests", "__consumer_offsets")
+	c.lead(t, 2, "mixing-table")
+	mixer.start()
+	ids := []string{api.place()}
+
+	c.proxies[1].set(true, 0)
+	defer c.proxies[1].set(false, 0)
+	for range 10 {
+		ids = append(ids, api.post())
+	}
+	time.Sleep(5 * time.Second) // How long the outage lasts. It waits for nothing.
+	if n := mixer.restarts(); n > 0 {
+		return fmt.Sprintf("the mixer fails %d times while its rows cannot be written", n)
+	}
+	mixer.kill()
+	mixer.start()
+	api.eventually("the mixer cannot read its rows", func() bool { return mixer.gone() || mixer.restarts() > 0 })
+	c.proxies[1].set(false, 0)
+	api.eventually("all orders wait", func() bool {
+		return mixer.gone() || !slices.ContainsFunc(ids, func(id string) bool { return !api.knows(id) })
+	})
+	if mixer.gone() {
+		return fmt.Sprintf("the mixer has ended with exit code %d and stays away", mixer.cmd.ProcessState.ExitCode())
+	}
+	mixer.stop()
+	api.stop()
+	return auditOf(t, "--brokers", c.Brokers()).damage()
+}
+
+// rebalances has a second mixer join, leave and join again while orders come.
+// What stops the line each time is no hiccup of the machine, which is why the
+// shortest of the pauses counts; goka's own lasts five seconds.
+func (c *controlled) rebalances(t *testing.T, program string) string {
+	api, one := c.api(t, program), c.mixer(t, program, "one")
+	ctx, stop := context.WithCancel(t.Context())
+	var customers sync.WaitGroup
+	customers.Go(func() {
+		_, _ = load.Run(ctx, load.Options{URL: api.url, Orders: 1_000_000, Rate: 50, Out: io.Discard}) // Stopped amid it, which is an error.
+	})
+	defer customers.Wait()
+	defer stop()
+	var changes []time.Time
+	goesOn := func(members int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("the group has %d members", members), func() bool {
+			groups, err := c.admin.DescribeGroups(t.Context(), "mixing")
+			g := groups["mixing"]
+			return err == nil && g.State == "Stable" && len(g.Members) == members
+		})
+		before := endOf(t, c.admin, "mixing-table")
+		eventually(t, "orders are taken on", func() bool { return endOf(t, c.admin, "mixing-table") > before+50 })
+		changes = append(changes, time.Now())
+	}
+	goesOn(1)
+	two := c.mixer(t, program, "two")
+	goesOn(2)
+	two.stop()
+	goesOn(1)
+	two.start()
+	goesOn(2)
+	stop()
+	customers.Wait()
+	for _, f := range []*factory{two, one, api} {
+		f.stop()
+	}
+
+	var rows []time.Time
+	for _, r := range api.read("mixing-table") {
+		rows = append(rows, r.Timestamp)
+	}
+	slices.SortFunc(rows, time.Time.Compare)
+	pauses := make([]time.Duration, len(changes)-1)
+	for i := range rows[1:] {
+		for j := range pauses {
+			if rows[i+1].After(changes[j]) && !rows[i+1].After(changes[j+1]) {
+				pauses[j] = max(pauses[j], rows[i+1].Sub(rows[i]))
+			}
+		}
+	}
+	t.Logf("pauses of the mixer: %v", pauses)
+	if shortest := slices.Min(pauses); shortest >= 5*time.Second {
+		return fmt.Sprintf("each time the mixer pauses for %s at least", shortest)
+	}
+	return ""
+}
+
+// orderComesFirst has an order wait that was there before the stage's group.
+func (c *controlled) orderComesFirst(t *testing.T, program string) string {
+	api := c.api(t, program)
+	eventually(t, "nobody knows of the group", func() bool {
+		deleted, err := c.admin.DeleteGroups(t.Context(), "mixing")
+		return err == nil && (deleted["mixing"].Err == nil || errors.Is(deleted["mixing"].Err, kerr.GroupIDNotFound))
+	})
+	first := api.post()
+	mixer := c.mixer(t, program, "one")
+	var later []string
+	api.eventually("the mixer has taken on a later order of the same partition", func() bool {
+		if id := api.post(); partitionOf([]byte(id)) == partitionOf([]byte(first)) {
+			later = append(later, id)
+		}
+		return slices.ContainsFunc(later, api.knows)
+	})
+	passed := !api.knows(first)
+	mixer.stop()
+	api.stop()
+	if passed {
+		return "the mixer has passed the order over"
+	}
+	return ""
+}
+
 // killedBehindAnUnreachableLeader has the mixer's rows wait for a broker that
 // cannot be reached, later messages of the same partitions be finished, and the
 // processor killed before the rows are written.
 func (c *controlled) killedBehindAnUnreachableLeader(t *testing.T, program string) string {
-	api := opened(t, &factory{t: t, program: program, kafka: c.Brokers(), serve: []string{"--roles", "api"}})
-	mixer := opened(t, &factory{t: t, program: program, kafka: c.Brokers(), serve: []string{"--roles", "processors", "--instance", "one"}})
+	api, mixer := c.api(t, program), c.mixer(t, program, "one")
 	api.place()
 	mixer.stop() // So that it joins where its coordinator will stay.
 	c.lead(t, 1, "orderrequests", "deadletters", "__consumer_offsets")
@@ -175,7 +327,7 @@ func (c *controlled) killedBehindAnUnreachableLeader(t *testing.T, program strin
 	api.place()
 	c.proxies[1].set(true, 0)
 	for range 40 {
-		api.must(http.StatusCreated, "POST", "/api/v1/order", strawberry)
+		api.post()
 	}
 	var poison []*kgo.Record
 	for p := range int32(8) {

@@ -366,8 +366,8 @@ func (o order) stages() (stages []string) {
 
 const strawberry = `{"Order":{"Flavour":"Strawberry","Quantity":1,"Size":"M"}}`
 
-// place places an order and returns its id once the mixer has it.
-func (f *factory) place() string {
+// post places an order and returns its id.
+func (f *factory) post() string {
 	f.t.Helper()
 	id := f.send()
 	f.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30")
@@ -380,6 +380,34 @@ func (f *factory) send() string {
 	var placed struct{ CorrelationID string }
 	f.must(http.StatusCreated, "POST", "/api/v1/order", strawberry).decode(f.t, &placed)
 	return placed.CorrelationID
+}
+
+// place places an order and returns its id once the mixer has it.
+func (f *factory) place() string {
+	f.t.Helper()
+	id := f.post()
+	f.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30")
+	return id
+}
+
+// knows says whether the line has taken on an order.
+func (f *factory) knows(id string) bool {
+	f.t.Helper()
+	return f.call("GET", "/api/v1/order/"+id, "").StatusCode == http.StatusOK
+}
+
+// restarts counts how often parts of the program have failed and were to be
+// started again, in all its lives.
+func (f *factory) restarts() int { return strings.Count(f.stderr.String(), "msg=restarting ") }
+
+// gone says whether the process has ended.
+func (f *factory) gone() bool {
+	select {
+	case <-f.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // finish takes an order's step and returns the order after it.
