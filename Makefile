@@ -1,6 +1,6 @@
 # make run     build and start everything; the page is on http://127.0.0.1:8080
 # make test    everything that CI checks
-# make bench   measure; prints a table and writes bench/result.json
+# make bench   measure; prints a table and writes bench/result.json; ARGS="-steps screens" for 10,000 screens
 # make bench-gokaplus  goka with and without gokaplus; an hour, or ARGS="-rows lost"
 # make faults  break things at random for an hour (FOR=3h for three) and count orders
 # make build   bin/ecupcakes
@@ -66,7 +66,7 @@ faults: setup build
 	ECUPCAKES_TEST_ALL=1 $(GO) test ./test -run '^TestFaults$$' -count=1 -v -timeout 0 -faults.for $(FOR)
 
 bench: build
-	$(GO) run ./bench
+	$(GO) run ./bench $(ARGS)
 
 # Built first: it starts itself again for what it kills.
 bench-gokaplus:

@@ -60,20 +60,33 @@ type Figures struct {
 	VerifySeconds   float64 `json:"verifySeconds"` // Auditing those orders.
 	VerifyMB        float64 `json:"verifyPeakResidentMB"`
 	BinaryMB        float64 `json:"binaryMB"`
+
+	Screens int      `json:"-"` // To put before each server.
+	Fanouts []Fanout `json:"fanouts,omitempty"`
 }
 
 func main() {
 	orders := flag.Int("orders", 100_000, "orders to preload")
+	screens := flag.Int("screens", 10_000, "screens that one event has to reach")
 	rate := flag.Float64("rate", 500, "orders a second of the latency run")
 	binary := flag.String("binary", "bin/ecupcakes", "the program to measure")
-	steps := flag.String("steps", "idle,pipeline,up", "what to measure")
+	steps := flag.String("steps", "idle,pipeline,up", "what to measure; screens is a step of its own")
 	out := flag.String("out", "bench/result.json", "where to write the figures")
+	serve := flag.Bool("serve-hub", false, "be the server of the step screens, which does that itself")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	f, err := measure(ctx, *binary, strings.Split(*steps, ","), *orders, *rate)
-	if err == nil {
-		err = report(f, *out)
+	var err error
+	if *serve {
+		err = serveHub(ctx)
+	} else {
+		f := &Figures{
+			Machine: fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
+			Orders:  *orders, Screens: *screens,
+		}
+		if err = measure(ctx, *binary, strings.Split(*steps, ","), f, *rate); err == nil {
+			err = report(f, *out)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -81,16 +94,15 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, binary string, steps []string, orders int, rate float64) (*Figures, error) {
+func measure(ctx context.Context, binary string, steps []string, f *Figures, rate float64) error {
 	dir, err := os.MkdirTemp("", "ecupcakes-bench")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
-	f := &Figures{Orders: orders, Machine: fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}
 	info, err := os.Stat(binary)
 	if err != nil {
-		return nil, fmt.Errorf("%w: run make build", err)
+		return fmt.Errorf("%w: run make build", err)
 	}
 	f.BinaryMB = float64(info.Size()) / 1e6
 
@@ -98,18 +110,19 @@ func measure(ctx context.Context, binary string, steps []string, orders int, rat
 		"idle":     func() error { return f.idle(ctx, binary, filepath.Join(dir, "idle"), rate) },
 		"pipeline": func() error { return f.pipeline(ctx, binary, filepath.Join(dir, "pipeline")) },
 		"up":       func() error { return f.up(ctx, binary, filepath.Join(dir, "up")) },
+		"screens":  func() error { return f.screens(ctx, binary, filepath.Join(dir, "screens")) },
 	}
 	for _, step := range steps {
 		fmt.Fprintln(os.Stderr, "measuring:", step)
 		measure, ok := measurements[step]
 		if !ok {
-			return nil, fmt.Errorf("%q cannot be measured: choose of idle, pipeline and up", step)
+			return fmt.Errorf("%q cannot be measured: choose of idle, pipeline, up and screens", step)
 		}
 		if err := measure(); err != nil {
-			return nil, fmt.Errorf("%s: %w", step, err)
+			return fmt.Errorf("%s: %w", step, err)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // idle measures an empty factory, then the way of orders at a moderate rate from
@@ -428,20 +441,23 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func report(f *Figures, out string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(what, format string, args ...any) {
-		fmt.Fprintf(w, "| %s\t| "+format+"\t|\n", append([]any{what}, args...)...)
+	row := func(measured float64, what, format string, args ...any) {
+		if measured > 0 {
+			fmt.Fprintf(w, "| %s\t| "+format+"\t|\n", append([]any{what}, args...)...)
+		}
 	}
 	fmt.Fprintf(w, "| %s, %d orders\t| measured\t|\n|---\t|---\t|\n", f.Machine, f.Orders)
-	row("orders/s through all stages, processors in a process of their own", "%.0f", f.OrdersPerSecond)
-	row("… as part of what franz-go alone can write and read", "%.2f of %.0f", f.OrdersPerSecond/max(1, f.LimitPerSecond), f.LimitPerSecond)
-	row("CPU µs per order: processors, broker", "%.0f, %.0f", f.CPUPerOrder, f.BrokerCPU)
-	row("orders/s through all stages, everything in one process", "%.0f", f.UpPerSecond)
-	row("POST to the mixer's screen at 500 orders/s, ms: p50, p99", "%.1f, %.1f", f.PostP50, f.PostP99)
-	row("start to listening, to ready, ms", "%.0f, %.0f", f.ListenMS, f.ReadyMS)
-	row("start to ready with those orders, ms", "%.0f", f.ReadyFullMS)
-	row("resident MB: idle, after those orders, at most", "%.0f, %.0f, %.0f", f.IdleMB, f.UpMB, f.UpPeakMB)
-	row("auditing those orders: s, resident MB at most", "%.0f, %.0f", f.VerifySeconds, f.VerifyMB)
-	row("binary MB", "%.0f", f.BinaryMB)
+	row(f.OrdersPerSecond, "orders/s through all stages, processors in a process of their own", "%.0f", f.OrdersPerSecond)
+	row(f.LimitPerSecond, "… as part of what franz-go alone can write and read", "%.2f of %.0f", f.OrdersPerSecond/max(1, f.LimitPerSecond), f.LimitPerSecond)
+	row(f.CPUPerOrder, "CPU µs per order: processors, broker", "%.0f, %.0f", f.CPUPerOrder, f.BrokerCPU)
+	row(f.UpPerSecond, "orders/s through all stages, everything in one process", "%.0f", f.UpPerSecond)
+	row(f.PostP50, "POST to the mixer's screen at 500 orders/s, ms: p50, p99", "%.1f, %.1f", f.PostP50, f.PostP99)
+	row(f.ListenMS, "start to listening, to ready, ms", "%.0f, %.0f", f.ListenMS, f.ReadyMS)
+	row(f.ReadyFullMS, "start to ready with those orders, ms", "%.0f", f.ReadyFullMS)
+	row(f.IdleMB+f.UpMB, "resident MB: idle, after those orders, at most", "%.0f, %.0f, %.0f", f.IdleMB, f.UpMB, f.UpPeakMB)
+	row(f.VerifySeconds, "auditing those orders: s, resident MB at most", "%.0f, %.0f", f.VerifySeconds, f.VerifyMB)
+	row(f.BinaryMB, "binary MB", "%.0f", f.BinaryMB)
+	reportFanouts(w, f.Fanouts)
 	if err := w.Flush(); err != nil {
 		return err
 	}
