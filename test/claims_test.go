@@ -11,6 +11,7 @@ import (
 // TestClaims has Ana claim orders: one that she keeps as long as she has a
 // screen, and one whose screen dies with its instance.
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	brokers := realKafka(t, 1).Brokers()
 	const lapse = 2 * time.Second
 	serve := func(roles, instance string) *factory {

@@ -66,6 +66,7 @@ func (f *factory) jumps(by, from, to time.Duration) {
 
 // TestJump shows that the clock jumps.
 func TestJump(t *testing.T) {
+	t.Parallel()
 	f := &factory{t: t, data: filepath.Join(t.TempDir(), "data"), kafka: freeAddress(t)}
 	f.jumps(-5*time.Hour, 0, time.Hour)
 	opened(t, f)

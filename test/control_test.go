@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"ecupcakes/load"
-	"ecupcakes/test/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,8 +32,8 @@ import (
 // The scenarios on the cluster share its topics, and those that may lose orders
 // come last.
 func TestControl(t *testing.T) {
-	c := &controlled{}
-	c.Cluster, c.proxies = behindProxies(t, 3)
+	t.Parallel()
+	c := &controlled{cluster: realKafka(t, 3)}
 	c.admin = adminOf(t, c.Brokers())
 	for _, scenario := range []struct {
 		name  string
@@ -45,10 +44,14 @@ func TestControl(t *testing.T) {
 			"all replicas acknowledge an order before its 201", "broker/producer.go",
 			"kgo.RequiredAcks(kgo.AllISRAcks())", "kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()",
 		}}},
-		{"a table's leader cannot be reached", c.tableAway, []part{
-			{"emits wait for the brokers", "gokaplus/config.go", "t.producer(o.producer())", "t.producer(goka.DefaultProducerBuilder)"},
-			{"a processor that has failed is built anew", "gokaplus/supervise.go", "s.Health.restarting(err)", "return err"},
-		}},
+		{"a table's leader cannot be reached", c.tableAway, []part{{
+			"emits wait for the brokers", "gokaplus/config.go",
+			"t.producer(o.producer())", "t.producer(goka.DefaultProducerBuilder)",
+		}}},
+		{"another process takes an instance's name", c.twin, []part{{
+			"a processor that has failed is built anew", "gokaplus/supervise.go",
+			"s.Health.restarting(err)", "return err",
+		}}},
 		{"an instance joins and leaves", c.rebalances, []part{{
 			"no pause in a rebalance", "gokaplus/config.go",
 			"Rejoin(Ordered(o.consumerGroup, o.Progress))", "Ordered(o.consumerGroup, o.Progress)",
@@ -133,9 +136,8 @@ func overlaid(dir, path string, pieces ...string) (program string, err error) {
 
 // controlled is a cluster of three nodes.
 type controlled struct {
-	*realkafka.Cluster
-	proxies []*proxy
-	admin   *kadm.Client
+	*cluster
+	admin *kadm.Client
 }
 
 // lead makes a node the leader of all partitions of topics.
@@ -195,8 +197,7 @@ func (c *controlled) mixer(t *testing.T, program, instance string) *factory {
 	return opened(t, &factory{t: t, program: program, kafka: c.Brokers(), serve: []string{"--roles", "processors", "--stages", "mixing", "--instance", instance}})
 }
 
-// tableAway has the mixer's rows wait for a broker that cannot be reached, and
-// then the mixer start while it cannot read them.
+// tableAway has the mixer's rows wait for a broker that cannot be reached.
 func (c *controlled) tableAway(t *testing.T, program string) string {
 	api, mixer := c.api(t, program), c.mixer(t, program, "one")
 	defer api.kill()
@@ -217,15 +218,29 @@ func (c *controlled) tableAway(t *testing.T, program string) string {
 	if n := mixer.restarts(); n > 0 {
 		return fmt.Sprintf("the mixer fails %d times while its rows cannot be written", n)
 	}
-	mixer.kill()
-	mixer.start()
-	api.eventually("the mixer cannot read its rows", func() bool { return mixer.gone() || mixer.restarts() > 0 })
 	c.proxies[1].set(false, 0)
 	api.eventually("all orders wait", func() bool {
-		return mixer.gone() || !slices.ContainsFunc(ids, func(id string) bool { return !api.knows(id) })
+		return !slices.ContainsFunc(ids, func(id string) bool { return !api.knows(id) })
 	})
+	mixer.stop()
+	api.stop()
+	return auditOf(t, "--brokers", c.Brokers()).damage()
+}
+
+// twin has a second mixer take the first one's name, which throws that one out
+// of its group, and be killed.
+func (c *controlled) twin(t *testing.T, program string) string {
+	api, mixer := c.api(t, program), c.mixer(t, program, "one")
+	defer api.kill()
+	defer mixer.kill()
+	api.place()
+	twin := c.mixer(t, program, "one")
+	api.eventually("the mixer has been thrown out", func() bool { return mixer.gone() || mixer.restarts() > 0 })
+	twin.kill()
+	id := api.post()
+	api.eventually("the order waits", func() bool { return mixer.gone() || api.knows(id) })
 	if mixer.gone() {
-		return fmt.Sprintf("the mixer has ended with exit code %d and stays away", mixer.cmd.ProcessState.ExitCode())
+		return fmt.Sprintf("the mixer has ended with exit code %d", mixer.cmd.ProcessState.ExitCode())
 	}
 	mixer.stop()
 	api.stop()

@@ -158,6 +158,7 @@ func httpEdges(t *testing.T, f *factory) {
 
 // TestOnlyOneProgram starts a second one where there is no room for it.
 func TestOnlyOneProgram(t *testing.T) {
+	t.Parallel()
 	f := open(t)
 	listen := strings.TrimPrefix(f.url, "http://")
 	other := filepath.Join(t.TempDir(), "other")

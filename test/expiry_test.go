@@ -10,6 +10,7 @@ import (
 
 // TestExpiry has finished orders forgotten soon, and one that waits kept.
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	const orders = 100
 	f := openWith(t, "--expiry", "1s")
 	waiting := f.place()

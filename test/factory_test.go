@@ -24,8 +24,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"ecupcakes/test/realkafka"
 )
 
 // deadline bounds every wait for the program to do something.
@@ -48,46 +46,16 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
 		return 1
 	}
+	defer killIdle()
 	return m.Run()
 }
 
-// everyBroker runs a test with the embedded broker and with Apache Kafka.
+// everyBroker runs a test with the embedded broker and with Apache Kafka, beside
+// others.
 func everyBroker(t *testing.T, test func(*testing.T, *factory)) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) { test(t, open(t)) })
 	t.Run("kafka", func(t *testing.T) { test(t, openOn(t, realKafka(t, 1).Brokers())) })
-}
-
-// realKafka runs a cluster for one test.
-func realKafka(t *testing.T, nodes int) *realkafka.Cluster {
-	t.Helper()
-	return cluster(t, nodes, func(listen string) (string, error) { return listen, nil })
-}
-
-// behindProxies runs a cluster with a proxy in front of each node.
-func behindProxies(t *testing.T, nodes int) (c *realkafka.Cluster, proxies []*proxy) {
-	t.Helper()
-	c = cluster(t, nodes, func(listen string) (string, error) {
-		p, err := newProxy(t, listen)
-		if err != nil {
-			return "", err
-		}
-		proxies = append(proxies, p)
-		return p.listener.Addr().String(), nil
-	})
-	return c, proxies
-}
-
-func cluster(t *testing.T, nodes int, front func(string) (string, error)) *realkafka.Cluster {
-	t.Helper()
-	c, err := realkafka.StartBehind(t.Context(), t.TempDir(), nodes, front)
-	if errors.Is(err, realkafka.ErrNoJava) {
-		missing(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Kill)
-	return c
 }
 
 // missing ends a test that needs what this machine does not have: `make test`
@@ -172,10 +140,18 @@ func (f *factory) in(t *testing.T) *factory {
 	return &sub
 }
 
-// freeAddress returns an address whose port no connection of this machine gets
-// by chance, so that it is still free when a program starts there again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
+	address, err := free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// free returns an address whose port no connection of this machine gets by
+// chance, so that it is still free when a program starts there again.
+func free() (string, error) {
 	for port := 20_000 + os.Getpid()%5_000; port < 32_000; port++ {
 		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
 		if err != nil {
@@ -184,11 +160,10 @@ func freeAddress(t *testing.T) string {
 		address := l.Addr().String()
 		_ = l.Close()
 		if _, given := addresses.LoadOrStore(address, true); !given {
-			return address
+			return address, nil
 		}
 	}
-	t.Fatal("no port is free from 20000 to 31999")
-	return ""
+	return "", errors.New("no port is free from 20000 to 31999")
 }
 
 var addresses sync.Map

@@ -61,9 +61,10 @@ func TestFaults(t *testing.T) {
 			run(kinds[rand.IntN(len(kinds))], rand.Uint64N(1_000_000))
 		}
 	default:
-		run("embedded", 1)
-		run("kafka", 1)
-		run("cluster", 1)
+		t.Parallel()
+		for _, kind := range kinds {
+			run(kind, 1)
+		}
 	}
 }
 
@@ -78,8 +79,7 @@ type scene struct {
 	rng     *rand.Rand
 	api     *factory   // Where the orders are placed.
 	members []*factory // All processes of the program.
-	cluster *realkafka.Cluster
-	proxies []*proxy
+	cluster *cluster
 	brokers string // For the test's own clients.
 	poison  int    // Messages that must have become dead letters.
 	done    chan error
@@ -96,7 +96,7 @@ func newScene(t *testing.T, kind string, seed uint64) *scene {
 	if nodes == 0 {
 		t.Fatalf("unknown kind of Kafka %q", kind)
 	}
-	s.cluster, s.proxies = behindProxies(t, nodes)
+	s.cluster = realKafka(t, nodes)
 	s.brokers = s.cluster.Brokers()
 	s.api = s.member("--roles", "api")
 	s.member("--roles", "processors", "--instance", "one")
@@ -185,24 +185,24 @@ func (s *scene) faults() []fault {
 		}},
 		fault{"all connections cut", func(s *scene) {
 			for range 1 + s.rng.IntN(10) {
-				for _, p := range s.proxies {
+				for _, p := range s.cluster.proxies {
 					p.cut()
 				}
 				s.pause(0, 300*time.Millisecond)
 			}
 		}},
 		fault{"a broker that cannot be reached", func(s *scene) {
-			p := s.proxies[s.rng.IntN(len(s.proxies))]
+			p := s.cluster.proxies[s.rng.IntN(len(s.cluster.proxies))]
 			p.set(true, 0)
 			s.pause(time.Second, 12*time.Second)
 			p.set(false, 0)
 		}},
 		fault{"a slow network", func(s *scene) {
-			for _, p := range s.proxies {
+			for _, p := range s.cluster.proxies {
 				p.set(false, time.Duration(s.rng.IntN(100))*time.Millisecond)
 			}
 			s.pause(time.Second, 5*time.Second)
-			for _, p := range s.proxies {
+			for _, p := range s.cluster.proxies {
 				p.set(false, 0)
 			}
 		}},

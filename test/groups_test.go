@@ -16,6 +16,7 @@ import (
 // instances. Each order is on one of them, whoever comes and goes, also with an
 // instance; Kafka knows the group; a screen of no group shows everything.
 func TestConsumerGroups(t *testing.T) {
+	t.Parallel()
 	brokers := realKafka(t, 1).Brokers()
 	serve := func(roles, instance string) *factory {
 		return opened(t, &factory{t: t, kafka: brokers, serve: []string{"--roles", roles, "--instance", instance}})

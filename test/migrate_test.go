@@ -19,6 +19,7 @@ import (
 // Kafka, with its oldest messages gone and a kill on the way, and has it finish
 // its orders there.
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	cluster := realKafka(t, 1)
 	f := open(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

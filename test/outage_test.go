@@ -26,8 +26,9 @@ const (
 // lost, commands are refused within their time-out, memory stays bounded, a
 // process can be stopped, and all goes on by itself when Kafka is back.
 func TestOutage(t *testing.T) {
-	cluster, proxies := behindProxies(t, 1)
-	p := proxies[0]
+	t.Parallel()
+	cluster := realKafka(t, 1)
+	p := cluster.proxies[0]
 	f := openOn(t, cluster.Brokers())
 	other := opened(t, &factory{t: t, kafka: cluster.Brokers(), serve: []string{"--roles", "processors,api", "--instance", "other"}})
 

@@ -11,6 +11,7 @@ import (
 // TestTooMuchPoison: a stage that gets little else than rubbish says so, and
 // goes on.
 func TestTooMuchPoison(t *testing.T) {
+	t.Parallel()
 	f := open(t)
 	var rubbish []*kgo.Record
 	for i := range 100 {

@@ -3,7 +3,6 @@ package test
 import (
 	"net"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -20,19 +19,24 @@ type proxy struct {
 	wg    sync.WaitGroup
 }
 
-func newProxy(t *testing.T, target string) (*proxy, error) {
-	l, err := net.Listen("tcp", freeAddress(t))
+func newProxy(target string) (*proxy, error) {
+	address, err := free()
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	p := &proxy{target: target, listener: l, conns: map[net.Conn]bool{}}
 	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.cut()
-		p.wg.Wait()
-	})
 	return p, nil
+}
+
+func (p *proxy) close() {
+	_ = p.listener.Close()
+	p.cut()
+	p.wg.Wait()
 }
 
 func (p *proxy) accept() {

@@ -162,6 +162,7 @@ func TestReadmeDiagram(t *testing.T) {
 // TestReadmeRun does what the README asks for first. Only the addresses and the
 // data directory are other ones.
 func TestReadmeRun(t *testing.T) {
+	t.Parallel()
 	var commands []string
 	for _, b := range readme(t, "sh") {
 		commands = append(commands, strings.TrimSpace(b.text))

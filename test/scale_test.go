@@ -13,6 +13,7 @@ import (
 // comes to the mixer's screen; how long the slowest one took is logged, and is
 // not judged here, for the machine is shared.
 func TestScaleOut(t *testing.T) {
+	t.Parallel()
 	brokers := realKafka(t, 1).Brokers()
 	processors := func(instance string, flags ...string) *factory {
 		return opened(t, &factory{t: t, kafka: brokers, serve: append([]string{"--roles", "processors", "--instance", instance}, flags...)})

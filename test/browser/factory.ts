@@ -14,37 +14,35 @@ interface Factory {
   ownServer: Server;
 }
 
-export const test = base.extend<Factory>({
-  baseURL: async ({}, use) => { await use(address()); },
-  factory: async ({ browser }, use) => {
+export const test = base.extend<Factory, { server: Server }>({
+  /** The server of all specs that one worker runs, which share it. At their end, it must stop cleanly. */
+  server: [async ({}, use) => { await serve(use); }, { scope: "worker" }],
+  baseURL: async ({ server }, use) => { await use(server.url); },
+  factory: async ({ browser, server }, use) => {
     const people: Page[] = [];
     await use({
-      url: address(),
+      url: server.url,
       enter: async (name, role) => {
-        const page = await enter(browser, address(), name, role);
+        const page = await enter(browser, server.url, name, role);
         people.push(page);
         return page;
       },
-      order: (flavour, quantity) => placeOrder(address(), flavour, quantity),
+      order: (flavour, quantity) => placeOrder(server.url, flavour, quantity),
     });
     for (const page of people) await page.context().close();
   },
-  ownServer: async ({}, use) => {
-    const server = new Server();
-    await server.start();
-    await use(server);
-    const code = await server.stop();
-    server.remove();
-    expect(code, "the exit code after SIGTERM").toBe(0);
-  },
+  ownServer: async ({}, use) => { await serve(use); },
 });
 
 export { expect };
 
-function address(): string {
-  const url = process.env.ECUPCAKES_URL;
-  if (!url) throw new Error("ECUPCAKES_URL is not set; globalSetup.ts does that");
-  return url;
+async function serve(use: (server: Server) => Promise<void>): Promise<void> {
+  const server = new Server();
+  await server.start();
+  await use(server);
+  const code = await server.stop();
+  server.remove();
+  expect(code, "the exit code after SIGTERM").toBe(0);
 }
 
 export async function enter(browser: Browser, url: string, name: string, role: string): Promise<Page> {

@@ -80,8 +80,9 @@ const looks = [
 
 let orders: { moving: string; rejected: string; shipped: string };
 
-test.beforeAll(async () => {
-  const url = process.env.ECUPCAKES_URL ?? "";
+test.describe.configure({ mode: "parallel" });
+
+test.beforeAll(async ({ server: { url } }) => {
   orders = { moving: await placeOrder(url, "Strawberry", 2), rejected: await placeOrder(url, "Chocolate"), shipped: await placeOrder(url, "Strawberry") };
   await placeOrder(url, "Chocolate", 12, "XL");
   await advance(url, orders.moving, [["mix", "MixedBy", "Ana"]]);
