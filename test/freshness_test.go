@@ -11,6 +11,7 @@ import (
 // say the same; and once it goes on, all are live again and show what came
 // meanwhile.
 func TestFreshness(t *testing.T) {
+	t.Parallel()
 	kafka := realKafka(t, 1)
 	api := opened(t, &factory{t: t, kafka: kafka.Brokers(), serve: []string{"--roles", "api"}})
 	processors := opened(t, &factory{t: t, kafka: kafka.Brokers(), serve: []string{"--roles", "processors", "--instance", "one"}})
