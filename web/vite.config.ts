@@ -10,7 +10,8 @@ const weigh: Plugin = {
   writeBundle(_, bundle) {
     const scripts = Object.values(bundle).filter((file) => file.type === "chunk");
     const weight = (some: typeof scripts) => (some.reduce((sum, script) => sum + gzipSync(script.code).length, 0) / 1000).toFixed(1);
-    const [first, later] = [scripts.filter(({ isEntry }) => isEntry), scripts.filter(({ isEntry }) => !isEntry)];
+    const at = scripts.filter(({ isEntry }) => isEntry).flatMap(({ fileName, imports }) => [fileName, ...imports]);
+    const [first, later] = [scripts.filter(({ fileName }) => at.includes(fileName)), scripts.filter(({ fileName }) => !at.includes(fileName))];
     this.info(`JavaScript: ${weight(first)} kB gzip of 150 kB allowed, and ${weight(later)} kB for what comes later`);
   },
 };

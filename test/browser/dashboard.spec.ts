@@ -1,4 +1,5 @@
-import { cardOf, expect, live, test } from "./factory";
+import { execFileSync } from "node:child_process";
+import { advance, cardOf, enter, expect, live, placeOrder, reject, steps, test } from "./factory";
 
 test("the dashboard follows the line", async ({ factory }) => {
   const manager = await factory.enter("Max", "Manager");
@@ -41,4 +42,85 @@ test("the table of orders has pages", async ({ factory }) => {
   await expect(row).toHaveCount(1);
   await manager.getByRole("button", { name: "Newer" }).click();
   await expect(row).toHaveCount(0);
+});
+
+test("the dashboard draws what the line did and says it in a table, with figures for each station", async ({ browser, ownServer: server }) => {
+  test.setTimeout(120_000);
+  const manager = await enter(browser, server.url, "Max", "Manager");
+  await live(manager);
+  await expect(manager.getByText("Nothing holds up the line")).toBeVisible();
+  for (let i = 0; i < 5; i++) await advance(server.url, await placeOrder(server.url, "Strawberry"), steps);
+  for (let i = 0; i < 8; i++) await placeOrder(server.url, "Chocolate");
+
+  const mixing = manager.getByRole("region", { name: "Stations" }).getByRole("listitem").filter({ hasText: "Mixing" });
+  await expect(mixing).toContainText("8 waiting");
+  await expect(mixing).toContainText(/Done in the last hour\s*5/);
+  await expect(mixing).toContainText(/Half within\s*\d+ s/);
+  const rejected = await placeOrder(server.url, "Chocolate");
+  await reject(server.url, rejected, "Burnt", "Ana");
+  await expect(mixing).toContainText(/Rejected\s*1 \(17 %\)/);
+
+  // The drawing has something drawn, and the table says the same.
+  const chart = manager.getByRole("img", { name: /^Chart by station: Orders finished/ });
+  await expect(chart.locator("canvas")).toBeVisible();
+  const colours = () => chart.locator("canvas").evaluate((canvas: HTMLCanvasElement) => {
+    const { data } = (canvas.getContext("2d") as CanvasRenderingContext2D).getImageData(0, 0, canvas.width, canvas.height);
+    const seen = new Set<string>();
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) seen.add([data[i], data[i + 1], data[i + 2]].join());
+    return seen.size;
+  });
+  await expect.poll(colours).toBeGreaterThan(2);
+  await manager.getByText("The same as a table").click();
+  const rows = manager.getByRole("region", { name: "The same as a table" }).getByRole("row");
+  await expect(rows).toHaveCount(1 + 48);
+  const finished = async () => {
+    const cells = await rows.getByRole("cell").allTextContents();
+    return cells.reduce((sum, text) => sum + Number(text), 0);
+  };
+  await expect.poll(finished).toBe(5 * 5);
+  await manager.getByRole("radio", { name: "1 hour" }).check();
+  await expect(rows).toHaveCount(1 + 12);
+  await manager.getByRole("radio", { name: "Waiting" }).check();
+  await expect(rows.nth(1).getByRole("cell").first()).toHaveText("8");
+  await manager.context().close();
+});
+
+test("a rejected order is made again once, however many press", async ({ factory }) => {
+  const id = await factory.order("Strawberry", 9);
+  await reject(factory.url, id, "Dropped", "Ana");
+  const managers = [await factory.enter("Max", "Manager"), await factory.enter("Mia", "Manager")];
+  const press = managers.map((page) => page.getByRole("button", { name: `make order ${id.slice(-6)} again` }));
+  for (const button of press) await expect(button).toBeVisible();
+  // Neither sees in time that the other has pressed.
+  await Promise.all(press.map((button) => button.click()));
+  for (const page of managers) {
+    await expect(page.getByRole("region", { name: "Rejected orders" }).getByRole("listitem").filter({ hasText: id.slice(-6) })).toContainText("made again as");
+  }
+  const { orders } = (await (await fetch(`${factory.url}/api/v1/orders?limit=100`)).json()) as { orders: { quantity: number; remakeOf?: string }[] };
+  expect(orders.filter(({ remakeOf }) => remakeOf === id)).toEqual([expect.objectContaining({ quantity: 9 })]);
+});
+
+test("dead letters are shown, sent again and put aside", async ({ browser, ownServer: server }) => {
+  const manager = await enter(browser, server.url, "Max", "Manager");
+  const letters = manager.getByRole("region", { name: "Dead letters" });
+  await expect(letters).toContainText("There are none.");
+  for (const text of ["one", "two"]) execFileSync("kcat", ["-b", server.kafka, "-t", "orderrequests", "-P", "-k", text], { input: `{"cupcake ${text}` });
+  await expect(letters.getByRole("listitem")).toHaveCount(2);
+  await expect(letters).toContainText("not an order");
+
+  const one = letters.getByRole("listitem").first();
+  await one.getByRole("button", { name: /^Show/ }).click();
+  await expect(one).toContainText('{"cupcake');
+  await one.getByRole("button", { name: /^Put aside/ }).click();
+  await one.getByRole("button", { name: "No", exact: true }).click();
+  await one.getByRole("button", { name: /^Put aside/ }).click();
+  await one.getByRole("button", { name: /^Yes, put aside/ }).click();
+  await expect(letters.getByRole("listitem")).toHaveCount(1);
+
+  // Sent again it is as bad as before, and comes back as another letter.
+  const called = await letters.getByRole("button", { name: /^Send again/ }).getAttribute("aria-label");
+  await letters.getByRole("button", { name: /^Send again/ }).click();
+  await expect(letters.getByRole("button", { name: called ?? "", exact: true })).toHaveCount(0);
+  await expect(letters.getByRole("listitem")).toHaveCount(1);
+  await manager.context().close();
 });

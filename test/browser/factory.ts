@@ -79,6 +79,19 @@ async function post(url: string, path: string, body: object): Promise<{ order: {
   return (await answer.json()) as { order: { id: string } };
 }
 
+/** Every step of the line, in its order, with who does it. */
+export const steps: [verb: string, by: string, name: string][] = [
+  ["mix", "MixedBy", "Ana"],
+  ["bake", "BakedBy", "Ben"],
+  ["decorate", "DecoratedBy", "Cleo"],
+  ["box", "PackagedBy", "Dan"],
+  ["ship", "ShippedBy", "Eva"],
+];
+
+export async function claim(url: string, id: string, by: string): Promise<void> {
+  await post(url, "order/claim", { Order: { Id: id }, By: by });
+}
+
 /** An order's card on a station's page. */
 export function cardOf(page: Page, id: string): Locator {
   return page.getByRole("list", { name: /^New orders/ }).getByRole("listitem").filter({ hasText: id.slice(-6) });

@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import axe from "axe-core";
-import { advance, cardOf, expect, live, placeOrder, reject, test } from "./factory";
+import { advance, cardOf, expect, live, placeOrder, reject, steps, test } from "./factory";
 
 /** Every page in every state that looks different; each gets the page ready to be looked at. */
 const pages: Record<string, (page: Page, orders: { moving: string; rejected: string; shipped: string }) => Promise<void>> = {
@@ -65,6 +65,16 @@ const pages: Record<string, (page: Page, orders: { moving: string; rejected: str
     await live(page);
     await expect(page.getByRole("row").nth(1)).toBeVisible();
   },
+  "dashboard-table": async (page) => {
+    await page.goto("/dashboard");
+    await page.getByText("The same as a table").click();
+    await expect(page.getByRole("region", { name: "The same as a table" })).toBeVisible();
+  },
+  board: async (page) => {
+    await page.goto("/board");
+    await live(page);
+    await expect(page.getByRole("region", { name: "Almost ready" }).getByRole("listitem").first()).toBeVisible();
+  },
   "not-found": async (page) => {
     await page.goto("/no/such/page");
     await expect(page.getByRole("heading", { name: "Nothing is baked here" })).toBeVisible();
@@ -88,13 +98,8 @@ test.beforeAll(async ({ server: { url } }) => {
   await advance(url, orders.moving, [["mix", "MixedBy", "Ana"]]);
   await advance(url, orders.rejected, [["mix", "MixedBy", "Ana"]]);
   await reject(url, orders.rejected, "Burnt", "Ben");
-  await advance(url, orders.shipped, [
-    ["mix", "MixedBy", "Ana"],
-    ["bake", "BakedBy", "Ben"],
-    ["decorate", "DecoratedBy", "Cleo"],
-    ["box", "PackagedBy", "Dan"],
-    ["ship", "ShippedBy", "Eva"],
-  ]);
+  await advance(url, orders.shipped, steps);
+  await advance(url, await placeOrder(url, "Strawberry"), steps.slice(0, 4));
 });
 
 for (const { colorScheme, viewport } of looks) {
@@ -102,18 +107,51 @@ for (const { colorScheme, viewport } of looks) {
     test.use({ colorScheme, viewport, contextOptions: { reducedMotion: "reduce" } });
     for (const [name, open] of Object.entries(pages)) {
       test(`${name} is accessible, fits and breaks no policy`, async ({ page }) => {
-        const refused: string[] = [];
-        page.on("console", (message) => { if (/Content Security Policy/i.test(message.text())) refused.push(message.text()); });
-        page.on("pageerror", (error) => refused.push(error.message));
-        await open(page, orders);
-        await page.screenshot({ path: `screenshots/${name}-${colorScheme}-${viewport.width}.png` });
-
-        expect(await violations(page)).toEqual([]);
-        expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
-        expect(refused).toEqual([]);
+        await look(page, `${name}-${colorScheme}-${viewport.width}`, open);
       });
     }
   });
+}
+
+/** The pages for a wall and for a desk, wide and in the other language. */
+const german: Record<string, (page: Page, orders: { moving: string; rejected: string }) => Promise<void>> = {
+  board: async (page) => {
+    await page.goto("/board");
+    await expect(page.getByRole("region", { name: "Gleich fertig" }).getByRole("listitem").first()).toBeVisible();
+  },
+  dashboard: async (page) => {
+    await page.goto("/dashboard");
+    await expect(page.getByRole("heading", { name: "Die letzten Stunden" })).toBeVisible();
+    await expect(page.getByRole("row").nth(1)).toBeVisible();
+  },
+  order: async (page, { moving }) => {
+    await page.goto(`/order/${moving}`);
+    await expect(page.getByText("wartet seit")).toBeVisible();
+  },
+};
+
+for (const width of [390, 1920]) {
+  test.describe(`in German, ${width} wide`, () => {
+    test.use({ locale: "de-DE", viewport: { width, height: 1080 }, colorScheme: width === 390 ? "light" : "dark", contextOptions: { reducedMotion: "reduce" } });
+    for (const [name, open] of Object.entries(german)) {
+      test(`${name} is accessible, fits and breaks no policy`, async ({ page }) => {
+        await look(page, `${name}-de-${width}`, open);
+      });
+    }
+  });
+}
+
+/** Opens a page, takes a picture of it and looks for what is wrong with it. */
+async function look(page: Page, name: string, open: (page: Page, known: typeof orders) => Promise<void>): Promise<void> {
+  const refused: string[] = [];
+  page.on("console", (message) => { if (/Content Security Policy/i.test(message.text())) refused.push(message.text()); });
+  page.on("pageerror", (error) => refused.push(error.message));
+  await open(page, orders);
+  await page.screenshot({ path: `screenshots/${name}.png` });
+
+  expect(await violations(page)).toEqual([]);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+  expect(refused).toEqual([]);
 }
 
 test("the chosen theme outlives a reload and beats the system's", async ({ page }) => {

@@ -1,17 +1,9 @@
 import { join } from "node:path";
-import { advance, cardOf, expect, live, placeOrder, reject, test } from "./factory";
+import { advance, cardOf, expect, live, placeOrder, reject, steps, test } from "./factory";
 
 /** Not a test: makes the README's pictures from the real thing, with a day's work on the line. */
 
 const pictures = join(import.meta.dirname, "../../docs/pictures");
-const steps: [string, string, string][] = [
-  ["mix", "MixedBy", "Ana"],
-  ["bake", "BakedBy", "Ben"],
-  ["decorate", "DecoratedBy", "Cleo"],
-  ["box", "PackagedBy", "Dan"],
-  ["ship", "ShippedBy", "Eva"],
-];
-
 test.use({ contextOptions: { reducedMotion: "reduce" } });
 
 test("pictures", async ({ factory }) => {

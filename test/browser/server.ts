@@ -14,6 +14,8 @@ const patience = 30_000;
 /** The real binary with everything in it, on a free port and in a data folder of its own. */
 export class Server {
   url = "";
+  /** Where its Kafka listens, host:port. */
+  kafka = "";
   readonly #data = mkdtempSync(join(tmpdir(), "ecupcakes-browser-"));
   #process: ChildProcess | undefined;
 
@@ -28,7 +30,8 @@ export class Server {
       once(child, "exit").then(([code]) => { throw new Error(`${binary} exited with ${String(code)} before it was up`); }),
       late(`${binary} did not say in time that it is up`),
     ]);
-    this.url = (JSON.parse(line) as { url: string }).url.replace(/\/$/, "");
+    const { url, kafka } = JSON.parse(line) as { url: string; kafka: string };
+    [this.url, this.kafka] = [url.replace(/\/$/, ""), kafka];
     await Promise.race([this.#ready(), late(`${binary} was not ready in time`)]);
   }
 

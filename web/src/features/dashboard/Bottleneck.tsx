@@ -26,8 +26,14 @@ function Why({ worst }: { worst: StageStats }) {
   const [present, left] = [worst.waitingSeries.at(-1) ?? worst.waiting, worst.done + worst.rejected];
   return (
     <span>
-      {t("dashboard.why", { present, perHour: Math.round(worst.perHour), age: formatAge(worst.expectedSeconds * 1000) })}{" "}
+      {t("dashboard.why", { present, perHour: Math.round(worst.perHour), age: roughly(worst.expectedSeconds) })}{" "}
       {worst.arrived > left && t("dashboard.piling", { came: worst.arrived, left })}
     </span>
   );
+}
+
+/** An estimate knows no seconds. */
+function roughly(seconds: number): string {
+  const minutes = Math.max(1, Math.round(seconds / 60));
+  return minutes < 60 ? `${minutes} min` : formatAge(minutes * 60_000);
 }
