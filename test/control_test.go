@@ -212,7 +212,7 @@ func (c *controlled) tableAway(t *testing.T, program string) string {
 	c.proxies[1].set(true, 0)
 	defer c.proxies[1].set(false, 0)
 	for range 10 {
-		ids = append(ids, api.post())
+		ids = append(ids, api.send())
 	}
 	time.Sleep(5 * time.Second) // How long the outage lasts. It waits for nothing.
 	if n := mixer.restarts(); n > 0 {
@@ -233,12 +233,14 @@ func (c *controlled) twin(t *testing.T, program string) string {
 	api, mixer := c.api(t, program), c.mixer(t, program, "one")
 	defer api.kill()
 	defer mixer.kill()
-	api.place()
+	comes := func(id string) {
+		api.eventually("the order waits", func() bool { return mixer.gone() || api.knows(id) })
+	}
+	comes(api.send())
 	twin := c.mixer(t, program, "one")
 	api.eventually("the mixer has been thrown out", func() bool { return mixer.gone() || mixer.restarts() > 0 })
 	twin.kill()
-	id := api.post()
-	api.eventually("the order waits", func() bool { return mixer.gone() || api.knows(id) })
+	comes(api.send())
 	if mixer.gone() {
 		return fmt.Sprintf("the mixer has ended with exit code %d", mixer.cmd.ProcessState.ExitCode())
 	}
@@ -311,11 +313,11 @@ func (c *controlled) orderComesFirst(t *testing.T, program string) string {
 		deleted, err := c.admin.DeleteGroups(t.Context(), "mixing")
 		return err == nil && (deleted["mixing"].Err == nil || errors.Is(deleted["mixing"].Err, kerr.GroupIDNotFound))
 	})
-	first := api.post()
+	first := api.send()
 	mixer := c.mixer(t, program, "one")
 	var later []string
 	api.eventually("the mixer has taken on a later order of the same partition", func() bool {
-		if id := api.post(); partitionOf([]byte(id)) == partitionOf([]byte(first)) {
+		if id := api.send(); partitionOf([]byte(id)) == partitionOf([]byte(first)) {
 			later = append(later, id)
 		}
 		return slices.ContainsFunc(later, api.knows)
@@ -342,7 +344,7 @@ func (c *controlled) killedBehindAnUnreachableLeader(t *testing.T, program strin
 	api.place()
 	c.proxies[1].set(true, 0)
 	for range 40 {
-		api.post()
+		api.send()
 	}
 	var poison []*kgo.Record
 	for p := range int32(8) {

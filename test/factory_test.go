@@ -341,14 +341,6 @@ func (o order) stages() (stages []string) {
 
 const strawberry = `{"Order":{"Flavour":"Strawberry","Quantity":1,"Size":"M"}}`
 
-// post places an order and returns its id.
-func (f *factory) post() string {
-	f.t.Helper()
-	id := f.send()
-	f.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30")
-	return id
-}
-
 // send places an order that need not be seen yet.
 func (f *factory) send() string {
 	f.t.Helper()
@@ -360,7 +352,7 @@ func (f *factory) send() string {
 // place places an order and returns its id once the mixer has it.
 func (f *factory) place() string {
 	f.t.Helper()
-	id := f.post()
+	id := f.send()
 	f.must(http.StatusOK, "GET", "/api/v1/order/"+id, "", "Prefer", "wait=30")
 	return id
 }

@@ -14,6 +14,7 @@ import { Notice } from "../../ui/Notice";
 import { useStations } from "../../useStations";
 import styles from "./KitchenPage.module.css";
 import { OrderCard } from "./OrderCard";
+import { Totals } from "./Totals";
 import { opened, received, selectQueue, type Behind, type Link } from "./stationSlice";
 
 /** As many cards as a screen can be scrolled through; the rest of the queue is a number until its turn comes. */
@@ -63,6 +64,7 @@ export function StationScreen({ station }: { station: Station }) {
         <Freshness state={link.state} since={"since" in link ? link.since : undefined} behind={behind} />
       </div>
       <Trouble link={link} behind={behind} empty={queue.length === 0} />
+      {queue.length > 1 && <Totals queue={queue} />}
       <ul ref={list} className={styles.cards} aria-labelledby="queue" data-stale={!live || behind !== undefined}>
         {queue.slice(0, cardsAtMost).map((order) => (
           <OrderCard key={order.id} order={order} station={station} by={by} stale={!live} />
