@@ -202,7 +202,7 @@ func (a *api) limit(h huma.API, slots chan struct{}) func(huma.Context, func(hum
 			next(ctx)
 		default:
 			ctx.SetHeader("Retry-After", "1")
-			p := problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.")
+			p := busy()
 			ctx.SetHeader("Content-Type", p.ContentType(""))
 			ctx.SetStatus(p.Status)
 			_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)
@@ -224,7 +224,7 @@ func (a *api) guard(mux *http.ServeMux) http.Handler {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				a.Log.Error("a request panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				problem("internal", http.StatusInternalServerError, "Something went wrong here; try again, and tell the factory if it stays.").write(w)
+				broken().write(w)
 			}
 		}()
 		if err := protection.Check(r); err != nil {

@@ -80,7 +80,7 @@ func (a *api) remadeAs(o views.Order) string {
 		return ""
 	}
 	again := order.RemakeID(o.ID)
-	if _, ok := a.Views.Order(again); !ok {
+	if !a.Views.Has(again) {
 		return ""
 	}
 	return again

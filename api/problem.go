@@ -40,6 +40,16 @@ func problem(kind string, status int, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:ecupcakes:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
+// busy refuses what is beyond a bound on how much is carried out at a time.
+func busy() *Problem {
+	return problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.").retry(time.Second)
+}
+
+// broken hides what went wrong from whoever asked; the log has it.
+func broken() *Problem {
+	return problem("internal", http.StatusInternalServerError, "Something went wrong here; try again, and tell the factory if it stays.")
+}
+
 // about adds the order whose state is the problem.
 func (p *Problem) about(o Order) *Problem {
 	p.Order = &o

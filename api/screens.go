@@ -116,7 +116,7 @@ func (a *api) method(kind order.Kind) hub.Method {
 		case a.commands <- struct{}{}:
 			defer func() { <-a.commands }()
 		default:
-			return nil, problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.")
+			return nil, busy()
 		}
 		out, err := a.report(ctx, Idempotency{}, stageOf(a.Line, by.Topic), a.hold(kind, id, by.Person))
 		var refused *Problem
@@ -125,7 +125,7 @@ func (a *api) method(kind order.Kind) hub.Method {
 			return nil, refused
 		case err != nil:
 			a.Log.Error("a screen's call failed", "method", kind, "error", err)
-			return nil, problem("internal", http.StatusInternalServerError, "Something went wrong here; try again, and tell the factory if it stays.")
+			return nil, broken()
 		case out.Status == http.StatusAccepted:
 			return nil, problem(notReady, http.StatusServiceUnavailable, "Nobody has answered yet; it may still be carried out. Look at the order again in a moment.")
 		}

@@ -17,12 +17,11 @@ import (
 	"ecupcakes/topology"
 )
 
-// Cause is what holds up what is not shown yet.
+// Cause is what holds up what is not shown yet; empty when nothing does.
 type Cause string
 
 // The causes.
 const (
-	None       Cause = ""
 	Broker     Cause = "broker"     // It does not answer.
 	Processors Cause = "processors" // There are none, or they do not keep up.
 	View       Cause = "view"       // This instance does not keep up with the table.

@@ -124,6 +124,14 @@ func (v *Views) Order(id string) (Order, bool) {
 	return v.read(s)
 }
 
+// Has says whether there is an order with the id, without reading it.
+func (v *Views) Has(id string) bool {
+	v.index.mu.RLock()
+	defer v.index.mu.RUnlock()
+	s := v.index.slots[id]
+	return s != nil && s.now != nil
+}
+
 func (v *Views) read(s *slot) (Order, bool) {
 	v.index.mu.RLock()
 	e := s.now

@@ -32,7 +32,7 @@ type client struct {
 	calls   atomic.Int32 // of methods, that are being carried out
 	asks    bool         // for positions
 	after   string       // the position that it had when it was here before; may be anything
-	told    *staleness   // of what its station's screens were told last; guarded by hub.mu, save that the writer may set it
+	told    *staleness   // what it was told of its station's freshness last; set under hub.mu before there is a writer, and the writer's own then
 
 	// With a share, guarded by hub.mu.
 	mine   []*held // the orders that it shows, in the order of their arrival
@@ -63,11 +63,13 @@ type client struct {
 	orders   iter.Seq[Order]
 	waiting  int                  // how many they are
 	position uint64               // of the last event that they include, then of the last one written
-	tells    bool                 // the positions
 	resumes  bool                 // there is no snapshot: it has not yet been told all that it missed
 	next     func() (Order, bool) // pulls from orders, once it is begun
 	stop     func()
 }
+
+// shares says whether it shares its station's orders with a consumer group.
+func (c *client) shares() bool { return c.hub.options.Groups != nil && c.group != "" }
 
 // read handles what the client sends until the connection ends.
 func (c *client) read() {
@@ -364,7 +366,7 @@ func (c *client) appendEvents(b []byte) []byte {
 
 // appendPosition adds the client's position, as one more argument, to the record at the end of b.
 func (c *client) appendPosition(b []byte) []byte {
-	if !c.tells {
+	if !c.asks || c.shares() { // What a group's screen had is others' once it goes, so it cannot go on from anywhere.
 		return b
 	}
 	return fmt.Appendf(b[:len(b)-len(invocationEnd)], `,"%s-%d"%s`, c.hub.epoch, c.position, invocationEnd)

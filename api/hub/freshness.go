@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
 	"time"
 )
 
@@ -61,7 +60,7 @@ func (h *Hub) tellFreshness(s *station, f Freshness) {
 // all are the screens of the station, those of groups included.
 func (s *station) all() iter.Seq[*client] {
 	return func(yield func(*client) bool) {
-		for c := range maps.Keys(s.screens) {
+		for c := range s.screens {
 			if !yield(c) {
 				return
 			}

@@ -310,11 +310,10 @@ func (h *Hub) join(c *client) {
 		c.close("There is no station of that topic. Connect with topic= one of these: "+strings.Join(h.topics, ", ")+".", false)
 		return
 	}
-	if h.options.Groups != nil && c.group != "" {
+	if c.shares() {
 		h.joinShare(c)
 		return
 	}
-	c.tells = c.asks
 	if h.resume(c) {
 		return
 	}
@@ -442,20 +441,7 @@ func (h *Hub) Present(topic, person string) bool {
 	if s == nil || person == "" {
 		return false
 	}
-	if hasPerson(s.screens, person) {
-		return true
-	}
-	for _, sh := range s.shares {
-		if hasPerson(sh.screens, person) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasPerson says whether a person stands before one of the screens.
-func hasPerson(screens map[*client]struct{}, person string) bool {
-	for c := range screens {
+	for c := range s.all() {
 		if c.person == person {
 			return true
 		}

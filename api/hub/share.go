@@ -233,6 +233,16 @@ func (sh *share) choose(w *held) *client {
 	return best
 }
 
+// hasPerson says whether a person stands before one of the screens.
+func hasPerson(screens map[*client]struct{}, person string) bool {
+	for c := range screens {
+		if c.person == person {
+			return true
+		}
+	}
+	return false
+}
+
 // level moves orders from full screens to emptier ones until they have as many, or one more, but for what is claimed.
 func (sh *share) level(s *station) {
 	for {

@@ -5,11 +5,11 @@ import { Layout } from "./ui/Layout";
 import { NotFoundPage } from "./ui/NotFoundPage";
 
 // A kitchen's tablet needs only its own page to begin with.
-const CreatePage = lazy(async () => ({ default: (await import("./features/create/CreatePage")).CreatePage }));
-const BoardPage = lazy(async () => ({ default: (await import("./features/board/BoardPage")).BoardPage }));
+const BoardPage = lazy(() => import("./features/board/BoardPage"));
+const CreatePage = lazy(() => import("./features/create/CreatePage"));
 const DashboardPage = lazy(() => import("./features/dashboard/DashboardPage"));
-const SignInPage = lazy(async () => ({ default: (await import("./features/session/SignInPage")).SignInPage }));
-const OrderPage = lazy(async () => ({ default: (await import("./features/order/OrderPage")).OrderPage }));
+const OrderPage = lazy(() => import("./features/order/OrderPage"));
+const SignInPage = lazy(() => import("./features/session/SignInPage"));
 
 export function App() {
   return (

@@ -73,12 +73,14 @@ export function locale(): string {
   return navigator.languages.find((tag) => tag.split("-")[0] === i18next.language) ?? i18next.language;
 }
 
-type Words = Exclude<keyof (typeof en)["words"], never>;
+/** What the catalogue of the page's language has for the server's words, of one kind; it may have nothing. */
+export function forServer<Text = string>(kind: string): Partial<Record<string, Text>> {
+  return (i18next.getResource(i18next.language, "translation", kind) ?? {}) as Partial<Record<string, Text>>;
+}
 
 /** The page's word for one of the server's; one that no catalogue has is shown as it is. */
-export function word(group: Words, key: string, otherwise: string): string {
-  const known = i18next.getResource(i18next.language, "translation", `words.${group}`) as Partial<Record<string, string>> | undefined;
-  return known?.[key] ?? otherwise;
+export function word(group: keyof (typeof en)["words"], key: string, otherwise: string): string {
+  return forServer(`words.${group}`)[key] ?? otherwise;
 }
 
 export const { t } = i18next;

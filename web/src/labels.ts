@@ -1,5 +1,5 @@
 import type { Order, Station } from "./api/types";
-import i18n, { t, word } from "./i18n";
+import { forServer, t, word } from "./i18n";
 
 // The words that people read, for the words that the server uses. Everything falls back to the server's own word, so a
 // stage, size or status that no catalogue knows shows up plainly but correctly.
@@ -36,7 +36,7 @@ export function actionLabel({ verb, action }: Pick<Station, "verb" | "action">):
 
 /** What a worker there most often rejects an order for. */
 export function reasonsAt(stage: string): string[] {
-  const reasons = i18n.getResource(i18n.language, "translation", "reasons") as Partial<Record<string, string[]>>;
+  const reasons = forServer<string[]>("reasons");
   return reasons[stage] ?? reasons.any ?? [];
 }
 

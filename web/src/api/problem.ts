@@ -1,6 +1,6 @@
 import type { SerializedError } from "@reduxjs/toolkit";
 import type { FetchBaseQueryError } from "@reduxjs/toolkit/query";
-import i18n, { t } from "../i18n";
+import { forServer, t } from "../i18n";
 import type { Problem } from "./types";
 
 export type CallError = FetchBaseQueryError | SerializedError;
@@ -23,8 +23,7 @@ export function problemText(error: CallError): string {
 
 /** The server explains in English. Another language has a sentence for each type of problem. */
 function translated({ type, order }: Problem): string | undefined {
-  const known = i18n.getResource(i18n.language, "translation", "problems") as Partial<Record<string, string>> | undefined;
-  return known?.[type?.split(":").at(-1) ?? ""]?.replace("{{name}}", order?.claimedBy ?? "?");
+  return forServer("problems")[type?.split(":").at(-1) ?? ""]?.replace("{{name}}", order?.claimedBy ?? "?");
 }
 
 /** Gives the message for each bad field of a 422, by the field's name in lower case. */
@@ -33,13 +32,9 @@ export function fieldProblems(error: CallError | undefined): Partial<Record<stri
   const found: Record<string, string> = {};
   for (const { location, message } of asProblem(error).errors ?? []) {
     const field = location?.split(".").at(-1)?.toLowerCase();
-    if (field && message) found[field] = fieldWords()?.[field] ?? message;
+    if (field && message) found[field] = forServer("fields")[field] ?? message;
   }
   return found;
-}
-
-function fieldWords() {
-  return i18n.getResource(i18n.language, "translation", "fields") as Partial<Record<string, string>> | undefined;
 }
 
 export function isNotFound(error: CallError | undefined): boolean {

@@ -14,7 +14,7 @@ const refresh = 2000;
 const staleAfter = 7000;
 
 /** The board for customers, on a wall: which orders are nearly ready, and which are. It says whose or what to nobody. */
-export function BoardPage() {
+export default function BoardPage() {
   const { t } = useTranslation();
   const { data, error, fulfilledTimeStamp: asOf = 0 } = useBoardQuery(undefined, { pollingInterval: refresh });
   const now = useNow();

@@ -11,7 +11,7 @@ import { Cupcake } from "../../ui/Cupcake";
 import { Notice } from "../../ui/Notice";
 import styles from "./CreatePage.module.css";
 
-export function CreatePage() {
+export default function CreatePage() {
   const { t } = useTranslation();
   const { data: menu, error, refetch } = useMenuQuery(undefined);
   return (

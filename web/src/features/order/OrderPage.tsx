@@ -15,7 +15,7 @@ import { follow, type Followed } from "./follow";
 import styles from "./OrderPage.module.css";
 import { Progress } from "./Progress";
 
-export function OrderPage() {
+export default function OrderPage() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
   const [attempt, setAttempt] = useState(0);

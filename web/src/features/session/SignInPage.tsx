@@ -18,7 +18,7 @@ interface Role {
   hint: string;
 }
 
-export function SignInPage() {
+export default function SignInPage() {
   const { t } = useTranslation();
   const session = useAppSelector((state) => state.session);
   const dispatch = useAppDispatch();
