@@ -15,6 +15,12 @@ export interface Advance extends Keyed {
   by: string;
 }
 
+export interface Hold extends Keyed {
+  id: string;
+  by: string;
+  how: "claim" | "release";
+}
+
 export interface Reject extends Keyed {
   id: string;
   by: string;
@@ -27,6 +33,8 @@ export const api = createApi({
     menu: build.query<Menu, undefined>({ query: () => "/menu" }),
 
     line: build.query<Line, undefined>({ query: () => "/stations" }),
+
+    order: build.query<Order, string>({ query: (id) => `/order/${encodeURIComponent(id)}` }),
 
     orders: build.query<OrderPage, { status: string; cursor: string; limit: number }>({
       query: ({ status, cursor, limit }) => ({
@@ -66,24 +74,33 @@ export const api = createApi({
       }),
     }),
 
+    // What a worker does is sent even if the page is closed meanwhile: keepalive.
     advance: build.mutation<Order, Advance>({
       query: ({ key, station, id, by }) => ({
         url: `/order/${station.verb}`,
         method: "POST",
+        keepalive: true,
         headers: { "Idempotency-Key": key },
         body: { Order: { Id: id, [doneBy(station.done)]: by } },
       }),
     }),
 
     /** Takes an order on, so that nobody else does it meanwhile, or gives it back. Doing so twice is as once. */
-    hold: build.mutation<Order, { id: string; by: string; how: "claim" | "release" }>({
-      query: ({ id, by, how }) => ({ url: `/order/${how}`, method: "POST", body: { Order: { Id: id }, By: by } }),
+    hold: build.mutation<Order, Hold>({
+      query: ({ key, id, by, how }) => ({
+        url: `/order/${how}`,
+        method: "POST",
+        keepalive: true,
+        headers: { "Idempotency-Key": key },
+        body: { Order: { Id: id }, By: by },
+      }),
     }),
 
     reject: build.mutation<Order, Reject>({
       query: ({ key, id, by, reason }) => ({
         url: "/order/reporterror",
         method: "POST",
+        keepalive: true,
         headers: { "Idempotency-Key": key },
         body: { Order: { Id: id }, Reason: reason, ReportedBy: by },
       }),
@@ -94,6 +111,7 @@ export const api = createApi({
 export const {
   useMenuQuery,
   useLineQuery,
+  useOrderQuery,
   useOrdersQuery,
   useEstimateQuery,
   useStatsQuery,
@@ -103,9 +121,6 @@ export const {
   useDeadLetterQuery,
   useResolveMutation,
   usePlaceOrderMutation,
-  useAdvanceMutation,
-  useHoldMutation,
-  useRejectMutation,
 } = api;
 
 /** The field that names the worker: `mixed` becomes `MixedBy`. */

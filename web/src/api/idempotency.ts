@@ -14,6 +14,6 @@ export function useIdempotencyKey(): (content: object) => string {
 }
 
 /** 128 random bits in hex. Unlike crypto.randomUUID, this works on a kitchen tablet that has no HTTPS. */
-function newKey(): string {
+export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -19,6 +19,15 @@ const drawings = {
   decorating: <path d="M7.5 8h9L13 17.5h-2zM9 8C8 5 9.5 3 12 3s4 2 3 5M12 17.5V19M7 21.5c1.5-2 3 0 5-1.5s3.5 1 5 0" />,
   packaging: <path d="m12 3 8.5 4.5v9L12 21l-8.5-4.5v-9zM3.5 7.5 12 12l8.5-4.5M12 12v9M8 5.2l8.5 4.5" />,
   shipping: <path d="M2.5 6H14v10.5H2.5zM14 9.5h4l3.5 3.5v3.5H14zM7 16a2 2 0 1 0 0 4 2 2 0 0 0 0-4zM17.5 16a2 2 0 1 0 0 4 2 2 0 0 0 0-4z" />,
+  undo: <path d="M8.5 5 4 9.5 8.5 14M4 9.5h10a5.5 5.5 0 0 1 0 11h-3" />,
+  history: <path d="M3.5 12a8.5 8.5 0 1 0 2.5-6L3.5 8.5M3.5 3.5v5h5M12 7.5V12l3 2" />,
+  sum: <path d="M18 7V4H6l6.5 8L6 20h12v-3" />,
+  stack: <path d="m12 3.5 8.5 4.2-8.5 4.2-8.5-4.2zM3.5 12l8.5 4.2 8.5-4.2M3.5 16.3l8.5 4.2 8.5-4.2" />,
+  sound: <path d="M4 9.5v5h3.5l5 4v-13l-5 4zM16 9a4.2 4.2 0 0 1 0 6M18.5 6.5a8 8 0 0 1 0 11" />,
+  mute: <path d="M4 9.5v5h3.5l5 4v-13l-5 4zM16.5 9.5l5 5M21.5 9.5l-5 5" />,
+  expand: <path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5" />,
+  keyboard: <path d="M2.5 6h19v12h-19zM6 10h.2M10 10h.2M14 10h.2M18 10h.2M7.5 14h9" />,
+  send: <path d="M12 19V6M6.5 11 12 5.5l5.5 5.5" />,
   stage: <path d="m12 3.5 2.6 5.4 5.9.8-4.3 4.1 1 5.9L12 16.9l-5.2 2.8 1-5.9L3.5 9.7l5.9-.8z" />,
 } satisfies Record<string, ReactNode>;
 

@@ -1,146 +1,141 @@
 import { memo, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useAdvanceMutation, useHoldMutation, useRejectMutation } from "../../api/api";
-import { useIdempotencyKey } from "../../api/idempotency";
-import { problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
-import { actionLabel, flavourTitle, reasonsAt, shortId, sizeTitle } from "../../labels";
+import { actionLabel, doneWord, flavourTitle, shortId, sizeTitle, title } from "../../labels";
 import { Age } from "../../ui/Age";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
 import { Icon } from "../../ui/Icon";
 import { Notice } from "../../ui/Notice";
+import { holder, type Action, type Done, type Work } from "./actions";
 import styles from "./OrderCard.module.css";
-import { RejectDialog } from "./RejectDialog";
+import { Pending } from "./Pending";
+import type { Place } from "./Queue";
 
-interface OrderCardProps {
+/** What the cards of a station can ask for. */
+export interface Doing {
+  /** Does the same with each of the orders, as one thing that can be undone. */
+  act: (orders: Order[], work: Work) => void;
+  /** Asks why, and rejects it then. */
+  reject: (order: Order) => void;
+  undo: (batch: string) => void;
+  /** Sends once more what was taken, but seems to have had no effect. */
+  again: (done: Done) => void;
+}
+
+interface OrderCardProps extends Doing {
   order: Order;
   station: Station;
   by: string;
-  /** The list may be out of date, so nothing can be done with it. */
-  stale: boolean;
+  /** What has not been answered yet. */
+  action: Action | undefined;
+  /** What was answered, although the order is still here. */
+  done: Done | undefined;
+  /** It has just come. */
+  fresh: boolean;
+  /** Whether the hub would tell that the order has left. */
+  live: boolean;
+  selected: boolean;
+  /** The key that selects it. */
+  digit: number | undefined;
+  place: Place;
 }
 
-/** What a worker does with an order: moves it on, or rejects it for a reason. */
-type Work = { kind: "advance" } | { kind: "reject"; reason: string };
-
 /** An order on a station's screen. It stays, at rest, until the hub says that the order has left. */
-export const OrderCard = memo(function OrderCard({ order, station, by, stale }: OrderCardProps) {
+export const OrderCard = memo(function OrderCard({ order, station, by, action, done, fresh, live, selected, digit, place, ...doing }: OrderCardProps) {
   const { t } = useTranslation();
-  const { work, pending, problem, run } = useWork(order, station, by);
-  const [asking, setAsking] = useState(false);
-  const idle = stale || pending;
-  const mine = order.claimedBy === by;
-  const free = !order.claimedBy || mine; // What somebody else is on, the line lets nobody else do.
+  const who = holder(order, action);
+  const mine = who === by;
+  const free = !who || mine; // What somebody else is on, the line lets nobody else do.
+  const stuck = useElapsed(live ? done?.key : undefined, leavesWithin);
+  const pending = action && action.work.kind !== "claim" && action.work.kind !== "release" ? action : undefined;
   const flavour = flavourTitle(order.flavour);
-  const action = actionLabel(station);
   const what = `${order.quantity} ${flavour}, ${shortId(order.id)}`;
+  const verb = actionLabel(station);
+  const wordOf = ({ work }: Pick<Done, "work">) => (work.kind === "reject" ? t("kitchen.rejected") : doneWord(station.done));
   return (
-    <li className={styles.card} data-pending={pending} data-claim={mine ? "mine" : free ? undefined : "other"} aria-busy={pending} tabIndex={-1} aria-label={what}>
-      <div className={styles.top}>
-        <div>
-          <h3>
-            <span className={styles.quantity}>{order.quantity} ×</span> {flavour}
-          </h3>
-          <p className={styles.size}>{sizeTitle(order.size)}</p>
-        </div>
-        <Cupcake flavour={order.flavour} className={styles.cupcake} />
-      </div>
+    <li
+      {...place}
+      className={styles.card}
+      data-pending={pending !== undefined || (done !== undefined && !stuck)}
+      data-claim={mine ? "mine" : free ? undefined : "other"}
+      data-fresh={fresh}
+      data-selected={selected}
+      tabIndex={-1}
+      aria-label={what}
+    >
+      {who && <Claim mine={mine} name={who} />}
+      <Top flavour={order.flavour} size={order.size} quantity={order.quantity} digit={digit} />
       <p className={styles.facts}>
         <Age since={order.arrivedOn ?? order.placedOn} at={station} />
+        {fresh && <span className={styles.new}>{t("kitchen.new")}</span>}
         <span className={styles.id}>
           <span aria-hidden="true">#</span>
           {shortId(order.id)}
         </span>
-        {order.claimedBy && (
-          <span className={styles.claim}>
-            <Icon name="person" /> {mine ? t("kitchen.mine") : t("kitchen.claimed", { name: order.claimedBy })}
-          </span>
-        )}
       </p>
-      {problem && work && (
+      {stuck && done && !pending && (
         <Notice>
-          <p>{problem}</p>
-          <Button idle={stale} onClick={() => { run(work); }}>
-            {t("kitchen.again")}
-          </Button>
+          <p>{t("kitchen.stuck")}</p>
+          <Button onClick={() => { doing.again(done); }}>{t("kitchen.again")}</Button>
         </Notice>
       )}
-      {free && (
-        <div className={styles.actions}>
-          <Button look="main" size="kitchen" idle={idle} aria-label={`${action} ${what}`} onClick={() => { run({ kind: "advance" }); }}>
-            {pending ? "…" : action}
-          </Button>
-          <Button look="danger" size="kitchen" idle={idle} aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { setAsking(true); }}>
-            {t("kitchen.reject")}
-          </Button>
-          <Hold order={order} by={by} mine={mine} what={what} idle={idle} />
-        </div>
-      )}
-      {asking && (
-        <RejectDialog
-          order={order}
-          reasons={reasonsAt(station.stage)}
-          onClose={() => { setAsking(false); }}
-          onReject={(reason) => { run({ kind: "reject", reason }); }}
-        />
-      )}
+      <div className={styles.bottom}>
+        {pending ? (
+          <Pending action={pending} word={wordOf(pending)} what={what} onUndo={doing.undo} />
+        ) : done && !stuck ? (
+          <p className={styles.gone}>
+            <Icon name="check" />
+            <b>{title(wordOf(done))}</b>
+          </p>
+        ) : (
+          free ? (
+            <div className={styles.actions}>
+              <Button look="main" size="kitchen" aria-label={`${verb} ${what}`} onClick={() => { doing.act([order], { kind: "advance", verb: station.verb, done: station.done }); }}>
+                {verb}
+              </Button>
+              <Button size="kitchen" aria-label={`${mine ? t("kitchen.giveBack") : t("kitchen.take")} ${what}`} onClick={() => { doing.act([order], { kind: mine ? "release" : "claim" }); }}>
+                {mine ? t("kitchen.giveBack") : t("kitchen.take")}
+              </Button>
+              <Button look="danger" size="kitchen" aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { doing.reject(order); }}>
+                {t("kitchen.reject")}
+              </Button>
+            </div>
+          ) : (
+            <p className={styles.theirs}>{t("kitchen.theirs", { name: who })}</p>
+          )
+        )}
+      </div>
     </li>
   );
 });
 
-/** Takes the order on, or gives it back. */
-function Hold({ order, by, mine, what, idle }: { order: Order; by: string; mine: boolean; what: string; idle: boolean }) {
-  const { t } = useTranslation();
-  const [hold, { isLoading, error }] = useHoldMutation();
-  const words = mine ? t("kitchen.giveBack") : t("kitchen.take");
+/** What is to be made, large enough to be read from the oven. */
+export function Top({ flavour, size, quantity, digit }: { flavour: string; size: string; quantity: number; digit: number | undefined }) {
   return (
-    <>
-      <span className={styles.hold}>
-        <Button
-          size="kitchen"
-          idle={idle || isLoading}
-          aria-label={`${words} ${what}`}
-          onClick={() => void hold({ id: order.id, by, how: mine ? "release" : "claim" })}
-        >
-          {words}
-        </Button>
-      </span>
-      {error && (
-        <span className={styles.hold}>
-          <Notice>{problemText(error)}</Notice>
-        </span>
-      )}
-    </>
+    <div className={styles.top}>
+      <div>
+        <h3>
+          <span className={styles.quantity}>{quantity} ×</span> <span className={styles.size}>{sizeTitle(size)}</span> <span className={styles.flavour}>{flavourTitle(flavour)}</span>
+        </h3>
+      </div>
+      <Cupcake flavour={flavour} className={styles.cupcake} />
+      {digit !== undefined && <kbd className={styles.digit} aria-hidden="true">{digit}</kbd>}
+    </div>
+  );
+}
+
+function Claim({ mine, name }: { mine: boolean; name: string }) {
+  const { t } = useTranslation();
+  return (
+    <p className={styles.claim} data-mine={mine}>
+      <Icon name="person" /> <span>{mine ? t("kitchen.mine") : t("kitchen.claimed", { name })}</span>
+    </p>
   );
 }
 
 /** After this many milliseconds, an order whose step was accepted should have left the screen. */
 const leavesWithin = 10_000;
-
-/** Does the work on one order. It is pending from the press of the button until the card goes away or something fails. */
-function useWork(order: Order, station: Station, by: string) {
-  const { t } = useTranslation();
-  const [advance, advancing] = useAdvanceMutation();
-  const [reject, rejecting] = useRejectMutation();
-  const [work, setWork] = useState<Work>();
-  const keyFor = useIdempotencyKey();
-  const call = work?.kind === "reject" ? rejecting : advancing;
-  const stuck = useElapsed(call.isSuccess ? call.requestId : undefined, leavesWithin);
-
-  const run = (next: Work) => {
-    setWork(next);
-    const key = keyFor({ ...next, by });
-    if (next.kind === "reject") void reject({ id: order.id, by, reason: next.reason, key });
-    else void advance({ id: order.id, by, station, key });
-  };
-  const problem = call.error
-    ? problemText(call.error)
-    : stuck
-      ? t("kitchen.stuck")
-      : undefined;
-  return { work, pending: call.isLoading || (call.isSuccess && !stuck), problem, run };
-}
 
 /** Tells whether some time has passed since event took its present value. */
 function useElapsed(event: string | undefined, milliseconds: number): boolean {

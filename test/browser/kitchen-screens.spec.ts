@@ -1,0 +1,90 @@
+import axe from "axe-core";
+import type { Page } from "@playwright/test";
+import { advance, claim, expect, live, placeOrder, test } from "./factory";
+
+/** The states in which a cook meets the screen, in both themes and on a phone, a tablet and a wall. */
+
+let orders: string[] = [];
+
+test.describe.configure({ mode: "parallel" });
+
+test.beforeAll(async ({ server: { url } }) => {
+  const { flavours } = (await (await fetch(`${url}/api/v1/menu`)).json()) as { flavours: { name: string }[] };
+  const flavour = (i: number) => flavours[i % Math.min(4, flavours.length)]?.name ?? "";
+  orders = [];
+  for (let i = 0; i < 14; i++) orders.push(await placeOrder(url, flavour(i * 3), 1 + ((i * 5) % 12), i % 3 ? "M" : "L"));
+  await claim(url, orders[1] ?? "", "Bob");
+  await claim(url, orders[2] ?? "", "Ana");
+  await advance(url, orders[13] ?? "", [["mix", "MixedBy", "Ana"]]);
+});
+
+const states: Record<string, (page: Page) => Promise<void>> = {
+  queue: async () => {},
+  held: async (page) => {
+    await page.clock.install();
+    await page.getByRole("button", { name: /^MIX/ }).first().click();
+    await expect(page.getByRole("button", { name: /^UNDO: mixed/ })).toBeVisible();
+  },
+  offline: async (page) => {
+    await page.context().setOffline(true);
+    await page.getByRole("button", { name: /^MIX/ }).first().click();
+    await expect(page.getByText(/1 action waits to be sent/)).toBeVisible();
+  },
+  refused: async (page) => {
+    await page.route("**/api/v1/order/claim", (route) => route.fulfill({ status: 409, contentType: "application/problem+json", body: JSON.stringify({ status: 409, detail: "Bob is on this order." }) }));
+    await page.getByRole("button", { name: /^TAKE/ }).first().click();
+    await expect(page.getByRole("alert")).toContainText("Bob is on this order.");
+  },
+  "all-day": async (page) => {
+    await page.getByRole("button", { name: "All day" }).click();
+    await expect(page.getByRole("table")).toBeVisible();
+  },
+  combined: async (page) => {
+    await page.getByRole("button", { name: "Combine" }).click();
+    await expect(page.getByRole("button", { name: /^MIX ALL/ }).first()).toBeVisible();
+  },
+  keys: async (page) => {
+    await page.keyboard.press("2");
+    await page.keyboard.press("?");
+    await expect(page.getByRole("dialog", { name: "Keys" })).toBeVisible();
+  },
+  selected: async (page) => {
+    await page.keyboard.press("3");
+    await expect(page.getByRole("listitem").nth(2)).toBeFocused();
+  },
+  recall: async (page) => {
+    const done = { key: "k", order: { id: orders[13], flavour: "Strawberry", size: "M", quantity: 6 }, stage: "mixing", by: "Ana", work: { kind: "advance", verb: "mix", done: "mixed" }, at: Date.now() };
+    await page.evaluate((value) => { localStorage.setItem("ecupcakes.kitchen.done", value); }, JSON.stringify([done]));
+    await page.reload();
+    await live(page);
+    await page.getByRole("button", { name: "Recall" }).click();
+    await expect(page.getByRole("dialog")).toContainText("waiting for the oven");
+  },
+};
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const viewport of [{ width: 390, height: 844 }, { width: 1280, height: 800 }, { width: 1920, height: 1080 }]) {
+    test.describe(`${colorScheme}, ${viewport.width} wide`, () => {
+      test.use({ colorScheme, viewport, contextOptions: { reducedMotion: "reduce" } });
+      for (const [name, reach] of Object.entries(states)) {
+        test(`the kitchen's ${name} is accessible and fits`, async ({ page }) => {
+          await page.addInitScript(() => { localStorage.setItem("ecupcakes.session", JSON.stringify({ name: "Ana", role: "mixer" })); });
+          await page.goto("/mixer");
+          await live(page);
+          await expect(page.getByRole("listitem").first()).toBeVisible();
+          await reach(page);
+          await page.screenshot({ path: `screenshots/kitchen-${name}-${colorScheme}-${viewport.width}.png` });
+          expect(await violations(page)).toEqual([]);
+          expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+        });
+      }
+    });
+  }
+}
+
+/** Runs axe in the page and gives one line for each element that breaks a rule. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations: found } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
+  return found.flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
+}

@@ -1,0 +1,54 @@
+import type { Order } from "../../api/types";
+
+/** What waits of one flavour and size. */
+export interface Kind {
+  flavour: string;
+  size: string;
+  quantity: number;
+  /** Oldest first. */
+  orders: Order[];
+}
+
+/** Puts together what is of the same flavour and size: the kind with the oldest order first, as in the queue. */
+export function kinds(queue: Order[]): Kind[] {
+  const found = new Map<string, Kind>();
+  for (const order of queue) {
+    const { flavour, size, quantity } = order;
+    const key = JSON.stringify([flavour, size]);
+    const kind = found.get(key);
+    if (!kind) found.set(key, { flavour, size, quantity, orders: [order] });
+    else {
+      kind.quantity += quantity;
+      kind.orders.push(order);
+    }
+  }
+  return [...found.values()];
+}
+
+/** How many of each flavour and size wait: what cooks call "all day". */
+export interface AllDay {
+  /** Those of which something waits, smallest first. */
+  sizes: string[];
+  /** Most first; of as many, by name, so that the table does not jump. */
+  flavours: { flavour: string; quantities: number[]; quantity: number }[];
+  /** By size, as in sizes. */
+  quantities: number[];
+  quantity: number;
+}
+
+/** The menu's sizes; one that is not among them comes after them. */
+const menu = ["S", "M", "L", "XL"];
+const place = (size: string) => (menu.indexOf(size) + 1 || menu.length + 1);
+
+export function allDay(queue: Order[]): AllDay {
+  const all = kinds(queue);
+  const sum = (some: Kind[]) => some.reduce((total, { quantity }) => total + quantity, 0);
+  const sizes = [...new Set(all.map(({ size }) => size))].sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
+  const bySize = (some: Kind[]) => sizes.map((size) => sum(some.filter((kind) => kind.size === size)));
+  const flavours = [...new Set(all.map(({ flavour }) => flavour))].map((flavour) => {
+    const some = all.filter((kind) => kind.flavour === flavour);
+    return { flavour, quantities: bySize(some), quantity: sum(some) };
+  });
+  flavours.sort((a, b) => b.quantity - a.quantity || (a.flavour < b.flavour ? -1 : 1));
+  return { sizes, flavours, quantities: bySize(all), quantity: sum(all) };
+}
