@@ -8,11 +8,16 @@ export function Sheet({ title, onClose, children }: { title: string; onClose: ()
   const { t } = useTranslation();
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => { dialog.current?.showModal(); }, []);
+  // The focus begins at the top, so that what is first is seen and read first.
+  const top = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+    top.current?.focus();
+  }, []);
   return (
     <dialog ref={dialog} className={styles.sheet} aria-labelledby={heading} onClose={onClose}>
       <div className={styles.inside}>
-        <h2 id={heading}>{title}</h2>
+        <h2 ref={top} id={heading} tabIndex={-1}>{title}</h2>
         {children}
         <Button size="kitchen" onClick={() => dialog.current?.close()}>{t("kitchen.close")}</Button>
       </div>

@@ -1,0 +1,42 @@
+import { cardOf, expect, live, test } from "./factory";
+
+// As people's browsers are, and unlike one without a screen: no sound before somebody has touched the page.
+test.use({ launchOptions: { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--autoplay-policy=document-user-activation-required"] } });
+
+test("a new order is seen and, if wanted, heard", async ({ page, factory }) => {
+  // What is played is noted in the place of a loudspeaker.
+  await page.addInitScript(() => {
+    const played: number[] = [];
+    Object.assign(window, { played });
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (this: OscillatorNode, at) {
+      played.push(this.frequency.value);
+      start.call(this, at);
+    };
+  });
+  const played = () => page.evaluate(() => (window as unknown as { played: number[] }).played.length);
+  await page.goto("/shipping");
+  await live(page);
+  await page.getByRole("button", { name: "Tap to turn sound on" }).click();
+  await expect(page.getByRole("button", { name: "Sound", exact: true })).toHaveAttribute("aria-pressed", "true");
+  expect(await played()).toBe(0);
+
+  const arrive = async () => {
+    const id = await factory.order("Strawberry");
+    for (const [verb, by] of [["mix", "MixedBy"], ["bake", "BakedBy"], ["decorate", "DecoratedBy"], ["box", "PackagedBy"]]) {
+      await page.request.post(`/api/v1/order/${verb}`, { data: { Order: { Id: id, [by ?? ""]: "Zed" } } });
+    }
+    return id;
+  };
+  const id = await arrive();
+  await expect(cardOf(page, id)).toContainText("NEW");
+  await expect(page.getByRole("heading", { level: 2 })).toContainText("1 new");
+  expect(await played()).toBe(2);
+
+  await page.getByRole("button", { name: "Sound", exact: true }).click();
+  await page.reload();
+  await live(page);
+  await expect(page.getByRole("button", { name: "Sound", exact: true })).toHaveAttribute("aria-pressed", "false");
+  await expect(cardOf(page, await arrive())).toContainText("NEW");
+  expect(await played()).toBe(0);
+});
