@@ -82,6 +82,39 @@ for (const colorScheme of ["light", "dark"] as const) {
   }
 }
 
+for (const width of [390, 1280]) {
+  test.describe(`in German, ${width} wide`, () => {
+    test.use({ locale: "de-DE", viewport: { width, height: 844 }, contextOptions: { reducedMotion: "reduce" } });
+    test("the kitchen is accessible and fits, new and late orders, too", async ({ page, server: { url } }) => {
+      await page.addInitScript(() => { localStorage.setItem("ecupcakes.session", JSON.stringify({ name: "Ana", role: "mixer" })); });
+      // Here orders are late after two seconds; how long they wait elsewhere is not of interest.
+      await page.route("**/api/v1/stations", async (route) => {
+        const answer = await route.fetch();
+        const line = (await answer.json()) as { stations: object[] };
+        await route.fulfill({ response: answer, json: { ...line, stations: line.stations.map((station) => ({ ...station, warnSeconds: 1, lateSeconds: 2 })) } });
+      });
+      await page.goto("/mixer");
+      await live(page);
+      await placeOrder(url, "Strawberry", 3);
+      await expect(page.getByText("1 neu")).toBeVisible();
+      await expect(page.getByText(/^zu spät/).first()).toBeVisible();
+      await page.getByRole("button", { name: "Gesamt" }).click();
+      await page.getByRole("button", { name: "Bündeln" }).click();
+      await expect(page.getByRole("table")).toBeVisible();
+      await page.screenshot({ path: `screenshots/kitchen-de-combined-${width}.png`, fullPage: true });
+      expect(await violations(page)).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+      await page.getByRole("button", { name: "Bündeln" }).click();
+      await page.getByRole("button", { name: "Gesamt" }).click();
+      await page.screenshot({ path: `screenshots/kitchen-de-queue-${width}.png`, fullPage: true });
+      await page.keyboard.press("?");
+      await expect(page.getByRole("dialog")).toBeVisible();
+      await page.screenshot({ path: `screenshots/kitchen-de-keys-${width}.png` });
+      expect(await violations(page)).toEqual([]);
+    });
+  });
+}
+
 /** Runs axe in the page and gives one line for each element that breaks a rule. */
 async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);

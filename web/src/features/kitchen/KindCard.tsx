@@ -78,16 +78,16 @@ export const KindCard = memo(function KindCard({ kind, station, by, pending, don
         ) : (
           oldest && (
             <div className={styles.actions}>
-              <Button look="main" size="kitchen" aria-label={`${t("kitchen.all", { verb, count: free.length })} ${name}`} onClick={() => { act(free, step); }}>
-                {free.length > 1 ? t("kitchen.all", { verb, count: free.length }) : verb}
-              </Button>
               {free.length > 1 && (
-                <span className={styles.wide}>
-                  <Button size="kitchen" aria-label={`${verb} ${oldest.quantity} × ${shortId(oldest.id)}, ${name}`} onClick={() => { act([oldest], step); }}>
-                    {verb} {oldest.quantity} × {shortId(oldest.id)}
-                  </Button>
-                </span>
+                <Button look="main" size="kitchen" aria-label={`${t("kitchen.all", { verb, count: free.length })} ${name}`} onClick={() => { act(free, step); }}>
+                  {t("kitchen.all", { verb, count: free.length })}
+                </Button>
               )}
+              <span className={styles.wide}>
+                <Button size="kitchen" look={free.length > 1 ? "plain" : "main"} aria-label={`${verb} ${oldest.quantity} × ${shortId(oldest.id)}, ${name}`} onClick={() => { act([oldest], step); }}>
+                  {verb} {oldest.quantity} × {shortId(oldest.id)}
+                </Button>
+              </span>
             </div>
           )
         )}

@@ -22,6 +22,9 @@ interface RecallProps {
   onClose: () => void;
 }
 
+/** As many orders as are recalled. */
+const atMost = 10;
+
 /** How often it is asked where those orders are now, in milliseconds. */
 const lookAgain = 5000;
 
@@ -31,7 +34,7 @@ const lookAgain = 5000;
  */
 export function Recall({ station, onReject, onUndo, onClose }: RecallProps) {
   const { t } = useTranslation();
-  const done = useAppSelector((state) => state.outbox.done).filter(({ stage }) => stage === station.stage);
+  const done = useAppSelector((state) => state.outbox.done).filter(({ stage }) => stage === station.stage).slice(-atMost);
   const pending = useAppSelector(selectPending);
   return (
     <Sheet title={t("kitchen.recallTitle")} onClose={onClose}>

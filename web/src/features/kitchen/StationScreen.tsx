@@ -9,19 +9,19 @@ import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Icon } from "../../ui/Icon";
 import { Notice } from "../../ui/Notice";
-import { holder } from "./actions";
+import { finishes, holder } from "./actions";
 import { read, write } from "./device";
 import { Dock } from "./Dock";
 import { moved, type Command } from "./keys";
 import { doable, KindCard } from "./KindCard";
 import { later } from "./later";
-import styles from "./StationScreen.module.css";
 import { OrderCard } from "./OrderCard";
 import { selectDone, selectPending } from "./outboxSlice";
 import { Queue, type Place } from "./Queue";
 import { RejectDialog } from "./RejectDialog";
 import { toggleFullScreen, useAwake } from "./screen";
 import { toggleSound } from "./sound";
+import styles from "./StationScreen.module.css";
 import { kinds } from "./totals";
 import { Toolbar } from "./Toolbar";
 import { useKeys } from "./useKeys";
@@ -177,6 +177,7 @@ export function StationScreen({ station }: { station: Station }) {
         />
       )}
       <News />
+      <Held stage={station.stage} done={doneTo} />
     </div>
   );
 }
@@ -215,6 +216,17 @@ function BehindNotice({ behind }: { behind: Behind }) {
   const { t } = useTranslation();
   const age = formatAge(useNow() - behind.since);
   return <Notice tone="warn">{t("kitchen.behind", { age })}</Notice>;
+}
+
+/** Reads out what can be undone. */
+function Held({ stage, done }: Pick<Station, "stage" | "done">) {
+  const { t } = useTranslation();
+  const held = useAppSelector(({ outbox }) => outbox.actions.findLast((action) => action.stage === stage && action.state === "held" && finishes(action.work)));
+  return (
+    <p className={styles.news} role="status">
+      {held && `${title(held.work.kind === "reject" ? t("kitchen.rejected") : done)}: ${held.order.quantity} ${flavourTitle(held.order.flavour)}, ${shortId(held.order.id)}. ${t("kitchen.undo")}: U`}
+    </p>
+  );
 }
 
 /** Reads new orders out. */

@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { Button } from "../../ui/Button";
 import { Icon, type IconName } from "../../ui/Icon";
 import { canFillScreen, toggleFullScreen } from "./screen";
-import { toggleSound, useSound } from "./sound";
+import { turnSound, useSound } from "./sound";
 import styles from "./Toolbar.module.css";
 
 interface ToolbarProps {
@@ -36,11 +36,11 @@ function SoundTool() {
   if (sound === "blocked") {
     return (
       <span className={styles.blocked}>
-        <Tool icon="mute" onClick={toggleSound}>{t("kitchen.soundBlocked")}</Tool>
+        <Tool icon="mute" onClick={() => { turnSound(true); }}>{t("kitchen.soundBlocked")}</Tool>
       </span>
     );
   }
-  return <Tool icon={sound === "on" ? "sound" : "mute"} pressed={sound === "on"} onClick={toggleSound}>{t("kitchen.sound")}</Tool>;
+  return <Tool icon={sound === "on" ? "sound" : "mute"} pressed={sound === "on"} onClick={() => { turnSound(sound === "off"); }}>{t("kitchen.sound")}</Tool>;
 }
 
 function Tool({ icon, pressed, onClick, children }: { icon: IconName; pressed?: boolean; onClick: () => void; children: ReactNode }) {

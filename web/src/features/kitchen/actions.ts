@@ -46,7 +46,7 @@ export interface Outbox {
   actions: Action[];
   /** They stay until somebody has read them. */
   refusals: Refusal[];
-  /** Oldest first, a few for each stage. */
+  /** Oldest first. */
   done: Done[];
 }
 
@@ -59,8 +59,8 @@ export const actionsAtMost = 200;
 /** As many refusals as are kept; of more, the oldest are forgotten. */
 export const refusalsAtMost = 20;
 
-/** As much as is recalled of what was done at a stage. */
-export const doneAtMost = 10;
+/** As much as is kept of what was done at a stage: some may not have left the screen yet. */
+export const doneAtMost = 100;
 
 export const nothing: Outbox = { actions: [], refusals: [], done: [] };
 

@@ -15,7 +15,9 @@ const final = [400, 404, 409, 413, 422];
 export interface Sender {
   /** Tries at once: there is a reason to think that the connection is back. */
   wake: () => void;
-  /** Sends what is held at once, and no more when that is done. */
+  /** Sends what is held at once. */
+  flush: () => void;
+  /** Does that, and sends no more. */
   stop: () => void;
 }
 
@@ -88,6 +90,7 @@ export function startSending(store: Store): Sender {
 
   return {
     wake,
+    flush,
     stop: () => {
       flush();
       stopped = true;

@@ -15,6 +15,8 @@ const sounds: Record<"fresh" | "late", { wave: OscillatorType; tones: Tone[] }> 
 
 let wanted = read("sound", (value) => typeof value === "boolean") ?? true;
 let context: AudioContext | undefined;
+/** What counts as touching the page; a finger that only comes down does not. */
+const touches = ["click", "keydown"];
 const watchers = new Set<() => void>();
 const tell = () => { for (const notify of watchers) notify(); };
 
@@ -37,11 +39,11 @@ function watch(notify: () => void): () => void {
   watchers.add(notify);
   if (watchers.size === 1) {
     unblock();
-    for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, unblock);
+    for (const touch of touches) document.addEventListener(touch, unblock);
   }
   return () => {
     watchers.delete(notify);
-    if (watchers.size === 0) for (const touch of ["pointerdown", "keydown"]) document.removeEventListener(touch, unblock);
+    if (watchers.size === 0) for (const touch of touches) document.removeEventListener(touch, unblock);
   };
 }
 
@@ -49,12 +51,17 @@ export function useSound(): Sound {
   return useSyncExternalStore(watch, current);
 }
 
-/** Turns sound on or off for this device; what is blocked is turned on. */
-export function toggleSound(): void {
-  wanted = current() !== "on";
+/** Turns sound on or off for this device. */
+export function turnSound(on: boolean): void {
+  wanted = on;
   write("sound", wanted);
-  if (wanted) unblock();
+  unblock();
   tell();
+}
+
+/** Turns sound off if there is any, and else on. */
+export function toggleSound(): void {
+  turnSound(current() !== "on");
 }
 
 /** Plays a sound if there is to be any. What it says is always on the screen as well. */

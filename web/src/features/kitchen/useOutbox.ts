@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef } from "react";
+import { useEffect, useMemo } from "react";
 import { useStore } from "react-redux";
 import { newKey } from "../../api/idempotency";
 import type { Order, Station } from "../../api/types";
@@ -7,18 +7,21 @@ import { finishes, lastHeld, undoWindow, type Done, type Work } from "./actions"
 import { acted, undone } from "./outboxSlice";
 import { startSending, type Sender } from "./sender";
 
+/** Once begun, sending goes on for as long as the browser has the page, whatever it shows. */
+const senders = new WeakMap<Store, Sender>();
+
 /** Does things in a worker's name at a station, and sends them. `live` becoming true is a reason to try at once. */
 export function useOutbox({ stage }: Pick<Station, "stage">, by: string, live: boolean) {
   const dispatch = useAppDispatch();
   const store = useStore() as Store;
-  const sender = useRef<Sender>(null);
   useEffect(() => {
-    sender.current = startSending(store);
-    return () => sender.current?.stop();
+    const sender = senders.get(store) ?? startSending(store);
+    senders.set(store, sender);
+    return sender.flush; // Whoever leaves the screen does not see that anything could be undone.
   }, [store]);
   useEffect(() => {
-    if (live) sender.current?.wake();
-  }, [live]);
+    if (live) senders.get(store)?.wake();
+  }, [store, live]);
 
   return useMemo(() => {
     const act = (orders: Order[], work: Work) => {
