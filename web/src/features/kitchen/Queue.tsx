@@ -30,12 +30,15 @@ interface QueueProps {
 /** About as wide as a card has to be and as high as most are, in pixels; the real height is measured. */
 const [cardWidth, cardHeight] = [352, 330];
 
+/** As many cards as are in the page before and after those in the window: a queue as it usually is can be read and searched as a whole. */
+const around = 18;
+
 /** The cards in rows, in the order of the queue. Only those near the window are in the page, however many there are. */
 export function Queue({ ids, card, label, stale, ref }: QueueProps) {
   const list = useRef<HTMLUListElement>(null);
   const { columns, top, gap } = useLayout(list);
   const rows = Math.ceil(ids.length / columns);
-  const virtualizer = useWindowVirtualizer({ count: rows, estimateSize: () => cardHeight, overscan: 2, scrollMargin: top, gap });
+  const virtualizer = useWindowVirtualizer({ count: rows, estimateSize: () => cardHeight, overscan: Math.ceil(around / columns), scrollMargin: top, gap });
   const shown = virtualizer.getVirtualItems();
   const [first, last] = [shown[0], shown.at(-1)];
 
