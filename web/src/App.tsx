@@ -1,5 +1,5 @@
 import { lazy, Suspense } from "react";
-import { Route, Routes } from "react-router";
+import { Route, Switch } from "wouter";
 import { KitchenPage } from "./features/kitchen/KitchenPage";
 import { Layout } from "./ui/Layout";
 import { NotFoundPage } from "./ui/NotFoundPage";
@@ -13,18 +13,22 @@ const SignInPage = lazy(() => import("./features/session/SignInPage"));
 
 export function App() {
   return (
-    <Routes>
+    <Switch>
       {/* For a wall, without the frame of the other pages. */}
-      <Route path="board" element={<Suspense><BoardPage /></Suspense>} />
-      <Route element={<Layout />}>
-        <Route index element={<SignInPage />} />
-        <Route path="create" element={<CreatePage />} />
-        <Route path="order/:id" element={<OrderPage />} />
-        <Route path="dashboard" element={<DashboardPage />} />
-        {/* The server's line says which station pages there are. */}
-        <Route path=":page" element={<KitchenPage />} />
-        <Route path="*" element={<NotFoundPage />} />
+      <Route path="/board"><Suspense><BoardPage /></Suspense></Route>
+      <Route>
+        <Layout>
+          <Switch>
+            <Route path="/" component={SignInPage} />
+            <Route path="/create" component={CreatePage} />
+            <Route path="/order/:id">{({ id }) => <OrderPage id={id} />}</Route>
+            <Route path="/dashboard" component={DashboardPage} />
+            {/* The server's line says which station pages there are. */}
+            <Route path="/:page">{({ page }) => <KitchenPage page={page} />}</Route>
+            <Route component={NotFoundPage} />
+          </Switch>
+        </Layout>
       </Route>
-    </Routes>
+    </Switch>
   );
 }

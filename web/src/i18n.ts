@@ -1,5 +1,5 @@
 import i18next from "i18next";
-import { initReactI18next } from "react-i18next";
+import { useSyncExternalStore } from "react";
 import en from "./locales/en.json";
 
 declare module "i18next" {
@@ -36,7 +36,7 @@ const remember = (language: string) => {
 };
 
 // React escapes what it shows. English is at hand, so this is done when it returns.
-void i18next.use(initReactI18next).init({
+void i18next.init({
   lng: "en",
   fallbackLng: "en",
   initAsync: false,
@@ -84,4 +84,14 @@ export function word(group: keyof (typeof en)["words"], key: string, otherwise: 
 }
 
 export const { t } = i18next;
-export default i18next;
+
+const onLanguage = (changed: () => void) => {
+  i18next.on("languageChanged", changed);
+  return () => { i18next.off("languageChanged", changed); };
+};
+
+/** Gives what translates, and shows the component anew whenever the language changes. */
+export function useTranslation() {
+  useSyncExternalStore(onLanguage, () => i18next.language);
+  return { t };
+}

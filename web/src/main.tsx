@@ -1,7 +1,6 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Provider } from "react-redux";
-import { BrowserRouter } from "react-router";
 import { App } from "./App";
 import { speakPreferred } from "./i18n";
 import { newStore } from "./store";
@@ -16,9 +15,7 @@ await speakPreferred();
 createRoot(root).render(
   <StrictMode>
     <Provider store={newStore()}>
-      <BrowserRouter>
-        <App />
-      </BrowserRouter>
+      <App />
     </Provider>
   </StrictMode>,
 );

@@ -1,4 +1,4 @@
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n";
 import { ageLevel, formatAge, useNow, type AgeLevel, type Patience } from "./age";
 import styles from "./Age.module.css";
 import { Icon, type IconName } from "./Icon";

@@ -1,4 +1,4 @@
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n";
 import { stageTitle } from "../labels";
 import { formatAge, formatTime, useNow } from "./age";
 import styles from "./Freshness.module.css";

@@ -1,5 +1,4 @@
-import { useTranslation } from "react-i18next";
-import { choose, otherLanguage } from "../i18n";
+import { choose, otherLanguage, useTranslation } from "../i18n";
 import styles from "./Layout.module.css";
 
 /** Switches to the other language. Its name is written in itself, for those who look for it. */

@@ -1,7 +1,7 @@
-import { Suspense, useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
-import { Link, NavLink, Outlet, useLocation, useNavigate } from "react-router";
+import { Suspense, useEffect, useRef, type ReactNode } from "react";
+import { Link, useLocation } from "wouter";
 import { signedOut } from "../features/session/sessionSlice";
+import { useTranslation } from "../i18n";
 import { roleTitle } from "../labels";
 import { useAppDispatch, useAppSelector } from "../store";
 import { useStations } from "../useStations";
@@ -12,7 +12,7 @@ import styles from "./Layout.module.css";
 import { ThemeToggle } from "./ThemeToggle";
 
 /** The frame of every page: the brand, who is here, the way to other pages, and the page itself. */
-export function Layout() {
+export function Layout({ children }: { children: ReactNode }) {
   const { t } = useTranslation();
   const main = useFocusOnNavigation();
   const { name } = useAppSelector((state) => state.session);
@@ -22,7 +22,7 @@ export function Layout() {
         {t("layout.skip")}
       </a>
       <header className={styles.header}>
-        <Link to="/" className={styles.brand}>
+        <Link href="/" className={styles.brand}>
           <Cupcake flavour="Strawberry" className={styles.logo} />
           eCupcakes
         </Link>
@@ -32,9 +32,7 @@ export function Layout() {
         <PagesMenu />
       </header>
       <main id="main" ref={main} tabIndex={-1} className={styles.main}>
-        <Suspense fallback={<p>{t("layout.loading")}</p>}>
-          <Outlet />
-        </Suspense>
+        <Suspense fallback={<p>{t("layout.loading")}</p>}>{children}</Suspense>
       </main>
     </div>
   );
@@ -45,7 +43,7 @@ function PagesMenu() {
   const { stations = [] } = useStations();
   const { name, role } = useAppSelector((state) => state.session);
   const dispatch = useAppDispatch();
-  const navigate = useNavigate();
+  const [, navigate] = useLocation();
   const menu = useRef<HTMLElement>(null);
   const close = () => menu.current?.hidePopover();
   return (
@@ -56,30 +54,30 @@ function PagesMenu() {
       <nav id="pages" popover="auto" ref={menu} className={styles.menu} aria-label={t("layout.pages")}>
         <ul>
           <li>
-            <NavLink to="/create" onClick={close}>
+            <PageLink page="/create" close={close}>
               <Icon name="basket" /> {t("layout.order")}
-            </NavLink>
+            </PageLink>
           </li>
           {stations.map(({ page, role, stage }) => (
             <li key={stage}>
-              <NavLink to={`/${page}`} onClick={close}>
+              <PageLink page={`/${page}`} close={close}>
                 <StageIcon stage={stage} /> {roleTitle(role)}
-              </NavLink>
+              </PageLink>
             </li>
           ))}
           <li>
-            <NavLink to="/board" onClick={close}>
+            <PageLink page="/board" close={close}>
               <Icon name="bell" /> {t("layout.board")}
-            </NavLink>
+            </PageLink>
           </li>
           <li>
-            <NavLink to="/dashboard" onClick={close}>
+            <PageLink page="/dashboard" close={close}>
               <Icon name="chart" /> {t("layout.dashboard")}
-            </NavLink>
+            </PageLink>
           </li>
         </ul>
         <div className={styles.session}>
-          <Link to="/" onClick={close}>
+          <Link href="/" onClick={close}>
             {role ? t("layout.switchRole") : t("layout.chooseRole")}
           </Link>
           {name && (
@@ -88,7 +86,7 @@ function PagesMenu() {
               onClick={() => {
                 close();
                 dispatch(signedOut());
-                void navigate("/");
+                navigate("/");
               }}
             >
               {t("layout.signOut", { name })}
@@ -100,10 +98,19 @@ function PagesMenu() {
   );
 }
 
+function PageLink({ page, close, children }: { page: string; close: () => void; children: ReactNode }) {
+  const [path] = useLocation();
+  return (
+    <Link href={page} onClick={close} aria-current={page === path ? "page" : undefined}>
+      {children}
+    </Link>
+  );
+}
+
 /** Moves the focus to a page that was just opened, as a full page load would. */
 function useFocusOnNavigation() {
   const main = useRef<HTMLElement>(null);
-  const { pathname } = useLocation();
+  const [path] = useLocation();
   const first = useRef(true);
   useEffect(() => {
     if (!first.current) {
@@ -111,6 +118,6 @@ function useFocusOnNavigation() {
       window.scrollTo(0, 0);
     }
     first.current = false;
-  }, [pathname]);
+  }, [path]);
   return main;
 }

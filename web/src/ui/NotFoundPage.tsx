@@ -1,5 +1,5 @@
-import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { Link } from "wouter";
+import { useTranslation } from "../i18n";
 import { Cupcake } from "./Cupcake";
 import styles from "./NotFoundPage.module.css";
 
@@ -12,7 +12,7 @@ export function NotFoundPage() {
       <h1>{t("lost.heading")}</h1>
       <p>{t("lost.text")}</p>
       <p>
-        <Link to="/">{t("lost.back")}</Link>
+        <Link href="/">{t("lost.back")}</Link>
       </p>
     </div>
   );

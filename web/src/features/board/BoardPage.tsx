@@ -1,7 +1,7 @@
-import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { Link } from "wouter";
 import { useBoardQuery } from "../../api/api";
 import { problemText } from "../../api/problem";
+import { useTranslation } from "../../i18n";
 import { formatTime, useNow } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
@@ -23,7 +23,7 @@ export default function BoardPage() {
     <main className={styles.board}>
       <title>{`${t("board.title")} · eCupcakes`}</title>
       <header className={styles.top}>
-        <Link to="/" className={styles.brand}>
+        <Link href="/" className={styles.brand}>
           <Cupcake flavour="Strawberry" /> eCupcakes
         </Link>
         <h1>{t("board.heading")}</h1>

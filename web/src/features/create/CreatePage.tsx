@@ -1,10 +1,10 @@
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
-import { useNavigate } from "react-router";
+import { useLocation } from "wouter";
 import { useMenuQuery, usePlaceOrderMutation } from "../../api/api";
 import { useIdempotencyKey } from "../../api/idempotency";
 import { fieldProblems, problemText, type CallError } from "../../api/problem";
 import type { Menu, NewOrder } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { flavourTitle, sizeTitle } from "../../labels";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
@@ -35,13 +35,13 @@ export function OrderForm({ menu }: { menu: Menu }) {
   const [order, setOrder] = useState<NewOrder>({ flavour: "", size: menu.sizes[1] ?? menu.sizes[0] ?? "", quantity: 1 });
   const [place, { isLoading, isSuccess, error }] = usePlaceOrderMutation();
   const keyFor = useIdempotencyKey();
-  const navigate = useNavigate();
+  const [, navigate] = useLocation();
   const problems = fieldProblems(error);
   const change = (part: Partial<NewOrder>) => { setOrder({ ...order, ...part }); };
 
   const submit = async () => {
     const placed = await place({ ...order, key: keyFor(order) });
-    if (placed.data) await navigate(`/order/${placed.data.order.id}`);
+    if (placed.data) navigate(`/order/${placed.data.order.id}`);
   };
 
   return (

@@ -1,8 +1,9 @@
 import { render, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { Provider } from "react-redux";
-import { MemoryRouter, Route, Routes } from "react-router";
 import { describe, expect, it } from "vitest";
+import { Route, Router } from "wouter";
+import { memoryLocation } from "wouter/memory-location";
 import { newStore } from "../../store";
 import { problem, stubServer, type Call } from "../../testServer";
 import { OrderForm } from "./CreatePage";
@@ -14,12 +15,10 @@ function show(answer: (call: Call) => Response | Promise<Response>) {
   const calls = stubServer(answer);
   render(
     <Provider store={newStore()}>
-      <MemoryRouter>
-        <Routes>
-          <Route path="/" element={<OrderForm menu={menu} />} />
-          <Route path="/order/0199-abcdef" element={<p>the order's page</p>} />
-        </Routes>
-      </MemoryRouter>
+      <Router hook={memoryLocation({ path: "/" }).hook}>
+        <Route path="/"><OrderForm menu={menu} /></Route>
+        <Route path="/order/0199-abcdef">the order's page</Route>
+      </Router>
     </Provider>,
   );
   return { calls, user: userEvent.setup(), order: screen.getByRole("button", { name: "ORDER" }) };

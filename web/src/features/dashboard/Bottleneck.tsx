@@ -1,5 +1,5 @@
-import { useTranslation } from "react-i18next";
 import type { LineStats, StageStats } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { stageTitle } from "../../labels";
 import { formatAge } from "../../ui/age";
 import { Icon } from "../../ui/Icon";

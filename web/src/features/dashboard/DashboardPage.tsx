@@ -1,7 +1,7 @@
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { useLineQuery, useOrdersQuery, useStatsQuery } from "../../api/api";
 import { problemText } from "../../api/problem";
+import { useTranslation } from "../../i18n";
 import { doneWord, title } from "../../labels";
 import { formatTime, useNow } from "../../ui/age";
 import { Button } from "../../ui/Button";

@@ -1,8 +1,8 @@
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { useDeadLetterQuery, useDeadLettersQuery, useResolveMutation } from "../../api/api";
 import { problemText } from "../../api/problem";
 import type { DeadLetter } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { stageTitle } from "../../labels";
 import { useAppSelector } from "../../store";
 import { formatTime } from "../../ui/age";

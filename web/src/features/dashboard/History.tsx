@@ -1,6 +1,6 @@
 import { lazy, Suspense, useState } from "react";
-import { useTranslation } from "react-i18next";
 import type { LineStats } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { stageTitle } from "../../labels";
 import { formatTime } from "../../ui/age";
 import styles from "./History.module.css";

@@ -1,6 +1,6 @@
-import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { Link } from "wouter";
 import type { Line, LineStats, StageStats } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { doneWord, stageTitle, title } from "../../labels";
 import { Age } from "../../ui/Age";
 import { formatAge } from "../../ui/age";
@@ -21,7 +21,7 @@ export function LineOverview({ line: { stations, finished }, stats }: { line: Li
           return (
             <li key={stage} className={styles.station} data-worst={worst}>
               <h2>
-                <Link to={`/${page}`}>
+                <Link href={`/${page}`}>
                   <StageIcon stage={stage} /> {stageTitle(stage)}
                 </Link>
               </h2>

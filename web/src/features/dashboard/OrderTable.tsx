@@ -1,6 +1,6 @@
-import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { Link } from "wouter";
 import type { Order } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { doneWord, flavourTitle, shortId, sizeTitle, stageTitle, title } from "../../labels";
 import { formatTime } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
@@ -28,7 +28,7 @@ export function OrderTable({ orders }: { orders: Order[] }) {
           {orders.map((order) => (
             <tr key={order.id}>
               <th scope="row">
-                <Link to={`/order/${order.id}`}>{shortId(order.id)}</Link>
+                <Link href={`/order/${order.id}`}>{shortId(order.id)}</Link>
               </th>
               <td>
                 <span className={styles.what}>

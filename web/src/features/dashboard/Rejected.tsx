@@ -1,8 +1,8 @@
-import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { Link } from "wouter";
 import { useOrdersQuery, useRemakeMutation } from "../../api/api";
 import { problemText } from "../../api/problem";
 import type { Order } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { flavourTitle, shortId, sizeTitle, stageTitle } from "../../labels";
 import { useAppSelector } from "../../store";
 import { formatTime } from "../../ui/age";
@@ -43,14 +43,14 @@ function RejectedOrder({ order, done }: { order: Order; done: () => void }) {
       <Cupcake flavour={order.flavour} />
       <div className={styles.words}>
         <p>
-          <Link to={`/order/${order.id}`}>{shortId(order.id)}</Link>, {order.quantity} × {flavourTitle(order.flavour)}, {sizeTitle(order.size).toLowerCase()}
+          <Link href={`/order/${order.id}`}>{shortId(order.id)}</Link>, {order.quantity} × {flavourTitle(order.flavour)}, {sizeTitle(order.size).toLowerCase()}
         </p>
         <p className={styles.reason}>{order.reason}</p>
         {last && <p className={styles.small}>{t("dashboard.at", { time: formatTime(last.on), stage: stageTitle(last.stage), name: last.by })}</p>}
       </div>
       {order.remadeAs ? (
         <p className={styles.remade}>
-          {t("dashboard.remadeAs")} <Link to={`/order/${order.remadeAs}`}>{shortId(order.remadeAs)}</Link>
+          {t("dashboard.remadeAs")} <Link href={`/order/${order.remadeAs}`}>{shortId(order.remadeAs)}</Link>
         </p>
       ) : (
         <Button

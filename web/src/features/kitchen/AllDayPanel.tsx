@@ -1,6 +1,6 @@
 import { useMemo } from "react";
-import { useTranslation } from "react-i18next";
 import type { Order } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { flavourTitle, sizeTitle } from "../../labels";
 import styles from "./AllDayPanel.module.css";
 import { allDay } from "./totals";

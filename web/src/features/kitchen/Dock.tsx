@@ -1,4 +1,4 @@
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n";
 import { flavourTitle, shortId } from "../../labels";
 import { useAppDispatch, useAppSelector } from "../../store";
 import { useNow } from "../../ui/age";

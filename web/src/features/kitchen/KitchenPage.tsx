@@ -1,7 +1,6 @@
 import { lazy, Suspense, useEffect } from "react";
-import { useTranslation } from "react-i18next";
-import { useParams } from "react-router";
 import { problemText, type CallError } from "../../api/problem";
+import { useTranslation } from "../../i18n";
 import { Freshness } from "../../ui/Freshness";
 import { NotFoundPage } from "../../ui/NotFoundPage";
 import { Notice } from "../../ui/Notice";
@@ -12,9 +11,8 @@ import { later } from "./later";
 const loadScreen = () => later(() => import("./StationScreen"));
 const StationScreen = lazy(async () => ({ default: (await loadScreen()).StationScreen }));
 
-/** The page of whichever station the address names. */
-export function KitchenPage() {
-  const { page } = useParams();
+/** The page of a station, by the name that it has in the address. */
+export function KitchenPage({ page }: { page: string }) {
   const { stations, error } = useStations();
   useEffect(() => { void loadScreen(); }, []);
   const station = stations?.find((candidate) => candidate.page === page);

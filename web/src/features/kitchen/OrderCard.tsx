@@ -1,6 +1,6 @@
 import { memo, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
 import type { Order, Station } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { actionLabel, doneWord, flavourTitle, shortId, sizeTitle, title } from "../../labels";
 import { Age } from "../../ui/Age";
 import { Button } from "../../ui/Button";

@@ -1,5 +1,5 @@
 import { useEffect, useState, type CSSProperties } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n";
 import { title } from "../../labels";
 import { Button } from "../../ui/Button";
 import { Icon } from "../../ui/Icon";

@@ -1,7 +1,7 @@
-import { useTranslation } from "react-i18next";
 import { isNotFound, problemText } from "../../api/problem";
 import { useOrderQuery } from "../../api/api";
 import type { Order, Station } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { doneWord, flavourTitle, shortId, sizeTitle, stageTitle, whereItIs } from "../../labels";
 import { useAppSelector } from "../../store";
 import { formatTime } from "../../ui/age";

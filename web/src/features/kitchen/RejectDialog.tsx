@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import type { Order } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { flavourTitle } from "../../labels";
 import { Button } from "../../ui/Button";
 import styles from "./RejectDialog.module.css";

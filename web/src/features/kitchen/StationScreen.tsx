@@ -1,7 +1,7 @@
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
 import type { Order, Station } from "../../api/types";
 import { laterStation } from "../../hub/laterStation";
+import { useTranslation } from "../../i18n";
 import { actionLabel, doneWord, flavourTitle, reasonsAt, roleTitle, shortId, sizeTitle, title } from "../../labels";
 import { useAppDispatch, useAppSelector } from "../../store";
 import { formatAge, formatTime, useNow } from "../../ui/age";

@@ -1,6 +1,6 @@
-import { useTranslation } from "react-i18next";
 import { useEstimateQuery } from "../../api/api";
 import type { Order } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { formatTime, useNow } from "../../ui/age";
 import { Icon } from "../../ui/Icon";
 import styles from "./EstimateCard.module.css";

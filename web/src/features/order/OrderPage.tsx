@@ -1,8 +1,8 @@
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
-import { Link, useParams } from "react-router";
+import { Link } from "wouter";
 import { isNotFound, problemText } from "../../api/problem";
 import type { Order, Station } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { flavourTitle, shortId, sizeTitle, whereItIs } from "../../labels";
 import { formatTime } from "../../ui/age";
 import { Button } from "../../ui/Button";
@@ -15,9 +15,8 @@ import { follow, type Followed } from "./follow";
 import styles from "./OrderPage.module.css";
 import { Progress } from "./Progress";
 
-export default function OrderPage() {
+export default function OrderPage({ id }: { id: string }) {
   const { t } = useTranslation();
-  const { id = "" } = useParams();
   const [attempt, setAttempt] = useState(0);
   const { order, error, asOf } = useFollowed(id, attempt);
   const { stations } = useStations();
@@ -73,7 +72,7 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
           <p>{order.reason}</p>
           {order.remadeAs && (
             <p>
-              {t("order.remade")} <Link to={`/order/${order.remadeAs}`}>{t("order.remadeLink")}</Link>
+              {t("order.remade")} <Link href={`/order/${order.remadeAs}`}>{t("order.remadeLink")}</Link>
             </p>
           )}
         </div>
@@ -84,7 +83,7 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
         <Progress order={order} stations={stations} />
       </section>
       <p className={styles.again}>
-        <Link to="/create">{t("order.more")}</Link>
+        <Link href="/create">{t("order.more")}</Link>
         {!isFinished(order) && <span>{t("order.keep")}</span>}
       </p>
       <p className={styles.announcement} aria-live="polite">
@@ -101,7 +100,7 @@ function UnknownOrder({ id, again }: { id: string; again: () => void }) {
       <title>{`${t("order.unknownTitle")} · eCupcakes`}</title>
       <h1>{t("order.unknown")}</h1>
       <p>
-        {t("order.unknownText")} <b>{id}</b>. {t("order.check")} <Link to="/create">{t("order.place")}</Link>.
+        {t("order.unknownText")} <b>{id}</b>. {t("order.check")} <Link href="/create">{t("order.place")}</Link>.
       </p>
       <Button onClick={again}>{t("order.lookAgain")}</Button>
     </div>

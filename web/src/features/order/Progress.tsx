@@ -1,5 +1,5 @@
-import { useTranslation } from "react-i18next";
 import type { Order, Station } from "../../api/types";
+import { useTranslation } from "../../i18n";
 import { doneWord, stageTitle, title } from "../../labels";
 import { formatAge, formatTime, useNow } from "../../ui/age";
 import { Icon, StageIcon } from "../../ui/Icon";

@@ -1,6 +1,6 @@
 import { useState, type ReactNode } from "react";
-import { useTranslation } from "react-i18next";
-import { useNavigate } from "react-router";
+import { useLocation } from "wouter";
+import { useTranslation } from "../../i18n";
 import { doneWord, roleTitle } from "../../labels";
 import { useAppDispatch, useAppSelector } from "../../store";
 import { Button } from "../../ui/Button";
@@ -22,7 +22,7 @@ export default function SignInPage() {
   const { t } = useTranslation();
   const session = useAppSelector((state) => state.session);
   const dispatch = useAppDispatch();
-  const navigate = useNavigate();
+  const [, navigate] = useLocation();
   const roles = useRoles();
   const [name, setName] = useState(session.name);
   const [chosen, setChosen] = useState(session.role || "customer");
@@ -46,7 +46,7 @@ export default function SignInPage() {
         onSubmit={(event) => {
           event.preventDefault();
           dispatch(signedIn({ name: name.trim(), role: chosen }));
-          void navigate(page);
+          navigate(page);
         }}
       >
         <label className={styles.name}>
