@@ -198,6 +198,12 @@ test("orders of a kind are put together, and finished one by one or all at once"
   await page.getByRole("button", { name: "Combine" }).click();
   await expect(cards(page).and(page.locator("[aria-posinset]"))).toHaveCount(2);
   const large = page.locator("[aria-posinset]").filter({ hasText: "9 × Large" });
+  await large.getByRole("button", { name: /^TAKE 2 ×/ }).click();
+  await large.getByRole("button", { name: /^GIVE BACK 2 ×/ }).click();
+  await expect(large.getByRole("button", { name: /^TAKE 2 ×/ })).toBeVisible();
+  await large.getByRole("button", { name: /^REJECT 2 ×/ }).click();
+  await expect(page.getByRole("dialog", { name: /^Reject 2/ })).toBeVisible();
+  await page.keyboard.press("Escape");
   await large.getByRole("button", { name: /^MIX 2 ×/ }).click();
   await expect(large.getByRole("button", { name: /^UNDO/ })).toBeVisible();
   const rest = page.locator("[aria-posinset]").filter({ hasText: "7 × Large" });

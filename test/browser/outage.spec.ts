@@ -1,4 +1,5 @@
 import { cardOf, enter, expect, live, placeOrder, test } from "./factory";
+import { Server } from "./server";
 
 test("screens say that the server is gone, and are live again by themselves with the same orders", async ({ browser, ownServer: server }) => {
   test.setTimeout(120_000);
@@ -49,4 +50,33 @@ test("a page opened while the server is away finds it later", async ({ browser, 
   await mixer.context().unrouteAll();
   await live(mixer);
   await mixer.context().close();
+});
+
+test("no page looks live while the server itself hears nothing new", async ({ browser, ownServer: kafka }) => {
+  test.setTimeout(120_000);
+  const id = await placeOrder(kafka.url, "Strawberry");
+  const server = new Server(kafka.kafka);
+  await server.start();
+  const mixer = await enter(browser, server.url, "Ana", "Mixer");
+  const context = mixer.context();
+  const [dashboard, board, order] = [await context.newPage(), await context.newPage(), await context.newPage()];
+  await dashboard.goto("/dashboard");
+  await board.goto("/board");
+  await order.goto(`/order/${id}`);
+  const pages = [mixer, dashboard, board, order];
+  for (const page of pages) await live(page);
+  await expect(cardOf(mixer, id)).toBeVisible();
+
+  kafka.hang();
+  for (const page of pages) {
+    await expect(page.getByText(/^\d+ s behind/)).toBeVisible({ timeout: 30_000 });
+    await expect(page.getByText("Live", { exact: true })).toHaveCount(0);
+  }
+  await expect(cardOf(mixer, id)).toBeVisible();
+  kafka.hang(true);
+  for (const page of pages) await expect(page.getByText("Live", { exact: true })).toBeVisible({ timeout: 45_000 });
+
+  await context.close();
+  expect(await server.stop(), "the exit code after SIGTERM").toBe(0);
+  server.remove();
 });

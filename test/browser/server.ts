@@ -11,27 +11,32 @@ const binary = resolve(import.meta.dirname, process.env.ECUPCAKES_BIN ?? "../../
 /** How long the binary may take to start or to stop. */
 const patience = 30_000;
 
-/** The real binary with everything in it, on a free port and in a data folder of its own. */
+/** The real binary, on a free port and in a data folder of its own: with everything in it, or the API alone on another one's Kafka. */
 export class Server {
   url = "";
   /** Where its Kafka listens, host:port. */
   kafka = "";
   readonly #data = mkdtempSync(join(tmpdir(), "ecupcakes-browser-"));
+  readonly #on: string | undefined;
   #process: ChildProcess | undefined;
+
+  constructor(kafka?: string) {
+    this.#on = kafka;
+  }
 
   /** Starts the binary and waits until it is ready; after a first run, on the same port and with the same data. */
   async start(): Promise<void> {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
-    const args = ["up", "--listen", listen, "--kafka-listen", "127.0.0.1:0", "--data", this.#data, "--json"];
-    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const role = this.#on ? ["serve", "--roles", "api", "--brokers", this.#on] : ["up", "--kafka-listen", "127.0.0.1:0", "--data", this.#data];
+    const child = spawn(binary, [...role, "--listen", listen, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
     this.#process = child;
     const line = await Promise.race([
       once(createInterface(child.stdout), "line").then(([first]) => String(first)),
       once(child, "exit").then(([code]) => { throw new Error(`${binary} exited with ${String(code)} before it was up`); }),
       late(`${binary} did not say in time that it is up`),
     ]);
-    const { url, kafka } = JSON.parse(line) as { url: string; kafka: string };
-    [this.url, this.kafka] = [url.replace(/\/$/, ""), kafka];
+    const { url, kafka } = JSON.parse(line) as { url: string; kafka?: string };
+    [this.url, this.kafka] = [url.replace(/\/$/, ""), kafka ?? this.kafka];
     await Promise.race([this.#ready(), late(`${binary} was not ready in time`)]);
   }
 
@@ -48,6 +53,11 @@ export class Server {
   /** Takes the process away without a warning. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+
+  /** Has the process do nothing at all until it is to go on, as on a machine that hangs. */
+  hang(goOn = false): void {
+    this.#process?.kill(goOn ? "SIGCONT" : "SIGSTOP");
   }
 
   /** Removes the data; the server must not be running. */

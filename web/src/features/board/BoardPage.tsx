@@ -6,6 +6,7 @@ import { formatTime, useNow } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
+import { useBehind } from "../../useStations";
 import styles from "./BoardPage.module.css";
 
 const refresh = 2000;
@@ -17,6 +18,7 @@ const staleAfter = 7000;
 export default function BoardPage() {
   const { t } = useTranslation();
   const { data, error, fulfilledTimeStamp: asOf = 0 } = useBoardQuery(undefined, { pollingInterval: refresh });
+  const behind = useBehind(refresh);
   const now = useNow();
   const stale = data !== undefined && (error !== undefined || now - asOf > staleAfter);
   return (
@@ -27,13 +29,13 @@ export default function BoardPage() {
           <Cupcake flavour="Strawberry" /> eCupcakes
         </Link>
         <h1>{t("board.heading")}</h1>
-        <Freshness state={stale ? "offline" : data ? "live" : "connecting"} since={stale ? asOf : undefined} />
+        <Freshness state={stale ? "offline" : data ? "live" : "connecting"} since={stale ? asOf : undefined} behind={behind} />
         <time className={styles.clock}>{formatTime(now)}</time>
       </header>
       {error && !data && <Notice>{problemText(error)}</Notice>}
       {stale && <Notice tone="warn">{t("board.stale", { time: formatTime(asOf) })}</Notice>}
       {data && (
-        <div className={styles.columns} data-stale={stale}>
+        <div className={styles.columns} data-stale={stale || behind !== undefined}>
           <Column name={t("board.almost")} none={t("board.noneAlmost")} ids={data.almost} look="almost" />
           <Column name={t("board.ready")} none={t("board.noneReady")} ids={data.ready} look="ready" />
         </div>

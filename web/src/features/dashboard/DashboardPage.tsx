@@ -7,6 +7,7 @@ import { formatTime, useNow } from "../../ui/age";
 import { Button } from "../../ui/Button";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
+import { useBehind } from "../../useStations";
 import { Bottleneck } from "./Bottleneck";
 import styles from "./DashboardPage.module.css";
 import { DeadLetters } from "./DeadLetters";
@@ -32,6 +33,7 @@ export default function DashboardPage() {
   const [cursors, setCursors] = useState([""]);
   const orders = useOrdersQuery({ status, cursor: cursors.at(-1) ?? "", limit: rows }, polling);
 
+  const behind = useBehind(polling.pollingInterval);
   const now = useNow();
   const error = line.error ?? orders.error ?? noStats;
   const asOf = Math.min(line.fulfilledTimeStamp ?? 0, orders.fulfilledTimeStamp ?? now);
@@ -43,14 +45,14 @@ export default function DashboardPage() {
       <title>{`${t("dashboard.title")} · eCupcakes`}</title>
       <div className={styles.top}>
         <h1>{t("dashboard.heading")}</h1>
-        <Freshness state={stale ? "offline" : line.data ? "live" : "connecting"} since={stale ? asOf : undefined} />
+        <Freshness state={stale ? "offline" : line.data ? "live" : "connecting"} since={stale ? asOf : undefined} behind={behind} />
       </div>
       {error && (
         <Notice>
           {problemText(error)} {stale && t("dashboard.stale", { time: formatTime(asOf) })} {t("trouble.keepsTrying")}
         </Notice>
       )}
-      <div className={styles.figures} data-stale={stale}>
+      <div className={styles.figures} data-stale={stale || behind !== undefined}>
         {stats && <Bottleneck stats={stats} />}
         {line.data && <LineOverview line={line.data} stats={stats} />}
         {stats && <History stats={stats} hours={hours} onHours={setHours} />}

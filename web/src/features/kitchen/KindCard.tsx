@@ -38,12 +38,14 @@ export function doable(orders: Order[], by: string, pending: Partial<Record<stri
 }
 
 /** The orders of one flavour and size, if there are several, to be made together and finished one by one or all at once. */
-export const KindCard = memo(function KindCard({ kind, station, by, pending, done, fresh, selected, digit, place, act, undo }: KindCardProps) {
+export const KindCard = memo(function KindCard({ kind, station, by, pending, done, fresh, selected, digit, place, act, reject, undo }: KindCardProps) {
   const { t } = useTranslation();
   const { flavour, size, quantity, orders } = kind;
   const verb = actionLabel(station);
   const free = doable(orders, by, pending, done);
   const [oldest] = free;
+  const mine = oldest !== undefined && holder(oldest, pending[oldest.id]) === by;
+  const take = mine ? t("kitchen.giveBack") : t("kitchen.take");
   const step = { kind: "advance", verb: station.verb, done: station.done } as const;
   const held = orders.map(({ id }) => pending[id]).findLast((action) => action?.state === "held" && (action.work.kind === "advance" || action.work.kind === "reject"));
   const name = `${flavourTitle(flavour)}, ${sizeTitle(size)}`;
@@ -88,6 +90,12 @@ export const KindCard = memo(function KindCard({ kind, station, by, pending, don
                   {verb} {oldest.quantity} × {shortId(oldest.id)}
                 </Button>
               </span>
+              <Button size="kitchen" aria-label={`${take} ${oldest.quantity} × ${shortId(oldest.id)}, ${name}`} onClick={() => { act([oldest], { kind: mine ? "release" : "claim" }); }}>
+                {take}
+              </Button>
+              <Button look="danger" size="kitchen" aria-label={`${t("kitchen.reject")} ${oldest.quantity} × ${shortId(oldest.id)}, ${name}`} onClick={() => { reject(oldest); }}>
+                {t("kitchen.reject")}
+              </Button>
             </div>
           )
         )}

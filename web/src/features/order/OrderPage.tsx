@@ -9,11 +9,14 @@ import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
-import { useStations } from "../../useStations";
+import { useBehind, useStations } from "../../useStations";
 import { EstimateCard } from "./EstimateCard";
 import { follow, type Followed } from "./follow";
 import styles from "./OrderPage.module.css";
 import { Progress } from "./Progress";
+
+/** How often the server is asked whether what it knows of the line is up to date, in milliseconds. */
+const freshEvery = 5000;
 
 export default function OrderPage({ id }: { id: string }) {
   const { t } = useTranslation();
@@ -48,13 +51,14 @@ function useFollowed(id: string, attempt: number): Followed {
 function OrderStory({ order, stations, away, since }: { order: Order; stations: Station[]; away: string | undefined; since: number | undefined }) {
   const { t } = useTranslation();
   const heading = whereItIs(order, stations);
+  const behind = useBehind(isFinished(order) ? undefined : freshEvery);
   return (
     <article className={styles.page} data-state={order.state}>
       <title>{`${heading} · eCupcakes`}</title>
       <div className={styles.hero}>
         <Cupcake flavour={order.flavour} className={styles.cupcake} />
         <div className={styles.words}>
-          {!isFinished(order) && <Freshness state={away ? "offline" : "live"} since={away ? since : undefined} />}
+          {!isFinished(order) && <Freshness state={away ? "offline" : "live"} since={away ? since : undefined} behind={behind} />}
           <h1>{heading}</h1>
           <p className={styles.what}>
             {order.quantity} × {flavourTitle(order.flavour)}, {sizeTitle(order.size).toLowerCase()}
@@ -77,7 +81,7 @@ function OrderStory({ order, stations, away, since }: { order: Order; stations: 
           )}
         </div>
       )}
-      {!isFinished(order) && <EstimateCard order={order} away={away !== undefined} />}
+      {!isFinished(order) && <EstimateCard order={order} away={away !== undefined || behind !== undefined} />}
       <section aria-labelledby="progress" className={styles.line}>
         <h2 id="progress">{t("order.line")}</h2>
         <Progress order={order} stations={stations} />
