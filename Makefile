@@ -4,6 +4,7 @@
 # make bench-gokaplus  goka with and without gokaplus; an hour, or ARGS="-rows lost"
 # make faults  break things at random for an hour (FOR=3h for three) and count orders
 # make build   bin/ecupcakes
+# make dist    what is handed out, in dist: archives for six platforms, checksums, bill of materials
 # make setup   what the tests need beyond Go and Node (Debian packages), and npm's modules
 # make pictures  the README's pictures, from the running program
 
@@ -12,13 +13,13 @@ BIN := bin/ecupcakes
 WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
 
-.PHONY: run build test check bench bench-gokaplus faults setup pictures go-test web-test browser-test clean
+.PHONY: run build dist test check bench bench-gokaplus faults setup pictures go-test web-test browser-test clean
 
 run: build
 	$(BIN) up
 
 build: $(WEB)
-	$(GO) build -o $(BIN) ./cmd/ecupcakes
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/ecupcakes
 
 $(NPM): package.json package-lock.json web/package.json test/browser/package.json
 	npm ci --no-fund --no-audit
@@ -74,6 +75,9 @@ bench: build
 bench-gokaplus:
 	$(GO) build -o bin/bench-gokaplus ./gokaplus/bench
 	bin/bench-gokaplus $(ARGS)
+
+dist: build
+	$(GO) run ./release -out dist
 
 pictures: build
 	npm run pictures -w test/browser
