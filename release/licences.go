@@ -19,7 +19,7 @@ import (
 
 // allowed are the licences that let everybody use, change and pass on what is
 // handed out, as long as the texts go with it.
-var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense"}
+var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-2-Clause-Views", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense"}
 
 // component is somebody else's work that is part of the program.
 type component struct {
