@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	swgui "github.com/swaggest/swgui/v5emb"
 )
 
@@ -86,10 +86,10 @@ func Document(line topology.Line) ([]byte, error) {
 func Owns(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "api", "healthz", "readyz", "metrics", "openapi.json", "docs":
+	case "api", "openapi.json", "docs":
 		return true
 	}
-	return false
+	return slices.Contains(probePaths, first)
 }
 
 func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
@@ -118,15 +118,10 @@ func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 	h.UseMiddleware(a.measure)
 	a.register(h)
 
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := a.Ready(); err != nil {
-			problem(notReady, http.StatusServiceUnavailable, "Not ready: %v.", err).retry(time.Second).write(w)
-			return
-		}
-		_, _ = w.Write([]byte("ready\n"))
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	probes := Probes(c.Registry, func() error { return a.Ready() })
+	for _, path := range probePaths {
+		mux.Handle("GET /"+path, probes)
+	}
 	document, err := json.Marshal(h.OpenAPI())
 	if err != nil {
 		panic("the API's own description cannot be written: " + err.Error())

@@ -52,6 +52,7 @@ type Options struct {
 	Instance    string        // Static membership: stable and unique for each live instance; empty for none.
 	API         bool          // Serve HTTP, the hub and the web client.
 	Listen      string        // Their address, host:port.
+	Probes      string        // Address for /healthz, /readyz and /metrics alone, without the API, host:port; empty for none.
 	Stages      []string      // Whose processors run here; nil for none.
 	MaxDead     float64       // The share of a stage's events, 0 to 1, that may become dead letters before this process is not ready.
 	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
@@ -63,8 +64,9 @@ type Options struct {
 
 // Addresses are where a started process can be reached.
 type Addresses struct {
-	URL   string `json:"url,omitempty"`
-	Kafka string `json:"kafka"`
+	URL    string `json:"url,omitempty"`
+	Probes string `json:"probes,omitempty"`
+	Kafka  string `json:"kafka"`
 }
 
 // How long the steps of a start and a stop may take. With the brokers at hand a
@@ -130,6 +132,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	addresses := Addresses{Kafka: strings.Join(o.Kafka.Brokers, ",")}
 	if o.API {
 		if addresses.URL, err = p.startAPI(&stops); err != nil {
+			return err
+		}
+	} else if o.Probes != "" {
+		if addresses.Probes, err = p.startProbes(&stops); err != nil {
 			return err
 		}
 	}
@@ -323,11 +329,10 @@ func together(all []func() error) func() error {
 }
 
 func (p *process) startAPI(stops *stack) (url string, err error) {
-	listener, err := net.Listen("tcp", p.Listen)
+	listener, err := listen(p.Listen, "--listen", stops)
 	if err != nil {
-		return "", fmt.Errorf("listening for HTTP: %w; choose another address with --listen", err)
+		return "", err
 	}
-	stops.push("closing the HTTP listener", func() error { return ignoreClosed(listener.Close()) })
 	producer, err := broker.NewProducer(p.Kafka)
 	if err != nil {
 		return "", err
@@ -407,17 +412,53 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	stops.background("the accuracy of estimates", accuracy.Run)
 
 	client := web.Handler()
+	server := p.serve(listener, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == hub.Path || strings.HasPrefix(r.URL.Path, hub.Path+"/"):
+			screens.ServeHTTP(w, r)
+		case api.Owns(r.URL.Path):
+			handler.ServeHTTP(w, r)
+		default:
+			client.ServeHTTP(w, r)
+		}
+	})
+	server.RegisterOnShutdown(stopWaits)
+	stops.push("draining HTTP", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		return errors.Join(screens.Shutdown(ctx), server.Shutdown(ctx))
+	})
+	return "http://" + listener.Addr().String(), nil
+}
+
+// startProbes serves what an operator asks of a process without the API.
+func (p *process) startProbes(stops *stack) (url string, err error) {
+	listener, err := listen(p.Probes, "--probes", stops)
+	if err != nil {
+		return "", err
+	}
+	server := p.serve(listener, api.Probes(p.registry, p.unhealthy).ServeHTTP)
+	stops.push("draining HTTP", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		return server.Shutdown(ctx)
+	})
+	return "http://" + listener.Addr().String(), nil
+}
+
+func listen(address, flag string, stops *stack) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening for HTTP: %w; choose another address with %s", err, flag)
+	}
+	stops.push("closing the HTTP listener", func() error { return ignoreClosed(listener.Close()) })
+	return listener, nil
+}
+
+// serve answers HTTP until the server is shut down.
+func (p *process) serve(listener net.Listener, handler http.HandlerFunc) *http.Server {
 	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case r.URL.Path == hub.Path || strings.HasPrefix(r.URL.Path, hub.Path+"/"):
-				screens.ServeHTTP(w, r)
-			case api.Owns(r.URL.Path):
-				handler.ServeHTTP(w, r)
-			default:
-				client.ServeHTTP(w, r)
-			}
-		}),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      time.Minute, // Longer than any wait for an order.
@@ -425,18 +466,12 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
 	}
-	server.RegisterOnShutdown(stopWaits)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.fail(fmt.Errorf("serving HTTP: %w", err))
 		}
 	}()
-	stops.push("draining HTTP", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-		defer cancel()
-		return errors.Join(screens.Shutdown(ctx), server.Shutdown(ctx))
-	})
-	return "http://" + listener.Addr().String(), nil
+	return server
 }
 
 // unhealthy says which of the supervised parts do not run, and which stages put

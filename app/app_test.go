@@ -160,10 +160,17 @@ func TestRun(t *testing.T) {
 func TestRoles(t *testing.T) {
 	noLeaks(t)
 	o := options(t.TempDir())
-	o.API = false
+	o.API, o.Probes = false, "127.0.0.1:0"
 	worker, stopWorker := start(t, o)
 	if worker.URL != "" {
 		t.Errorf("without the API there is the address %s", worker.URL)
+	}
+	ready(t, worker.Probes)
+	if status, body := get(t, worker.Probes+"/metrics"); status != http.StatusOK || !strings.Contains(body, "ecupcakes_consumer_lag") {
+		t.Errorf("the worker's metrics: %d %.100s", status, body)
+	}
+	if status, _ := get(t, worker.Probes+"/api/v1/menu"); status != http.StatusNotFound {
+		t.Errorf("the worker has an API: %d", status)
 	}
 	o = options("")
 	o.Kafka, o.Stages = broker.Config{Brokers: []string{worker.Kafka}}, nil

@@ -34,6 +34,7 @@ type cli struct {
 	Load        loadCmd        `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
 	Topology    topologyCmd    `cmd:"" help:"Print the line as text, Mermaid or DOT."`
 	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the HTTP API."`
+	Health      healthCmd      `cmd:"" help:"Ask a running process whether it is ready; exit 1 if not. For health checks of containers."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	LogLevel slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
@@ -107,9 +108,10 @@ func (s server) options(g *global) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, fmt.Errorf("--age: %w", err)
 	}
+	v, _ := version()
 	return app.Options{
 		Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
-		Listen: s.Listen, Version: version(), Log: g.log, Started: s.started,
+		Listen: s.Listen, Version: v, Log: g.log, Started: s.started,
 	}, nil
 }
 
@@ -120,6 +122,9 @@ func (s server) started(a app.Addresses) {
 	}
 	if a.URL != "" {
 		fmt.Printf("eCupcakes is at %s, ", a.URL)
+	}
+	if a.Probes != "" {
+		fmt.Printf("Probes are at %s, ", a.Probes)
 	}
 	fmt.Printf("Kafka at %s\n", a.Kafka)
 }
@@ -143,6 +148,7 @@ type serveCmd struct {
 	server
 	Roles  []string `help:"Which: processors, api." enum:"processors,api" default:"processors,api" env:"ECUPCAKES_ROLES"`
 	Stages []string `help:"Whose processors; all if absent." env:"ECUPCAKES_STAGES"`
+	Probes string   `help:"Address of /healthz, /readyz and /metrics in a process without the API, which has them at --listen." placeholder:"HOST:PORT" env:"ECUPCAKES_PROBES"`
 }
 
 func (c *serveCmd) Run(g *global) error {
@@ -153,6 +159,7 @@ func (c *serveCmd) Run(g *global) error {
 	if len(o.Kafka.Brokers) == 0 {
 		return errors.New("serve needs a cluster: give --brokers, or use up for one process with an embedded broker")
 	}
+	o.Probes = c.Probes
 	for _, role := range c.Roles {
 		switch role {
 		case "api":
@@ -179,21 +186,28 @@ func (c *topologyCmd) Run() error {
 type versionCmd struct{}
 
 func (versionCmd) Run() error {
-	fmt.Println("ecupcakes", version(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+	v, commit := version()
+	fmt.Printf("ecupcakes %s (%s), %s, %s/%s\n", v, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
 }
 
-// version is the module's, or the revision that the binary was built from.
-func version() string {
+// version tells the module's version and the commit that the binary was built
+// from.
+func version() (version, commit string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return "unknown", "no commit is known"
 	}
-	v := info.Main.Version
+	of := map[string]string{}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
-			v = s.Value[:min(12, len(s.Value))]
-		}
+		of[s.Key] = s.Value
 	}
-	return v
+	if of["vcs.revision"] == "" {
+		return info.Main.Version, "no commit is known"
+	}
+	commit = "commit " + of["vcs.revision"][:min(12, len(of["vcs.revision"]))] + " of " + of["vcs.time"]
+	if of["vcs.modified"] == "true" {
+		commit += " with changes"
+	}
+	return info.Main.Version, commit
 }
