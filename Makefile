@@ -13,7 +13,7 @@ BIN := bin/ecupcakes
 WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
 
-.PHONY: run build dist test check bench bench-gokaplus faults setup pictures go-test web-test browser-test clean
+.PHONY: run build dist test check bench bench-gokaplus faults setup pictures go-test deploy-test web-test browser-test clean
 
 run: build
 	$(BIN) up
@@ -42,7 +42,7 @@ setup: $(NPM)
 		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
-test: setup check go-test web-test browser-test
+test: setup check go-test deploy-test web-test browser-test
 
 check:
 	@unformatted=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); \
@@ -50,11 +50,17 @@ check:
 	$(GO) mod verify >/dev/null
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) -C test/deploy vet ./...
+	$(GO) -C bench/philippseith vet ./...
 
 # The system tests first: they take longest and mostly wait, so that the others
 # run beside them.
 go-test: build
 	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 30m ./test ./...
+
+# What is deployed with. Its results are not kept: the files are not in its module.
+deploy-test: build
+	$(GO) -C test/deploy test -count=1 ./...
 
 web-test: $(NPM)
 	npm run typecheck
