@@ -69,7 +69,7 @@ func TestSite(t *testing.T) {
 
 func TestCause(t *testing.T) {
 	for trace, want := range map[string]string{
-		"": "",
+		"":                                    "",
 		"a.B: it broke\n\tat a.B.c(D.java:1)": "a.B: it broke",
 		"a.B: outer\n\tat x\nCaused by: c.D: middle\n\tat y\nCaused by: e.F: cannot reach " + uri + "\n\t... 3 more": "a.B: outer; caused by e.F: cannot reach mongodb://***@db.example:27017/?replicaSet=rs0",
 	} {
@@ -87,9 +87,22 @@ func TestBackoff(t *testing.T) {
 		failed bool
 		due    bool
 	}{
-		{0, true, true}, {0.5, true, false}, {1, true, true}, {2.5, true, false}, {3, true, true}, {6.9, true, false}, {7, true, true},
-		{8, false, false}, {10, false, false}, {10.5, true, false}, {11, true, true}, // Not well for long enough.
-		{12, false, false}, {16, false, false}, {17, true, true}, {17.5, true, false}, {18, true, true}, // Well for as long as the last wait.
+		{0, true, true},
+		{0.5, true, false},
+		{1, true, true},
+		{2.5, true, false},
+		{3, true, true},
+		{6.9, true, false},
+		{7, true, true},
+		{8, false, false},
+		{10, false, false},
+		{10.5, true, false},
+		{11, true, true}, // Not well for long enough.
+		{12, false, false},
+		{16, false, false},
+		{17, true, true},
+		{17.5, true, false},
+		{18, true, true}, // Well for as long as the last wait.
 	} {
 		if due := b.due(start.Add(time.Duration(step.second*float64(time.Second))), step.failed); due != step.due {
 			t.Errorf("at %g s, failed %t: due is %t", step.second, step.failed, due)
@@ -208,10 +221,11 @@ func TestApply(t *testing.T) {
 		"changed":   {func(w *worker) { w.has(map[string]string{"tasks.max": "1"}, running) }, Changed, "", []string{"PUT config"}},
 		"rebalance": {func(w *worker) { w.refuse = 2 }, Created, "", []string{"PUT config"}},
 		"stopped":   {func(w *worker) { w.has(wanted.Config, stopped) }, Unchanged, "", []string{"PUT resume"}},
-		"failed": {func(w *worker) { w.has(wanted.Config, running); w.states[wanted.Name] = []string{failed, running} }, Unchanged, "", []string{"POST restart"}},
+		"failed":    {func(w *worker) { w.has(wanted.Config, running); w.states[wanted.Name] = []string{failed, running} }, Unchanged, "", []string{"POST restart"}},
 		"fails": {
 			func(w *worker) { w.has(wanted.Config, running); w.states[wanted.Name] = []string{failed, failed} },
-			Unchanged, "connector orders-to-mongodb: it fails: task 0: x.Y: no; caused by z.Z: mongodb://***@db.example:27017", []string{"POST restart"},
+			Unchanged, "connector orders-to-mongodb: it fails: task 0: x.Y: no; caused by z.Z: mongodb://***@db.example:27017",
+			[]string{"POST restart"},
 		},
 		"no plugin": {func(w *worker) { w.plugins = nil }, "", "put its jars below the worker's plugin.path", nil},
 		"wrong":     {func(w *worker) { w.wrong["tasks.max"] = "not a number" }, "", "tasks.max: not a number", nil},

@@ -9,3 +9,9 @@ import "embed"
 //
 //go:embed connect/*.json
 var Connectors embed.FS
+
+// Ingredients are what the database of the inventory begins with, as mongoimport
+// takes it.
+//
+//go:embed mongo/ingredients.json
+var Ingredients []byte
