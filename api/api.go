@@ -20,6 +20,7 @@ import (
 	"ecupcakes/api/hub"
 	"ecupcakes/deadletters"
 	"ecupcakes/freshness"
+	"ecupcakes/inventory"
 	"ecupcakes/order"
 	"ecupcakes/topology"
 	"ecupcakes/views"
@@ -34,6 +35,7 @@ import (
 type Config struct {
 	Line     topology.Line
 	Menu     order.Menu
+	Stock    *inventory.Stock // Which flavours cannot be made; nil is that all can.
 	Views    *views.Views
 	Letters  *deadletters.Letters
 	Send     func(ctx context.Context, topic, key string, value []byte) error // Returns nil once the message is durable.
@@ -54,7 +56,7 @@ const maxBody = 64 << 10
 // for the broker.
 const maxCommands = 1024
 
-// maxWaits bounds the requests that wait for an order to appear or to change;
+// maxWaits bounds the requests that wait for an order or the menu to change;
 // beyond it they are answered without waiting.
 const maxWaits = 10_000
 
@@ -62,7 +64,7 @@ type api struct {
 	Config
 	commands chan struct{} // Capacity maxCommands; one value for each that runs.
 	aside    chan struct{} // Capacity maxLetters; one value for each request about dead letters.
-	waits    chan struct{} // Capacity maxWaits; one value for each request that waits for an order.
+	waits    chan struct{} // Capacity maxWaits; one value for each request that waits for a change.
 	seconds  *prometheus.HistogramVec
 }
 
@@ -95,6 +97,9 @@ func Owns(path string) bool {
 func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 	if c.Fresh == nil {
 		c.Fresh = func(int) freshness.State { return freshness.State{} }
+	}
+	if c.Stock == nil {
+		c.Stock = inventory.New(c.Menu, c.Log)
 	}
 	c.Patience = cmp.Or(c.Patience, patience)
 	c.Lapse = cmp.Or(c.Lapse, 2*time.Minute)
@@ -146,7 +151,7 @@ func (a *api) register(h huma.API) {
 		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: "/api/v1" + path, Summary: summary, Errors: append(errors, 503), Tags: []string{"queries"}}
 	}
 	place := command("place", "/order", "Place an order")
-	place.DefaultStatus, place.Errors = http.StatusCreated, []int{400, 413, 422, 503}
+	place.DefaultStatus, place.Errors = http.StatusCreated, []int{400, 409, 413, 422, 503}
 	huma.Register(h, place, a.place)
 	for i, s := range a.Line.Stages {
 		op := command(s.Verb, "/order/"+s.Verb, s.Label+": "+s.Name+" is finished with an order")
@@ -185,7 +190,7 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, query("queue", "/stations/{stage}/orders", "What waits at a station, oldest first", 404), a.queue)
 	huma.Register(h, query("stats", "/stats", "The line at a glance: how each stage does, and the last hours", 422), a.stats)
 	huma.Register(h, query("board", "/board", "The board for customers: which orders are almost ready, and which are"), a.board)
-	huma.Register(h, query("menu", "/menu", "What can be ordered"), a.menu)
+	huma.Register(h, query("menu", "/menu", "What can be ordered, and what is in it"), a.menu)
 }
 
 // limit refuses a request when all slots are taken.

@@ -11,7 +11,6 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ import (
 func TestAPI(t *testing.T) {
 	f := open(t)
 	for name, test := range map[string]func(*testing.T, *factory){
-		"placing": testPlacing, "bad fields": testBadFields, "the line": testLine, "shapes": testShapes, "out of turn": testOutOfTurn,
+		"placing": testPlacing, "sold out": testSoldOut, "bad fields": testBadFields, "the line": testLine, "shapes": testShapes, "out of turn": testOutOfTurn,
 		"rejecting": testRejecting, "bad requests": testBadRequests, "keys of orders": testKeysOfOrders, "keys of reports": testKeysOfReports,
 		"claiming": testClaiming, "claims lapse": testClaimsLapse, "calls": testCalls,
 		"stats": testStats, "remake": testRemake, "waiting for a change": testWaitingForAChange, "waits end with the program": testWaitsEndWithTheProgram,
@@ -67,6 +66,57 @@ func testPlacing(t *testing.T, f *factory) {
 			t.Errorf("the placed order is seen as %+v", seen)
 		}
 	}
+}
+
+// An ingredient runs out and comes back: the menu tells, orders are refused with
+// the reason, and one that was taken on before stays so.
+func testSoldOut(t *testing.T, f *factory) {
+	path := f.url + "/api/v1/menu"
+	stock := func(amount int) {
+		t.Helper()
+		value := fmt.Sprintf(`{"op":"u","after":"{\"_id\":\"cocoa\",\"stock\":%d}"}`, amount)
+		if err := f.send(t.Context(), line.Ingredients, `{"id":"\"cocoa\""}`, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// next waits for another menu than the one with this ETag.
+	next := func(etag string) (answer, map[string]api.Flavour) {
+		t.Helper()
+		a := call(t, 200, "GET", path, "", "If-None-Match", etag, "Prefer", "wait=30")
+		flavours := map[string]api.Flavour{}
+		for _, fl := range decode[api.Menu](t, a).Flavours {
+			flavours[fl.Name] = fl
+		}
+		return a, flavours
+	}
+	all, flavours := next("")
+	if len(flavours) != 4 || flavours["Chocolate"].SoldOut || !slices.Contains(flavours["Chocolate"].Ingredients, "cocoa") || all.Header.Get("Cache-Control") != "no-cache" {
+		t.Fatalf("the menu is %s", all.body)
+	}
+	etag := all.Header.Get("ETag")
+	call(t, 304, "GET", path, "", "If-None-Match", etag)
+	const chocolate = `{"Order":{"Flavour":"chocolate","Quantity":1,"Size":"M"}}`
+	before := decode[placed](t, call(t, 201, "POST", f.url+"/api/v1/order", chocolate, "Idempotency-Key", "before it ran out"))
+
+	stock(0)
+	a, flavours := next(etag)
+	if c := flavours["Chocolate"]; !c.SoldOut || !slices.Equal(c.Missing, []string{"cocoa"}) || flavours["Vanilla"].SoldOut {
+		t.Errorf("without cocoa the menu is %s", a.body)
+	}
+	if p := wantProblem(t, 409, "sold-out", "POST", f.url+"/api/v1/order", chocolate, "Idempotency-Key", "too late"); !strings.Contains(p.Detail, "Chocolate is sold out: there is no cocoa.") {
+		t.Errorf("the reason is %q", p.Detail)
+	}
+	wantProblem(t, 409, "sold-out", "POST", f.url+"/api/v1/order", chocolate)
+	call(t, 201, "POST", f.url+"/api/v1/order", strawberry)
+	if again := decode[placed](t, call(t, 201, "POST", f.url+"/api/v1/order", chocolate, "Idempotency-Key", "before it ran out")); again.CorrelationID != before.CorrelationID {
+		t.Errorf("repeated, the order is %s, and was %s", again.CorrelationID, before.CorrelationID)
+	}
+
+	stock(5)
+	if a, flavours := next(a.Header.Get("ETag")); flavours["Chocolate"].SoldOut || a.Header.Get("ETag") != etag {
+		t.Errorf("with cocoa again the menu is %s %s", a.Header.Get("ETag"), a.body)
+	}
+	call(t, 201, "POST", f.url+"/api/v1/order", chocolate, "Idempotency-Key", "too late")
 }
 
 func testBadFields(t *testing.T, f *factory) {
@@ -186,12 +236,9 @@ func testShapes(t *testing.T, f *factory) {
 	want("a queue", get("/api/v1/stations/baking/orders"), "orders", "waiting")
 	f.place(t)
 	want("a page", get("/api/v1/orders?limit=1"), "next", "orders")
-	if menu := get("/api/v1/menu"); !reflect.DeepEqual(menu, map[string]any{
-		"flavours": []any{map[string]any{"name": "Chocolate"}, map[string]any{"name": "Vanilla"}, map[string]any{"name": "Coffee"}, map[string]any{"name": "Strawberry"}},
-		"sizes":    []any{"S", "M", "L", "XL"}, "maxQuantity": 100.0,
-	}) {
-		t.Errorf("the menu is %v", menu)
-	}
+	menu := get("/api/v1/menu")
+	want("the menu", menu, "flavours", "maxQuantity", "sizes")
+	want("a flavour", menu["flavours"].([]any)[0].(map[string]any), "ingredients", "name", "soldOut")
 	if empty := string(call(t, 200, "GET", f.url+"/api/v1/orders?status=none", "").body); strings.TrimSpace(empty) != `{"orders":[]}` {
 		t.Errorf("no orders are %s", empty)
 	}

@@ -74,6 +74,14 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if errs := a.Menu.Check(&o); len(errs) > 0 {
 		return nil, invalidFields(errs)
 	}
+	if missing := a.Stock.Missing(o.Flavour); missing != nil {
+		if in.Key != "" { // Who repeats an order that is on the line already shall hear that it is.
+			if before, err := a.placedBefore(&o); before != nil || err != nil {
+				return before, err
+			}
+		}
+		return nil, problem(soldOut, http.StatusConflict, "%s is sold out: there is no %s. Choose another flavour; GET /api/v1/menu tells which there are.", o.Flavour, strings.Join(missing, ", no "))
+	}
 	return a.begin(ctx, &o, in.Key != "")
 }
 

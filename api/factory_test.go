@@ -15,6 +15,7 @@ import (
 	"ecupcakes/api/hub"
 	"ecupcakes/broker"
 	"ecupcakes/gokaplus"
+	"ecupcakes/inventory"
 	"ecupcakes/order"
 	"ecupcakes/processors"
 	"ecupcakes/topology"
@@ -42,6 +43,7 @@ type factory struct {
 	url, impatient string                // Where commands wait as long as it takes, and where they give up soon.
 	hasty          string                // Where claims lapse soon.
 	methods        map[string]hub.Method // What screens of url can call.
+	send           func(ctx context.Context, topic, key string, value []byte) error
 	views          *views.Views
 	goka           gokaplus.Options
 	brokers        []string
@@ -94,7 +96,10 @@ func open(t *testing.T) *factory {
 		f.start(t, i)
 		t.Cleanup(func() { f.stages[i]() })
 	}
-	f.url, f.methods = serveAll(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
+	stock := inventory.New(order.DefaultMenu, quiet)
+	t.Cleanup(supervise(t, "stock", func(context.Context) (gokaplus.Runner, error) { return stock.View(line.Ingredients, f.brokers, f.goka) }))
+	f.send = producer.Send
+	f.url, f.methods = serveAll(t, api.Config{Stock: stock, Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
 	f.impatient = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: impatience})
 	f.hasty = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline, Lapse: 2 * time.Second})
 	eventually(t, "the views are ready", func() bool { return f.views.Ready() == nil })

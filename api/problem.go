@@ -30,6 +30,7 @@ const (
 	alreadyDone   = "already-done"
 	taken         = "taken"
 	keyReused     = "key-reused"
+	soldOut       = "sold-out"
 	invalid       = "invalid"
 	notReady      = "not-ready"
 	noBroker      = "broker-unavailable"

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -14,7 +15,7 @@ import (
 	"ecupcakes/views"
 )
 
-// maxWait bounds how long a client may have us wait for an order to appear.
+// maxWait bounds how long a client may have us wait for a change.
 const maxWait = 30 * time.Second
 
 type getInput struct {
@@ -27,8 +28,16 @@ type getInput struct {
 var preferWait = regexp.MustCompile(`(?i)\bwait=(\d{1,4})\b`)
 
 func (in *getInput) wait() time.Duration {
-	seconds := in.Wait
-	if m := preferWait.FindStringSubmatch(in.Prefer); m != nil {
+	if preferWait.MatchString(in.Prefer) {
+		return preferredWait(in.Prefer)
+	}
+	return min(time.Duration(in.Wait)*time.Second, maxWait)
+}
+
+// preferredWait is how long a Prefer header has us wait; 0 if it does not say.
+func preferredWait(prefer string) time.Duration {
+	seconds := 0
+	if m := preferWait.FindStringSubmatch(prefer); m != nil {
 		seconds, _ = strconv.Atoi(m[1])
 	}
 	return min(time.Duration(seconds)*time.Second, maxWait)
@@ -256,24 +265,58 @@ func (a *api) noStage(status int, name string) *Problem {
 	return problem("unknown-stage", status, "There is no stage %.80q: the line has %s.", name, strings.Join(a.Line.Names(), ", "))
 }
 
-type menuOutput struct {
-	Body struct {
-		Flavours    []Flavour `json:"flavours" nullable:"false"`
-		Sizes       []string  `json:"sizes" nullable:"false" doc:"Smallest first."`
-		MaxQuantity int       `json:"maxQuantity"`
-	}
+// Menu is what can be ordered.
+type Menu struct {
+	Flavours    []Flavour `json:"flavours" nullable:"false"`
+	Sizes       []string  `json:"sizes" nullable:"false" doc:"Smallest first."`
+	MaxQuantity int       `json:"maxQuantity"`
 }
 
 // Flavour is one of the menu's.
 type Flavour struct {
-	Name string `json:"name"`
+	Name        string   `json:"name"`
+	Ingredients []string `json:"ingredients" nullable:"false" doc:"What is in it."`
+	SoldOut     bool     `json:"soldOut" doc:"It cannot be ordered now."`
+	Missing     []string `json:"missing,omitempty" doc:"The ingredients that have run out."`
 }
 
-func (a *api) menu(context.Context, *struct{}) (*menuOutput, error) {
-	out := &menuOutput{}
-	for _, f := range a.Menu.Flavours {
-		out.Body.Flavours = append(out.Body.Flavours, Flavour{f})
+type menuInput struct {
+	Prefer      string `header:"Prefer" example:"wait=3" doc:"With If-None-Match, wait=n waits up to n seconds, at most 30, for the menu to change."`
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag that the client has."`
+}
+
+type menuOutput struct {
+	Status       int
+	ETag         string `header:"ETag"`
+	CacheControl string `header:"Cache-Control"`
+	Body         Menu
+}
+
+func (a *api) menu(ctx context.Context, in *menuInput) (*menuOutput, error) {
+	ctx, cancel := a.patient(ctx, preferredWait(in.Prefer))
+	defer cancel()
+	for {
+		changed := a.Stock.Changed()
+		menu, etag := a.offer()
+		if !matches(in.IfNoneMatch, etag) {
+			return &menuOutput{http.StatusOK, etag, "no-cache", menu}, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return &menuOutput{Status: http.StatusNotModified, ETag: etag, CacheControl: "no-cache"}, nil
+		}
 	}
-	out.Body.Sizes, out.Body.MaxQuantity = a.Menu.Sizes, a.Menu.MaxQuantity
-	return out, nil
+}
+
+// offer is the menu as it is now, with an ETag that is the same for the same menu
+// on any instance.
+func (a *api) offer() (Menu, string) {
+	m := Menu{Sizes: a.Menu.Sizes, MaxQuantity: a.Menu.MaxQuantity}
+	for _, f := range a.Menu.Flavours {
+		missing := a.Stock.Missing(f)
+		m.Flavours = append(m.Flavours, Flavour{f, append([]string{}, a.Menu.Ingredients[f]...), missing != nil, missing})
+	}
+	hash := sha256.Sum256(fmt.Append(nil, m))
+	return m, fmt.Sprintf(`"%x"`, hash[:8])
 }

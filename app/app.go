@@ -28,6 +28,7 @@ import (
 	"ecupcakes/forecast"
 	"ecupcakes/freshness"
 	"ecupcakes/gokaplus"
+	"ecupcakes/inventory"
 	"ecupcakes/membership"
 	"ecupcakes/order"
 	"ecupcakes/processors"
@@ -260,12 +261,17 @@ func (p *process) fail(err error) {
 }
 
 // supervise runs what build makes until stop is called, which then waits for
-// the ShutdownTimeout at most.
+// the ShutdownTimeout at most. The process is not ready without it.
 func (p *process) supervise(name string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
+	s.Health = &gokaplus.Health{}
+	p.health = append(p.health, named{name, s.Health})
+	return p.keep(name, s, build)
+}
+
+// keep is supervise for what the process can do without.
+func (p *process) keep(name string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	health := &gokaplus.Health{}
-	p.health = append(p.health, named{name, health})
-	s.Logger, s.Health, s.MaxBackoff = p.Log, health, 10*time.Second
+	s.Logger, s.MaxBackoff = p.Log, 10*time.Second
 	done := make(chan error, 1)
 	go func() {
 		err := gokaplus.Supervise(ctx, name, build, s)
@@ -352,6 +358,12 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 			return known.View(ctx, i, p.Kafka.Brokers, p.admin.Ends, p.goka)
 		}))
 	}
+	stock := inventory.New(order.DefaultMenu, p.Log)
+	if p.Line.Ingredients != "" {
+		all = append(all, p.keep("view of "+p.Line.Ingredients, gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(context.Context) (gokaplus.Runner, error) {
+			return stock.View(p.Line.Ingredients, p.Kafka.Brokers, p.goka)
+		}))
+	}
 	stops.push("stopping the views", func() error {
 		if err := together(all)(); !errors.Is(err, gokaplus.ErrAbandoned) { // Nothing is lost with a view that hangs on a broker.
 			return err
@@ -367,7 +379,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	stops.push("ending the waits for orders", func() error { stopWaits(); return nil })
 	handler, methods := api.New(api.Config{
 		Stopping: stopping,
-		Line:     p.Line, Menu: order.DefaultMenu, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
+		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
 		Fresh: fresh.Of,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})

@@ -68,29 +68,52 @@ func (a *Admin) Reach(ctx context.Context) (brokers int, err error) {
 	}
 }
 
-// Needed lists the line's topics for a cluster of so many brokers, all with the
-// same number of partitions: an order's key then stays in the same partition
-// through all stages. From three brokers on, each message is on three of them
-// and acknowledged by two, so that one may die.
+// Needed lists the line's topics for a cluster of so many brokers. Those that
+// orders pass through all have the same number of partitions: an order's key then
+// stays in the same one through all stages. The ingredients have one, because
+// those who write them spread keys in another way than those who read.
 func Needed(line topology.Line, partitions int32, brokers int) []Topic {
-	replication, insync := int16(1), "1"
-	if brokers >= 3 {
-		replication, insync = 3, "2"
-	}
 	var topics []Topic
 	for name, kind := range line.Topics() {
-		t := Topic{name, partitions, replication, map[string]string{"min.insync.replicas": insync}}
 		switch kind {
 		case topology.Stream:
-			t.Configs["cleanup.policy"] = "delete"
-			t.Configs["retention.ms"] = strconv.FormatInt(Retention.Milliseconds(), 10)
+			topics = append(topics, Kept(name, partitions, brokers, Retention))
 		case topology.Table:
-			t.Configs["cleanup.policy"] = "compact"
-			t.Configs["segment.ms"] = strconv.FormatInt((6 * time.Hour).Milliseconds(), 10) // Only closed segments are compacted.
+			topics = append(topics, Compacted(name, partitions, brokers))
 		}
-		topics = append(topics, t)
+	}
+	if line.Ingredients != "" {
+		topics = append(topics, Compacted(line.Ingredients, 1, brokers))
 	}
 	return topics
+}
+
+// Kept is a topic that keeps its messages for a time, -1 for ever, on a cluster of
+// so many brokers. From three brokers on, each message is on three of them and
+// acknowledged by two, so that one may die.
+func Kept(name string, partitions int32, brokers int, retention time.Duration) Topic {
+	ms := int64(-1)
+	if retention >= 0 {
+		ms = retention.Milliseconds()
+	}
+	return durable(name, partitions, brokers, map[string]string{"cleanup.policy": "delete", "retention.ms": strconv.FormatInt(ms, 10)})
+}
+
+// Compacted is a topic that keeps the last message of each key for ever, as safely
+// as Kept does.
+func Compacted(name string, partitions int32, brokers int) Topic {
+	return durable(name, partitions, brokers, map[string]string{
+		"cleanup.policy": "compact", "segment.ms": strconv.FormatInt((6 * time.Hour).Milliseconds(), 10), // Only closed segments are compacted.
+	})
+}
+
+func durable(name string, partitions int32, brokers int, configs map[string]string) Topic {
+	replication := int16(1)
+	configs["min.insync.replicas"] = "1"
+	if brokers >= 3 {
+		replication, configs["min.insync.replicas"] = 3, "2"
+	}
+	return Topic{name, partitions, replication, configs}
 }
 
 // KeepForever takes the retention from topics of an embedded broker: a partition

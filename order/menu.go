@@ -13,6 +13,10 @@ type Menu struct {
 	Flavours    []string `json:"flavours"`
 	Sizes       []string `json:"sizes"` // Smallest first.
 	MaxQuantity int      `json:"maxQuantity"`
+
+	// Ingredients are those of each flavour, by the ids that they have in the
+	// inventory. A flavour without any is never sold out.
+	Ingredients map[string][]string `json:"ingredients"`
 }
 
 //go:embed menu.json

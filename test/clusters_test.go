@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ecupcakes/test/java"
 	"ecupcakes/test/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -37,7 +38,7 @@ var idle struct {
 func realKafka(t *testing.T, nodes int) *cluster {
 	t.Helper()
 	c, err := lent(t.Context(), nodes)
-	if errors.Is(err, realkafka.ErrNoJava) {
+	if errors.Is(err, java.ErrMissing) {
 		missing(t, err)
 	}
 	if err != nil {

@@ -64,6 +64,7 @@ type Line struct {
 	Output      string // The topic of the last stage's output.
 	Failures    string // The topic of rejected orders.
 	DeadLetters string // The topic of messages that mean nothing to the line.
+	Ingredients string // The topic on which Kafka Connect tells of the inventory; no order passes through it. Empty for none.
 }
 
 // Cupcakes is the factory's line.
@@ -78,6 +79,7 @@ var Cupcakes = Line{
 	Output:      "shipped",
 	Failures:    "orderfailures",
 	DeadLetters: "deadletters",
+	Ingredients: "rawmaterial.inventory.ingredients",
 }
 
 // WithAges is the line with other ages at the named stages. An age is written
@@ -150,7 +152,7 @@ const (
 	Table              // The changelog of a group table: compacted, kept for ever.
 )
 
-// Topics are all topics of the line in the order in which an order meets them,
+// Topics are all topics that orders pass through, in the order in which an order meets them,
 // with their kind.
 func (l Line) Topics() iter.Seq2[string, Kind] {
 	return func(yield func(string, Kind) bool) {
@@ -161,6 +163,16 @@ func (l Line) Topics() iter.Seq2[string, Kind] {
 		}
 		_ = yield(l.Output, Stream) && yield(l.Failures, Stream) && yield(l.DeadLetters, Stream)
 	}
+}
+
+// Orders are the topics that have each order as it came to a stage, or as it was
+// rejected: what is copied to where people keep their records.
+func (l Line) Orders() []string {
+	topics := make([]string, 0, len(l.Stages)+1)
+	for _, s := range l.Stages {
+		topics = append(topics, s.Input)
+	}
+	return append(topics, l.Failures)
 }
 
 // Validate returns why the line cannot run: a name that is missing or stands
@@ -182,6 +194,11 @@ func (l Line) Validate() error {
 	}
 	for topic := range l.Topics() {
 		if err := unique("topic", topic); err != nil {
+			return err
+		}
+	}
+	if l.Ingredients != "" {
+		if err := unique("topic", l.Ingredients); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ type cli struct {
 	Deadletters deadlettersCmd `cmd:"" help:"Look through the messages that the line could not use; send them again or put them aside."`
 	Verify      verifyCmd      `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
 	Migrate     migrateCmd     `cmd:"" help:"Move the data of a stopped embedded broker to a cluster."`
+	Connect     connectCmd     `cmd:"" help:"Kafka Connect: copy orders to MongoDB, and learn from there which ingredients there are."`
 	Load        loadCmd        `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
 	Topology    topologyCmd    `cmd:"" help:"Print the line as text, Mermaid or DOT."`
 	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the HTTP API."`

@@ -22,8 +22,13 @@ type topicsCmd struct {
 // timeout bounds a command about topics.
 const timeout = 30 * time.Second
 
-// compared connects to the cluster and compares.
-func (k kafka) compared(g *global, f func(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error) error {
+// lineTopics are the topics of the line on a cluster of so many brokers.
+func (k kafka) lineTopics(brokers int) []broker.Topic {
+	return broker.Needed(topology.Cupcakes, k.Partitions, brokers)
+}
+
+// compared connects to the cluster and compares it with what is needed there.
+func (k kafka) compared(g *global, need func(brokers int) []broker.Topic, f func(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error) error {
 	c := k.config()
 	if err := c.Validate(); err != nil {
 		return err
@@ -39,7 +44,7 @@ func (k kafka) compared(g *global, f func(ctx context.Context, a *broker.Admin, 
 	if err != nil {
 		return err
 	}
-	needed := broker.Needed(topology.Cupcakes, k.Partitions, brokers)
+	needed := need(brokers)
 	findings, err := admin.Check(ctx, needed)
 	if err != nil {
 		return err
@@ -50,7 +55,7 @@ func (k kafka) compared(g *global, f func(ctx context.Context, a *broker.Admin, 
 type topicsPlan struct{ kafka }
 
 func (c *topicsPlan) Run(g *global) error {
-	return c.compared(g, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, _ []broker.Finding) error {
+	return c.compared(g, c.lineTopics, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, _ []broker.Finding) error {
 		for _, t := range needed {
 			fmt.Printf("%-20s partitions=%d replication=%d cleanup.policy=%s min.insync.replicas=%s\n",
 				t.Name, t.Partitions, t.Replication, t.Configs["cleanup.policy"], t.Configs["min.insync.replicas"])
@@ -62,27 +67,30 @@ func (c *topicsPlan) Run(g *global) error {
 type topicsApply struct{ kafka }
 
 func (c *topicsApply) Run(g *global) error {
-	return c.compared(g, func(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
-		if err := a.Apply(ctx, needed); err != nil {
-			return err
+	return c.compared(g, c.lineTopics, apply)
+}
+
+// apply creates the topics that are missing.
+func apply(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
+	if err := a.Apply(ctx, needed); err != nil {
+		return err
+	}
+	created, wrong := 0, []broker.Finding{}
+	for _, f := range findings {
+		if f.Missing {
+			created++
+		} else {
+			wrong = append(wrong, f)
 		}
-		created, wrong := 0, []broker.Finding{}
-		for _, f := range findings {
-			if f.Missing {
-				created++
-			} else {
-				wrong = append(wrong, f)
-			}
-		}
-		fmt.Printf("%d of %d topics created\n", created, len(needed))
-		return differences(wrong)
-	})
+	}
+	fmt.Printf("%d of %d topics created\n", created, len(needed))
+	return differences(wrong)
 }
 
 type topicsCheck struct{ kafka }
 
 func (c *topicsCheck) Run(g *global) error {
-	return c.compared(g, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
+	return c.compared(g, c.lineTopics, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
 		if err := differences(findings); err != nil {
 			return err
 		}

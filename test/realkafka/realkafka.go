@@ -6,9 +6,7 @@
 package realkafka
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -21,16 +19,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
+	"ecupcakes/test/java"
+
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 //go:embed pom.xml
 var pom []byte
-
-// ErrNoJava says that Java or Maven is missing.
-var ErrNoJava = errors.New("real Kafka needs java and mvn (Debian: default-jre-headless, maven)")
 
 // patience bounds a start: after kill -9 the controller refuses a node until
 // the session of its former life has timed out, and three nodes share the CPU.
@@ -64,11 +60,11 @@ func Start(ctx context.Context, dir string, nodes int, settings ...string) (*Clu
 // to them, each other included: front gets the address where a node is going to
 // listen, and returns the one that it is to be known by.
 func StartBehind(ctx context.Context, dir string, nodes int, front func(listen string) (string, error), settings ...string) (*Cluster, error) {
-	jars, err := download(ctx)
+	jars, err := java.Jars(ctx, "kafka", pom)
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2 * nodes)
+	ports, err := java.Ports(2 * nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -272,75 +268,5 @@ func (n *Node) wait(ctx context.Context) error {
 }
 
 func (n *Node) lastWords() []byte {
-	var all []byte
-	for _, name := range []string{"stdout.log", "server.log"} {
-		b, _ := os.ReadFile(filepath.Join(n.dir, name))
-		lines := bytes.Split(b, []byte("\n"))
-		all = append(all, bytes.Join(lines[max(0, len(lines)-15):], []byte("\n"))...)
-	}
-	return all
-}
-
-// download fetches the jars with Maven, once for all tests, and returns their
-// directory in the user's cache.
-func download(ctx context.Context) (string, error) {
-	for _, program := range []string{"java", "mvn"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return "", ErrNoJava
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("looking for a place for Kafka's jars: %w", err)
-	}
-	dir := filepath.Join(cache, "ecupcakes", fmt.Sprintf("kafka-%x", sha256.Sum256(pom))[:18])
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	lock := flock.New(dir + ".lock")
-	if err := lock.Lock(); err != nil {
-		return "", fmt.Errorf("locking %s: %w", dir, err)
-	}
-	defer func() { _ = lock.Unlock() }()
-	complete := filepath.Join(dir, "complete")
-	if _, err := os.Stat(complete); err == nil {
-		return dir, nil
-	}
-	project := filepath.Join(dir, "pom.xml")
-	if err := os.WriteFile(project, pom, 0o644); err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(ctx, "mvn", "-B", "-q", "-f", project,
-		"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("downloading Kafka with Maven: %w\n%s", err, out)
-	}
-	return dir, os.WriteFile(complete, nil, 0o644)
-}
-
-// freePorts returns ports that no outgoing connection gets by chance, so that
-// they are still free when a node starts again.
-func freePorts(count int) (ports []int, err error) {
-	given.Lock()
-	defer given.Unlock()
-	if given.next == 0 {
-		given.next = 12_000 + os.Getpid()%6_000
-	}
-	for ; len(ports) < count && given.next < 20_000; given.next++ {
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", given.next))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		ports = append(ports, given.next)
-	}
-	if len(ports) < count {
-		return nil, errors.New("no port is free from 12000 to 19999")
-	}
-	return ports, nil
-}
-
-var given struct {
-	sync.Mutex
-	next int
+	return append(java.Tail(filepath.Join(n.dir, "stdout.log")), java.Tail(filepath.Join(n.dir, "server.log"))...)
 }

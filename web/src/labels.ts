@@ -16,6 +16,10 @@ export function flavourTitle(flavour: string): string {
   return word("flavours", flavour, flavour);
 }
 
+export function ingredientTitle(ingredient: string): string {
+  return word("ingredients", ingredient, ingredient);
+}
+
 export function roleTitle(role: string): string {
   return word("roles", role, title(role));
 }

@@ -1,5 +1,6 @@
 import { createApi, fetchBaseQuery } from "@reduxjs/toolkit/query/react";
 import type { Board, DeadLetter, DeadLetters, Estimate, Line, LineStats, Menu, NewOrder, Order, OrderPage, Placed, Station } from "./types";
+import { tellChanges } from "./wait";
 
 /** A call answers within this many milliseconds or has failed: the server itself waits at most 5 s for an outcome. */
 const patience = 8_000;
@@ -30,7 +31,20 @@ export interface Reject extends Keyed {
 export const api = createApi({
   baseQuery: fetchBaseQuery({ baseUrl: `${location.origin}/api/v1`, timeout: patience }),
   endpoints: (build) => ({
-    menu: build.query<Menu, undefined>({ query: () => "/menu" }),
+    /** The menu, live as long as somebody looks at it: what has run out shows at once. */
+    menu: build.query<Menu, undefined>({
+      query: () => "/menu",
+      onCacheEntryAdded: async (_, entry) => {
+        const gone = new AbortController();
+        void entry.cacheEntryRemoved.then(() => { gone.abort(); });
+        try {
+          await entry.cacheDataLoaded;
+        } catch {
+          return; // Nobody looks any more.
+        }
+        await tellChanges("/menu", (menu) => { entry.updateCachedData(() => menu as Menu); }, gone.signal);
+      },
+    }),
 
     line: build.query<Line, undefined>({ query: () => "/stations" }),
 

@@ -96,7 +96,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What can be ordered */
+        /** What can be ordered, and what is in it */
         get: operations["menu"];
         put?: never;
         post?: never;
@@ -469,7 +469,13 @@ export interface components {
             p90On?: string;
         };
         Flavour: {
+            /** @description What is in it. */
+            ingredients: string[];
+            /** @description The ingredients that have run out. */
+            missing?: string[] | null;
             name: string;
+            /** @description It cannot be ordered now. */
+            soldOut: boolean;
         };
         LettersOutputBody: {
             /**
@@ -490,7 +496,7 @@ export interface components {
             /** @description Newest first. */
             orders: components["schemas"]["Order"][];
         };
-        MenuOutputBody: {
+        Menu: {
             flavours: components["schemas"]["Flavour"][];
             /** Format: int64 */
             maxQuantity: number;
@@ -1101,7 +1107,12 @@ export interface operations {
     menu: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description With If-None-Match, wait=n waits up to n seconds, at most 30, for the menu to change. */
+                Prefer?: string;
+                /** @description The ETag that the client has. */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1110,10 +1121,21 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MenuOutputBody"];
+                    "application/json": components["schemas"]["Menu"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Internal Server Error */
@@ -1164,6 +1186,15 @@ export interface operations {
             };
             /** @description Bad Request */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

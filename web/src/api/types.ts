@@ -9,7 +9,7 @@ export type Visit = Schemas["Step"];
 /** One stage of the line and its queue. The words come from the server, so that a new stage needs no new client. */
 export type Station = Schemas["Station"];
 export type Line = Schemas["StationsOutputBody"];
-export type Menu = Schemas["MenuOutputBody"];
+export type Menu = Schemas["Menu"];
 export type OrderPage = Schemas["ListOutputBody"];
 export type Estimate = Schemas["Estimate"];
 /** The line at a glance: how each stage does, and the last hours. */

@@ -5,7 +5,7 @@ import { useIdempotencyKey } from "../../api/idempotency";
 import { fieldProblems, problemText, type CallError } from "../../api/problem";
 import type { Menu, NewOrder } from "../../api/types";
 import { useTranslation } from "../../i18n";
-import { flavourTitle, sizeTitle } from "../../labels";
+import { flavourTitle, ingredientTitle, sizeTitle } from "../../labels";
 import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
 import { Notice } from "../../ui/Notice";
@@ -37,6 +37,7 @@ export function OrderForm({ menu }: { menu: Menu }) {
   const keyFor = useIdempotencyKey();
   const [, navigate] = useLocation();
   const problems = fieldProblems(error);
+  const gone = menu.flavours.some(({ name, soldOut }) => soldOut && name === order.flavour);
   const change = (part: Partial<NewOrder>) => { setOrder({ ...order, ...part }); };
 
   const submit = async () => {
@@ -50,18 +51,33 @@ export function OrderForm({ menu }: { menu: Menu }) {
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        if (!isLoading) void submit();
+        if (!isLoading && !gone) void submit();
       }}
     >
       <fieldset className={styles.flavours} aria-describedby="flavour-problem">
         <legend>{t("create.flavour")}</legend>
-        <FieldProblem id="flavour-problem" text={problems.flavour} />
+        <div role="status">
+          <FieldProblem id="flavour-problem" text={gone ? t("create.gone", { flavour: flavourTitle(order.flavour) }) : problems.flavour} />
+        </div>
         <div className={styles.cards}>
-          {menu.flavours.map(({ name }) => (
-            <label key={name} className={styles.flavour}>
-              <input type="radio" name="flavour" value={name} checked={order.flavour === name} onChange={() => { change({ flavour: name }); }} />
+          {menu.flavours.map(({ name, soldOut, missing, ingredients }) => (
+            <label key={name} className={styles.flavour} data-sold-out={soldOut || undefined}>
+              <input
+                type="radio"
+                name="flavour"
+                value={name}
+                disabled={soldOut}
+                checked={order.flavour === name}
+                aria-label={flavourTitle(name)}
+                aria-describedby={`in-${name}`}
+                onChange={() => { change({ flavour: name }); }}
+              />
               <Cupcake flavour={name} />
               {flavourTitle(name)}
+              <span id={`in-${name}`} className={styles.ingredients}>
+                {soldOut && <b>{t("create.soldOut")}</b>}
+                {soldOut ? t("create.without", { what: list(missing ?? []) }) : list(ingredients)}
+              </span>
             </label>
           ))}
         </div>
@@ -117,12 +133,17 @@ export function OrderForm({ menu }: { menu: Menu }) {
             {problemText(error)} {unanswered(error) && t("create.repeat")}
           </Notice>
         )}
-        <Button type="submit" look="main" size="kitchen" idle={isLoading || isSuccess}>
+        <Button type="submit" look="main" size="kitchen" idle={isLoading || isSuccess || gone}>
           {isLoading ? t("create.ordering") : t("create.order")}
         </Button>
       </div>
     </form>
   );
+}
+
+/** Ingredients as a person lists them. */
+function list(ingredients: string[]): string {
+  return ingredients.map(ingredientTitle).join(", ");
 }
 
 /** The order may or may not have been placed; repeating it as it is settles that. */

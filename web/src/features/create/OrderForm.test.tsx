@@ -4,24 +4,30 @@ import { Provider } from "react-redux";
 import { describe, expect, it } from "vitest";
 import { Route, Router } from "wouter";
 import { memoryLocation } from "wouter/memory-location";
+import type { Menu } from "../../api/types";
 import { newStore } from "../../store";
 import { problem, stubServer, type Call } from "../../testServer";
 import { OrderForm } from "./CreatePage";
 
-const menu = { flavours: [{ name: "Lemon" }, { name: "Mint" }], sizes: ["S", "M", "L", "XL"], maxQuantity: 100 };
+const lemon = { name: "Lemon", ingredients: ["flour", "lemons"], soldOut: false };
+const mint = { name: "Mint", ingredients: ["flour", "mint"], soldOut: false };
+const menu = { flavours: [lemon, mint], sizes: ["S", "M", "L", "XL"], maxQuantity: 100 };
 const placed = () => Response.json({ order: { id: "0199-abcdef", flavour: "Lemon" } }, { status: 201 });
 
 function show(answer: (call: Call) => Response | Promise<Response>) {
   const calls = stubServer(answer);
-  render(
-    <Provider store={newStore()}>
-      <Router hook={memoryLocation({ path: "/" }).hook}>
-        <Route path="/"><OrderForm menu={menu} /></Route>
+  const { hook } = memoryLocation({ path: "/" });
+  const store = newStore();
+  const page = (now: Menu) => (
+    <Provider store={store}>
+      <Router hook={hook}>
+        <Route path="/"><OrderForm menu={now} /></Route>
         <Route path="/order/0199-abcdef">the order's page</Route>
       </Router>
-    </Provider>,
+    </Provider>
   );
-  return { calls, user: userEvent.setup(), order: screen.getByRole("button", { name: "ORDER" }) };
+  const { rerender } = render(page(menu));
+  return { calls, becomes: (now: Menu) => { rerender(page(now)); }, user: userEvent.setup(), order: screen.getByRole("button", { name: "ORDER" }) };
 }
 
 describe("the order form", () => {
@@ -77,6 +83,25 @@ describe("the order form", () => {
     expect(quantity.getAttribute("aria-invalid")).toBe("true");
     const flavours = screen.getByRole("group", { name: "Flavour" });
     expect(document.getElementById(flavours.getAttribute("aria-describedby") ?? "")?.textContent).toBe("pick one from the menu");
+  });
+
+  it("does not offer what is sold out, says why, and does not order what has just sold out", async () => {
+    const { calls, user, order, becomes } = show(placed);
+    await user.click(screen.getByRole("radio", { name: "Mint" }));
+    becomes({ ...menu, flavours: [lemon, { ...mint, soldOut: true, missing: ["mint"] }] });
+    const choice = screen.getByRole<HTMLInputElement>("radio", { name: "Mint" });
+    expect(choice.disabled).toBe(true);
+    expect(document.getElementById(choice.getAttribute("aria-describedby") ?? "")?.textContent).toBe("Sold outNo mint");
+    expect(screen.getByRole("status").textContent).toBe("Mint has just sold out. Pick another one.");
+    await user.click(order);
+    expect(calls).toHaveLength(0);
+    await user.click(screen.getByRole("radio", { name: "Lemon" }));
+    expect(screen.getByRole("status").textContent).toBe("");
+    becomes(menu);
+    await user.click(screen.getByRole("radio", { name: "Mint" }));
+    await user.click(order);
+    expect(await screen.findByText("the order's page")).toBeDefined();
+    expect(calls).toMatchObject([{ body: { Order: { Flavour: "Mint" } } }]);
   });
 
   it("keeps the steppers within the menu's bounds", async () => {

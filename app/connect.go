@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"ecupcakes/connect"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// WatchOptions say what of Kafka Connect to watch, and where to show it.
+type WatchOptions struct {
+	Connect    *connect.Client
+	Connectors []string // Their names.
+	Every      time.Duration
+	MaxBackoff time.Duration
+	Listen     string // Address of /metrics and /healthz, host:port.
+	Log        *slog.Logger
+	Started    func(url string) // Called once it listens.
+}
+
+// Watch keeps the connectors of Kafka Connect running until ctx ends, and returns
+// nil if it stopped cleanly.
+func Watch(ctx context.Context, o WatchOptions) (err error) {
+	if o.Every <= 0 || o.MaxBackoff < o.Every {
+		return fmt.Errorf("--every %s and --max-backoff %s do not fit: the first must be more than nothing, and the second not less", o.Every, o.MaxBackoff)
+	}
+	var stops stack
+	defer func() { err = errors.Join(err, stops.unwind()) }()
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for HTTP: %w; choose another address with --listen", err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	server := &http.Server{
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	stops.push("draining HTTP", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		return server.Shutdown(ctx)
+	})
+	stops.background("the watch", func(ctx context.Context) {
+		o.Connect.Watch(ctx, o.Connectors, connect.WatchOptions{Every: o.Every, MinBackoff: o.Every, MaxBackoff: o.MaxBackoff, Registry: registry, Log: o.Log})
+	})
+	o.Started("http://" + listener.Addr().String())
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return fmt.Errorf("serving HTTP: %w", err)
+	}
+}
