@@ -10,6 +10,14 @@ import "embed"
 //go:embed connect/*.json
 var Connectors embed.FS
 
+// The Maven projects of the plugins that a worker of Kafka Connect needs for them.
+var (
+	//go:embed connect/mongodb.xml
+	MongoDBPlugin []byte
+	//go:embed connect/debezium.xml
+	DebeziumPlugin []byte
+)
+
 // Ingredients are what the database of the inventory begins with, as mongoimport
 // takes it.
 //

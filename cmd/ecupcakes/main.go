@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -192,6 +193,10 @@ func (versionCmd) Run() error {
 	return nil
 }
 
+// stamped is the version by the linker's flag, for builds from sources that come
+// without git.
+var stamped string
+
 // version tells the module's version and the commit that the binary was built
 // from.
 func version() (version, commit string) {
@@ -204,7 +209,7 @@ func version() (version, commit string) {
 		of[s.Key] = s.Value
 	}
 	if of["vcs.revision"] == "" {
-		return info.Main.Version, "no commit is known"
+		return cmp.Or(stamped, info.Main.Version), "no commit is known"
 	}
 	commit = "commit " + of["vcs.revision"][:min(12, len(of["vcs.revision"]))] + " of " + of["vcs.time"]
 	if of["vcs.modified"] == "true" {

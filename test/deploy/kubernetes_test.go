@@ -219,7 +219,7 @@ func checkPod(t *testing.T, o objects, name string, w workload) {
 				t.Errorf("%s: %s is no reference to a secret", name, v.Name)
 			}
 		}
-		checkSettings(t, c.Args[0], env)
+		checkSettings(t, c.Args[:1], env)
 		for _, from := range c.EnvFrom {
 			if from.ConfigMapRef == nil || kind[*core.ConfigMap](o)[from.ConfigMapRef.Name] == nil {
 				t.Errorf("%s: there is no such source of settings: %+v", name, from)
@@ -239,9 +239,9 @@ func checkFlags(t *testing.T, args []string) {
 var variable = regexp.MustCompile(`\$([A-Z][A-Z0-9_]+)`)
 
 // checkSettings requires that the command has a flag for each environment variable.
-func checkSettings(t *testing.T, command string, names []string) {
+func checkSettings(t *testing.T, command, names []string) {
 	t.Helper()
-	help, err := exec.CommandContext(t.Context(), program(t), command, "--help").Output()
+	help, err := exec.CommandContext(t.Context(), program(t), append(slices.Clone(command), "--help")...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func checkSettings(t *testing.T, command string, names []string) {
 	}
 	for _, name := range names {
 		if !known[name] {
-			t.Errorf("ecupcakes %s has no setting %s", command, name)
+			t.Errorf("ecupcakes %s has no setting %s", strings.Join(command, " "), name)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package realconnect runs a worker of Apache Kafka Connect for tests, with
 // MongoDB's connector and Debezium's, as a Java process from Maven's jars.
 //
-// It knows nothing of eCupcakes, and no product code may import it.
+// It knows nothing of orders, and no product code may import it.
 package realconnect
 
 import (
@@ -15,17 +15,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ecupcakes/deploy"
 	"ecupcakes/test/java"
 )
 
-var (
-	//go:embed worker.xml
-	workerPom []byte
-	//go:embed mongodb.xml
-	mongodbPom []byte
-	//go:embed debezium.xml
-	debeziumPom []byte
-)
+//go:embed worker.xml
+var workerPom []byte
 
 // Worker is a running worker.
 type Worker struct {
@@ -42,11 +37,11 @@ func Start(ctx context.Context, dir, properties string, env ...string) (*Worker,
 	if err != nil {
 		return nil, err
 	}
-	mongodb, err := java.Jars(ctx, "connect-mongodb", mongodbPom)
+	mongodb, err := java.Jars(ctx, "connect-mongodb", deploy.MongoDBPlugin)
 	if err != nil {
 		return nil, err
 	}
-	debezium, err := java.Jars(ctx, "connect-debezium", debeziumPom)
+	debezium, err := java.Jars(ctx, "connect-debezium", deploy.DebeziumPlugin)
 	if err != nil {
 		return nil, err
 	}
