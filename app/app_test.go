@@ -130,7 +130,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("GET %s is answered with %.300s", path, body)
 		}
 	}
-	for path, want := range map[string]string{"/api/v1/menu": "Coffee", "/metrics": `ecupcakes_consumer_lag{group="mixing",partition="0",topic="orderrequests"}`, "/ordermonitorhub": ""} {
+	for path, want := range map[string]string{"/api/v1/menu": "Coffee", "/metrics": `ecupcakes_partition_lag_events{partition="0",stage="mixing",topic="orderrequests"}`, "/ordermonitorhub": ""} {
 		if status, body := get(t, a.URL+path); !strings.Contains(body, want) || (want == "") == (status == http.StatusOK) {
 			t.Errorf("GET %s is answered with %d %.300s", path, status, body)
 		}

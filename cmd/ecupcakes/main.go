@@ -94,6 +94,7 @@ type server struct {
 	kafka
 	Listen         string            `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
 	Instance       string            `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
+	Monitor        string            `help:"Address of /metrics, /healthz and /readyz of their own, for a process without the api role; port 0 picks a free one." placeholder:"HOST:PORT" env:"ECUPCAKES_MONITOR"`
 	SessionTimeout time.Duration     `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
 	MaxDead        float64           `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
 	Expiry         time.Duration     `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
@@ -109,7 +110,7 @@ func (s server) options(g *global) (app.Options, error) {
 	}
 	return app.Options{
 		Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
-		Listen: s.Listen, Version: version(), Log: g.log, Started: s.started,
+		Listen: s.Listen, Monitor: s.Monitor, Version: version(), Log: g.log, Started: s.started,
 	}, nil
 }
 
