@@ -19,8 +19,10 @@ import (
 
 	"ecupcakes/app"
 	"ecupcakes/broker"
+	"ecupcakes/gokaplus"
 	"ecupcakes/topology"
 
+	"github.com/IBM/sarama"
 	"github.com/alecthomas/kong"
 )
 
@@ -36,7 +38,8 @@ type cli struct {
 	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the HTTP API."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
-	LogLevel slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
+	LogLevel  slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
+	LogFormat string     `help:"json, a record in each line, or text." enum:"json,text" default:"json" env:"ECUPCAKES_LOG_FORMAT"`
 }
 
 func main() { os.Exit(run()) }
@@ -45,7 +48,8 @@ func run() int {
 	var c cli
 	parser := kong.Parse(&c, kong.Name("ecupcakes"), kong.DefaultEnvars("ECUPCAKES"),
 		kong.Description("An order line for a cupcake factory on Kafka. Every flag has an environment variable."), kong.UsageOnError())
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	log := c.logger()
+	sarama.Logger = gokaplus.SaramaLogger(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // A second signal ends the program at once.
@@ -56,6 +60,14 @@ func run() int {
 		return 1
 	}
 	return 0
+}
+
+func (c *cli) logger() *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, o))
 }
 
 // global is what each command gets.
