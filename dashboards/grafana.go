@@ -54,10 +54,10 @@ func variables(line topology.Line) []object {
 		stages = append(stages, object{"selected": false, "text": s, "value": s})
 	}
 	return []object{
-		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "regex": "", "hide": 0, "refresh": 1, "multi": false, "includeAll": false, "skipUrlSync": false, "options": []object{}, "current": object{}},
+		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "regex": "", "hide": 0, "refresh": 1, "multi": false, "includeAll": false, "skipUrlSync": false, "options": []object{}},
 		{"name": "stage", "label": "Stage", "type": "custom", "query": names, "options": stages, "current": everything, "hide": 0, "multi": true, "includeAll": true, "allValue": ".*", "skipUrlSync": false},
 		{
-			"name": "instance", "label": "Instance", "type": "query", "datasource": source, "definition": "label_values(ecupcakes_build_info, instance)",
+			"name": "instance", "label": "Instance", "type": "query", "datasource": source,
 			"query":   object{"qryType": 1, "query": "label_values(ecupcakes_build_info, instance)", "refId": "PrometheusVariableQueryEditor-VariableQuery"},
 			"refresh": 2, "regex": "", "sort": 1, "hide": 0, "multi": true, "includeAll": true, "allValue": ".*", "skipUrlSync": false, "options": []object{}, "current": everything,
 		},
