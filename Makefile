@@ -29,14 +29,15 @@ $(WEB): $(NPM) $(shell find web/src web/public web/index.html web/vite.config.ts
 	npm run build -w web
 	@touch $@
 
-# Debian packages that the tests use: a browser, a Kafka command line, and what
-# Apache Kafka itself runs on.
+# Debian packages that the tests use: a browser, a Kafka command line, what
+# Apache Kafka itself runs on, and Prometheus.
 setup: $(NPM)
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v kcat >/dev/null || missing="$$missing kcat"; \
 	command -v java >/dev/null || missing="$$missing default-jre-headless"; \
 	command -v mvn >/dev/null || missing="$$missing maven"; \
+	command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	if [ -n "$$missing" ]; then \
 		as_root=""; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $$missing; \

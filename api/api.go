@@ -108,9 +108,12 @@ func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 		a.Stopping = context.Background()
 	}
 	a.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "ecupcakes_http_request_seconds",
-		Help:    "How long requests took.",
-		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		Name:                            "ecupcakes_http_request_duration_seconds",
+		Help:                            "How long requests took, by the API's operation and the status of the answer; some wait as long as they are told to.",
+		Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
 	}, []string{"operation", "code"})
 	c.Registry.MustRegister(a.seconds)
 

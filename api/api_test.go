@@ -570,7 +570,7 @@ func testOtherSites(t *testing.T, f *factory) {
 
 func testOperators(t *testing.T, f *factory) {
 	for path, want := range map[string]string{
-		"/healthz": "ok", "/readyz": "ready", "/metrics": `ecupcakes_http_request_seconds_count{code="200",operation="menu"}`,
+		"/healthz": "ok", "/readyz": "ready", "/metrics": `ecupcakes_http_request_duration_seconds_count{code="200",operation="menu"}`,
 		"/openapi.json": `"openapi":"3`,
 	} {
 		call(t, 200, "GET", f.url+"/api/v1/menu", "")

@@ -39,7 +39,6 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Options say what to run and where.
@@ -53,21 +52,22 @@ type Options struct {
 	Instance    string        // Static membership: stable and unique for each live instance; empty for none.
 	API         bool          // Serve HTTP, the hub and the web client.
 	Listen      string        // Their address, host:port.
-	Probes      string        // Address for /healthz, /readyz and /metrics alone, without the API, host:port; empty for none.
 	Stages      []string      // Whose processors run here; nil for none.
 	MaxDead     float64       // The share of a stage's events, 0 to 1, that may become dead letters before this process is not ready.
 	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
 	Lapse       time.Duration // How long a claim holds once its person's screens have gone.
 	Version     string
+	Monitor     string               // Address of /metrics, /healthz and /readyz of their own, host:port; empty for none.
+	Registry    *prometheus.Registry // Of the metrics; nil for a new one.
 	Log         *slog.Logger
 	Started     func(Addresses) // Called once everything listens; may be nil.
 }
 
 // Addresses are where a started process can be reached.
 type Addresses struct {
-	URL    string `json:"url,omitempty"`
-	Probes string `json:"probes,omitempty"`
-	Kafka  string `json:"kafka"`
+	URL     string `json:"url,omitempty"`
+	Kafka   string `json:"kafka"`
+	Monitor string `json:"monitor,omitempty"`
 }
 
 // How long the steps of a start and a stop may take. With the brokers at hand a
@@ -97,6 +97,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	tuneMemory()
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	o.Kafka.Metrics = broker.NewMetrics(o.Registry)
 	var stops stack
 	defer func() { err = errors.Join(err, stops.unwind()) }()
 
@@ -119,24 +123,24 @@ func Run(ctx context.Context, o Options) (err error) {
 	stops.push("closing the admin client", func() error { admin.Close(); return nil })
 
 	p := &process{
-		Options: o, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 1),
+		Options: o, admin: admin, failed: make(chan error, 1),
 		goka: gokaplus.Options{
 			InstanceID: instance, Sarama: o.sarama, Kgo: o.Kafka.Client(), Logger: o.Log.With("from", "goka"),
 			Progress: &gokaplus.Progress{},
 		},
 	}
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		working{p.goka.Progress})
+	newMetrics(o.Registry, o, p.goka.Progress, p.supervised)
 
 	// The processors stop last, so that what the API has taken on is worked off.
 	p.startProcessors(&stops)
 	addresses := Addresses{Kafka: strings.Join(o.Kafka.Brokers, ",")}
-	if o.API {
-		if addresses.URL, err = p.startAPI(&stops); err != nil {
+	if o.Monitor != "" {
+		if addresses.Monitor, err = p.startMonitor(&stops); err != nil {
 			return err
 		}
-	} else if o.Probes != "" {
-		if addresses.Probes, err = p.startProbes(&stops); err != nil {
+	}
+	if o.API {
+		if addresses.URL, err = p.startAPI(&stops); err != nil {
 			return err
 		}
 	}
@@ -240,17 +244,20 @@ func ensureTopics(ctx context.Context, admin *broker.Admin, o Options, embedded 
 // process is what the started roles share.
 type process struct {
 	Options
-	goka     gokaplus.Options
-	admin    *broker.Admin
-	registry *prometheus.Registry
-	failed   chan error // Capacity 1; the first failure for good.
-	health   []named
-	stages   *processors.Metrics
+	goka   gokaplus.Options
+	admin  *broker.Admin
+	failed chan error // Capacity 1; the first failure for good.
+	stages *processors.Metrics
+
+	mu    sync.Mutex
+	parts []part
 }
 
-type named struct {
-	name   string
-	health *gokaplus.Health
+// supervised are the parts that have been started.
+func (p *process) supervised() []part {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.parts)
 }
 
 func (p *process) fail(err error) {
@@ -262,10 +269,13 @@ func (p *process) fail(err error) {
 
 // supervise runs what build makes until stop is called, which then waits for
 // the ShutdownTimeout at most. The process is not ready without it.
-func (p *process) supervise(name string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
-	s.Health = &gokaplus.Health{}
-	p.health = append(p.health, named{name, s.Health})
-	return p.keep(name, s, build)
+func (p *process) supervise(kind, stage string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
+	of := part{kind, stage, &gokaplus.Health{}}
+	p.mu.Lock()
+	p.parts = append(p.parts, of)
+	p.mu.Unlock()
+	s.Health = of.health
+	return p.keep(of.name(), s, build)
 }
 
 // keep is supervise for what the process can do without.
@@ -287,17 +297,16 @@ func (p *process) keep(name string, s gokaplus.Supervision, build func(context.C
 }
 
 func (p *process) startProcessors(stops *stack) {
-	metrics := processors.NewMetrics(p.registry)
-	p.stages = metrics
+	p.stages = processors.NewMetrics(p.Registry)
 	var all []func() error
 	for i, s := range p.Line.Stages {
 		if !slices.Contains(p.Stages, s.Name) {
 			continue
 		}
-		stop := p.supervise(s.Name, gokaplus.Supervision{
+		stop := p.supervise("processor", s.Name, gokaplus.Supervision{
 			ShutdownTimeout: stopTimeout, Progress: p.goka.Progress, Group: goka.Group(s.Group()),
 		}, func(context.Context) (gokaplus.Runner, error) {
-			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, metrics), p.goka, processors.Options()...)
+			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, p.stages, p.Log), p.goka, processors.Options()...)
 		})
 		all = append(all, func() error {
 			defer p.leave(s.Group())
@@ -354,7 +363,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	known := views.New(p.Line, p.Log)
 	var all []func() error
 	for i, s := range p.Line.Stages {
-		all = append(all, p.supervise("view of "+s.Table(), gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
+		all = append(all, p.supervise("view", s.Name, gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
 			return known.View(ctx, i, p.Kafka.Brokers, p.admin.Ends, p.goka)
 		}))
 	}
@@ -371,15 +380,17 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		return nil
 	})
 
+	p.Registry.MustRegister(views.Metrics{Views: known})
 	fresh := freshness.New(freshness.Options{
 		Line: p.Line, Ranges: p.admin.AllRanges, Ends: p.admin.AllEnds, Groups: p.admin.Groups, Views: known, Log: p.Log,
 	})
+	p.Registry.MustRegister(freshness.Metrics{Gauge: fresh})
 	stops.background("the measuring of freshness", fresh.Run)
 	stopping, stopWaits := context.WithCancel(context.Background())
 	stops.push("ending the waits for orders", func() error { stopWaits(); return nil })
 	handler, methods := api.New(api.Config{
 		Stopping: stopping,
-		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
+		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.Registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
 		Fresh: fresh.Of,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})
@@ -398,6 +409,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
+	p.Registry.MustRegister(hub.Metrics{Hub: screens})
 	hubCtx, cancel := context.WithCancel(context.Background())
 	hubDone := make(chan error, 1)
 	go func() {
@@ -420,7 +432,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		})
 	}
 
-	accuracy := forecast.NewAccuracy(known, p.registry)
+	accuracy := forecast.NewAccuracy(known, p.Registry)
 	stops.background("the accuracy of estimates", accuracy.Run)
 
 	client := web.Handler()
@@ -443,14 +455,16 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// startProbes serves what an operator asks of a process without the API.
-func (p *process) startProbes(stops *stack) (url string, err error) {
-	listener, err := listen(p.Probes, "--probes", stops)
+// startMonitor serves /metrics, /healthz and /readyz on an address of their own,
+// for a process that has no API or whose API is open to others than those who
+// watch it.
+func (p *process) startMonitor(stops *stack) (url string, err error) {
+	listener, err := listen(p.Monitor, "--monitor", stops)
 	if err != nil {
 		return "", err
 	}
-	server := p.serve(listener, api.Probes(p.registry, p.unhealthy).ServeHTTP)
-	stops.push("draining HTTP", func() error {
+	server := p.serve(listener, api.Probes(p.Registry, p.unhealthy).ServeHTTP)
+	stops.push("closing /metrics", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
 		return server.Shutdown(ctx)
@@ -490,16 +504,16 @@ func (p *process) serve(listener net.Listener, handler http.HandlerFunc) *http.S
 // away too much of what they get.
 func (p *process) unhealthy() error {
 	var errs []error
-	for _, n := range p.health {
+	for _, n := range p.supervised() {
 		switch s := n.health.Status(); s.State {
 		case gokaplus.Running:
 		case gokaplus.Recovering:
-			errs = append(errs, fmt.Errorf("%s is %s: %d %% of its table is read", n.name, s.State, s.RecoveredPercent))
+			errs = append(errs, fmt.Errorf("%s is %s: %d %% of its table is read", n.name(), s.State, s.RecoveredPercent))
 		case gokaplus.Stalled:
 			first := s.Stalled[0]
-			errs = append(errs, fmt.Errorf("%s is %s: %d events wait in partition %d of %s and none is finished", n.name, s.State, first.Lag(), first.Partition, first.Topic))
+			errs = append(errs, fmt.Errorf("%s is %s: %d events wait in partition %d of %s and none is finished", n.name(), s.State, first.Lag(), first.Partition, first.Topic))
 		default:
-			errs = append(errs, fmt.Errorf("%s is %s", n.name, s.State))
+			errs = append(errs, fmt.Errorf("%s is %s", n.name(), s.State))
 		}
 	}
 	return errors.Join(append(errs, p.stages.Healthy(p.MaxDead))...)

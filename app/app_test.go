@@ -130,7 +130,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("GET %s is answered with %.300s", path, body)
 		}
 	}
-	for path, want := range map[string]string{"/api/v1/menu": "Coffee", "/metrics": `ecupcakes_consumer_lag{group="mixing",partition="0",topic="orderrequests"}`, "/ordermonitorhub": ""} {
+	for path, want := range map[string]string{"/api/v1/menu": "Coffee", "/metrics": `ecupcakes_partition_lag_events{partition="0",stage="mixing",topic="orderrequests"}`, "/ordermonitorhub": ""} {
 		if status, body := get(t, a.URL+path); !strings.Contains(body, want) || (want == "") == (status == http.StatusOK) {
 			t.Errorf("GET %s is answered with %d %.300s", path, status, body)
 		}
@@ -160,16 +160,16 @@ func TestRun(t *testing.T) {
 func TestRoles(t *testing.T) {
 	noLeaks(t)
 	o := options(t.TempDir())
-	o.API, o.Probes = false, "127.0.0.1:0"
+	o.API, o.Monitor = false, "127.0.0.1:0"
 	worker, stopWorker := start(t, o)
 	if worker.URL != "" {
 		t.Errorf("without the API there is the address %s", worker.URL)
 	}
-	ready(t, worker.Probes)
-	if status, body := get(t, worker.Probes+"/metrics"); status != http.StatusOK || !strings.Contains(body, "ecupcakes_consumer_lag") {
+	ready(t, worker.Monitor)
+	if status, body := get(t, worker.Monitor+"/metrics"); status != http.StatusOK || !strings.Contains(body, "ecupcakes_build_info") {
 		t.Errorf("the worker's metrics: %d %.100s", status, body)
 	}
-	if status, _ := get(t, worker.Probes+"/api/v1/menu"); status != http.StatusNotFound {
+	if status, _ := get(t, worker.Monitor+"/api/v1/menu"); status != http.StatusNotFound {
 		t.Errorf("the worker has an API: %d", status)
 	}
 	o = options("")

@@ -1,35 +1,133 @@
 package app
 
 import (
+	"runtime"
 	"strconv"
+	"time"
 
 	"ecupcakes/gokaplus"
+	"ecupcakes/topology"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// working shows how far the processors of this process are, from their own
-// bookkeeping and without asking the brokers.
-type working struct{ *gokaplus.Progress }
-
-var (
-	lagDesc = prometheus.NewDesc("ecupcakes_consumer_lag",
-		"Events of a partition that are not finished: those waiting on the broker and those in flight.",
-		[]string{"group", "topic", "partition"}, nil)
-	inFlightDesc = prometheus.NewDesc("ecupcakes_consumer_in_flight",
-		"Events of a partition that are being worked on, or that are finished but cannot be committed before an earlier one is.",
-		[]string{"group", "topic", "partition"}, nil)
-)
-
-func (working) Describe(c chan<- *prometheus.Desc) {
-	c <- lagDesc
-	c <- inFlightDesc
+// processMetrics show how the parts of this process are: from their own bookkeeping,
+// without asking the brokers.
+type processMetrics struct {
+	line       topology.Line
+	progress   *gokaplus.Progress
+	parts      func() []part
+	rebalances *prometheus.CounterVec
+	pauses     *prometheus.HistogramVec
 }
 
-func (w working) Collect(c chan<- prometheus.Metric) {
-	for _, p := range w.Partitions() {
-		labels := []string{p.Group, p.Topic, strconv.Itoa(int(p.Partition))}
-		c <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(p.Lag()), labels...)
-		c <- prometheus.MustNewConstMetric(inFlightDesc, prometheus.GaugeValue, float64(p.InFlight), labels...)
+// part is one of the supervised parts of the process.
+type part struct {
+	kind   string // "processor" or "view".
+	stage  string
+	health *gokaplus.Health
+}
+
+func (p part) name() string {
+	if p.kind == "processor" {
+		return p.stage
+	}
+	return p.kind + " of " + p.stage
+}
+
+var (
+	lagDesc = prometheus.NewDesc("ecupcakes_partition_lag_events",
+		"Events of a partition that this process consumes and has not finished: those waiting on the broker and those in flight.",
+		[]string{"stage", "topic", "partition"}, nil)
+	inFlightDesc = prometheus.NewDesc("ecupcakes_partition_in_flight_events",
+		"Events of a partition that are being worked on, or that are finished but cannot be committed before an earlier one is.",
+		[]string{"stage", "topic", "partition"}, nil)
+	heldDesc = prometheus.NewDesc("ecupcakes_partition_held_commits",
+		"Events of a partition that are finished and whose commit is held back until an earlier one is.",
+		[]string{"stage", "topic", "partition"}, nil)
+	stateDesc = prometheus.NewDesc("ecupcakes_part_state",
+		"1 for the state in which a processor or a view of this process is.", []string{"part", "stage", "state"}, nil)
+	restartsDesc = prometheus.NewDesc("ecupcakes_part_restarts_total",
+		"How often a processor or a view of this process failed and was started again.", []string{"part", "stage"}, nil)
+	recoveredDesc = prometheus.NewDesc("ecupcakes_part_recovered_ratio",
+		"How much of its table a processor or a view of this process has read since it was started or its partitions were assigned anew: 1 while it runs.", []string{"part", "stage"}, nil)
+)
+
+// newMetrics registers the metrics of the process, those of the Go runtime and
+// the build among them.
+func newMetrics(r prometheus.Registerer, o Options, progress *gokaplus.Progress, parts func() []part) *processMetrics {
+	m := &processMetrics{
+		line: o.Line, progress: progress, parts: parts,
+		rebalances: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ecupcakes_rebalances_total",
+			Help: "How often the processors of a stage were assigned partitions, the first time included.",
+		}, []string{"stage"}),
+		pauses: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:                            "ecupcakes_rebalance_pause_seconds",
+			Help:                            "How long this process handled nothing of a stage while its partitions were assigned anew and their tables were read.",
+			Buckets:                         []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"stage"}),
+	}
+	for _, stage := range o.Stages {
+		m.rebalances.WithLabelValues(stage)
+		m.pauses.WithLabelValues(stage)
+	}
+	progress.Rebalanced = m.rebalanced
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ecupcakes_build_info", Help: "1, with the version of the program and of Go.",
+		ConstLabels: prometheus.Labels{"version": o.Version, "go": runtime.Version()},
+	}, func() float64 { return 1 })
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build, m.rebalances, m.pauses, m)
+	return m
+}
+
+func (m *processMetrics) rebalanced(group string, pause time.Duration) {
+	m.rebalances.WithLabelValues(m.stage(group)).Inc()
+	if pause > 0 {
+		m.pauses.WithLabelValues(m.stage(group)).Observe(pause.Seconds())
+	}
+}
+
+// stage is the one whose processors are that consumer group.
+func (m *processMetrics) stage(group string) string {
+	for _, s := range m.line.Stages {
+		if s.Group() == group {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+func (m *processMetrics) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{lagDesc, inFlightDesc, heldDesc, stateDesc, restartsDesc, recoveredDesc} {
+		c <- d
+	}
+}
+
+func (m *processMetrics) Collect(c chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for _, p := range m.progress.Partitions() {
+		stage, partition := m.stage(p.Group), strconv.Itoa(int(p.Partition))
+		gauge(lagDesc, float64(p.Lag()), stage, p.Topic, partition)
+		gauge(inFlightDesc, float64(p.InFlight), stage, p.Topic, partition)
+		gauge(heldDesc, float64(p.Held), stage, p.Topic, partition)
+	}
+	for _, p := range m.parts() {
+		is := p.health.Status()
+		for s := gokaplus.Starting; s <= gokaplus.Stopped; s++ {
+			value := 0.
+			if s == is.State {
+				value = 1
+			}
+			gauge(stateDesc, value, p.kind, p.stage, s.String())
+		}
+		c <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(is.Restarts), p.kind, p.stage)
+		gauge(recoveredDesc, float64(is.RecoveredPercent)/100, p.kind, p.stage)
 	}
 }

@@ -33,7 +33,8 @@ type Config struct {
 	Password  string
 	Mechanism string // "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512"; with User only.
 	TLS       bool
-	CAFile    string // PEM file with the authorities to trust; empty for the system's.
+	CAFile    string   // PEM file with the authorities to trust; empty for the system's.
+	Metrics   *Metrics // Counts what fails on the way to the brokers; may be nil.
 }
 
 // dialTimeout bounds one attempt to connect.
@@ -104,6 +105,9 @@ func (c Config) Client() []kgo.Opt {
 	if m, _ := c.mechanism(); m != nil {
 		opts = append(opts, kgo.SASL(m))
 	}
+	if c.Metrics != nil {
+		opts = append(opts, kgo.WithHooks(c.Metrics))
+	}
 	return opts
 }
 
@@ -114,6 +118,9 @@ func (c Config) Sarama(s *sarama.Config) {
 	s.Net.DialTimeout = dialTimeout
 	if t, _ := c.tls(); t != nil {
 		s.Net.TLS.Enable, s.Net.TLS.Config = true, t
+	}
+	if c.Metrics != nil {
+		c.Metrics.sarama(s)
 	}
 	if c.User == "" {
 		return

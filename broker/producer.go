@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"ecupcakes/gokaplus"
 
@@ -21,7 +22,10 @@ var ErrUnavailable = errors.New("the broker does not answer")
 const maxBuffered = 10_000
 
 // Producer sends what comes from outside the line to its topics.
-type Producer struct{ client *kgo.Client }
+type Producer struct {
+	client  *kgo.Client
+	metrics *Metrics
+}
 
 // NewProducer returns a producer that is idempotent, waits for all replicas in
 // sync and puts keys on the same partitions as goka. It connects when it first
@@ -38,13 +42,14 @@ func NewProducer(c Config) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka producer: %w", err)
 	}
-	return &Producer{client}, nil
+	return &Producer{client, c.Metrics}, nil
 }
 
 // Send returns nil once the message is durable, and an error that wraps
 // ErrUnavailable when that has not happened before ctx ended or too many wait
 // already.
-func (p *Producer) Send(ctx context.Context, topic, key string, value []byte) error {
+func (p *Producer) Send(ctx context.Context, topic, key string, value []byte) (err error) {
+	defer func(start time.Time) { p.metrics.sent(start, err) }(time.Now())
 	done := make(chan error, 1)
 	p.client.TryProduce(ctx, &kgo.Record{Topic: topic, Key: []byte(key), Value: value}, func(_ *kgo.Record, err error) { done <- err })
 	select {

@@ -40,7 +40,7 @@ const (
 )
 
 // NewAccuracy registers the figures.
-func NewAccuracy(v Line, registry *prometheus.Registry) *Accuracy {
+func NewAccuracy(v Line, registry prometheus.Registerer) *Accuracy {
 	a := &Accuracy{
 		views: v, first: map[string]Forecast{},
 		errors: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -53,11 +53,11 @@ func NewAccuracy(v Line, registry *prometheus.Registry) *Accuracy {
 		}),
 		within: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_estimate_within_total",
-			Help: "Those of them that were shipped before that quantile of their first estimate: divided by the total it should be the quantile.",
-		}, []string{"quantile"}),
+			Help: "Those of them that were shipped before their first estimate: by the total that should be 0.5 with p50 and 0.9 with p90.",
+		}, []string{"estimate"}),
 	}
-	a.within.WithLabelValues("0.5")
-	a.within.WithLabelValues("0.9")
+	a.within.WithLabelValues("p50")
+	a.within.WithLabelValues("p90")
 	registry.MustRegister(a.errors, a.total, a.within)
 	return a
 }
@@ -127,10 +127,10 @@ func (a *Accuracy) look(id string) {
 	a.total.Inc()
 	a.errors.Observe(shipped.Sub(f.P50).Abs().Seconds())
 	if !shipped.After(f.P50) {
-		a.within.WithLabelValues("0.5").Inc()
+		a.within.WithLabelValues("p50").Inc()
 	}
 	if !shipped.After(f.P90) {
-		a.within.WithLabelValues("0.9").Inc()
+		a.within.WithLabelValues("p90").Inc()
 	}
 }
 

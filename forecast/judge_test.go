@@ -82,7 +82,7 @@ func TestAccuracy(t *testing.T) {
 	for what, c := range map[string]struct {
 		c    prometheus.Metric
 		want float64
-	}{"orders": {a.total, 5}, "before P50": {a.within.WithLabelValues("0.5"), 2}, "before P90": {a.within.WithLabelValues("0.9"), 4}} {
+	}{"orders": {a.total, 5}, "before P50": {a.within.WithLabelValues("p50"), 2}, "before P90": {a.within.WithLabelValues("p90"), 4}} {
 		if got := counted(t, c.c); got != c.want {
 			t.Errorf("%s are %g, want %g", what, got, c.want)
 		}

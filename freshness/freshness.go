@@ -53,8 +53,10 @@ const (
 // goroutines.
 type Gauge struct {
 	Options
-	mu     sync.Mutex
-	probes []probe // One for each stage.
+	mu       sync.Mutex
+	probes   []probe // One for each stage.
+	found    []found // One for each stage.
+	answered bool    // Kafka did, the last time.
 }
 
 // probe follows what was sent until a moment on its way to the screens of a
@@ -70,7 +72,7 @@ type probe struct {
 
 // New returns a gauge that takes everything for fresh as of now.
 func New(o Options) *Gauge {
-	g := &Gauge{Options: o, probes: make([]probe, len(o.Line.Stages))}
+	g := &Gauge{Options: o, probes: make([]probe, len(o.Line.Stages)), found: make([]found, len(o.Line.Stages))}
 	for i := range g.probes {
 		g.probes[i].fresh = time.Now()
 	}
@@ -124,12 +126,15 @@ func (g *Gauge) measure(ctx context.Context) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.answered = err == nil
 	for i, s := range g.Line.Stages {
 		p := &g.probes[i]
 		if err != nil {
 			p.cause = Broker
 			continue
 		}
+		of := done[s.Group()]
+		g.found[i] = found{lag(of, s.Input, sent[s.Input]), lag(of, s.Reports(), sent[s.Reports()]), of.Members}
 		if p.begun.IsZero() {
 			p.begun, p.inputs = now, map[string]map[int32]broker.Range{s.Input: sent[s.Input], s.Reports(): sent[s.Reports()]}
 		}

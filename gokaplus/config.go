@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -267,24 +266,4 @@ func (t existingTopics) check(topic string, want int) error {
 		return fmt.Errorf("topic %s has %d partitions and the inputs have %d: create it anew with as many", topic, len(partitions), want)
 	}
 	return nil
-}
-
-// gokaLogger passes on what goka logs, at level Info: goka has no levels.
-type gokaLogger struct{ log *slog.Logger }
-
-func (l gokaLogger) Print(args ...any)                 { l.log.Info(fmt.Sprint(args...)) }
-func (l gokaLogger) Println(args ...any)               { l.log.Info(strings.TrimSuffix(fmt.Sprintln(args...), "\n")) }
-func (l gokaLogger) Printf(format string, args ...any) { l.log.Info(fmt.Sprintf(format, args...)) }
-
-// kgoLogger passes on warnings and errors of franz-go.
-type kgoLogger struct{ log *slog.Logger }
-
-func (l kgoLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-
-func (l kgoLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	to := slog.LevelWarn
-	if level == kgo.LogLevelError {
-		to = slog.LevelError
-	}
-	l.log.Log(context.Background(), to, msg, keyvals...)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -28,7 +30,7 @@ func Ordered(inner goka.ConsumerGroupBuilder, progress *Progress) goka.ConsumerG
 		if err != nil {
 			return nil, err
 		}
-		return &orderedGroup{cg, group, progress}, nil
+		return &orderedGroup{ConsumerGroup: cg, name: group, progress: progress}, nil
 	}
 }
 
@@ -36,6 +38,7 @@ type orderedGroup struct {
 	sarama.ConsumerGroup
 	name     string
 	progress *Progress
+	paused   atomic.Pointer[time.Time] // when the last session ended; nil before that
 }
 
 func (g *orderedGroup) Consume(ctx context.Context, topics []string, h sarama.ConsumerGroupHandler) error {
@@ -58,7 +61,12 @@ func (h *orderedHandler) Setup(s sarama.ConsumerGroupSession) error {
 			h.session.windows[topic][p] = newWindow(maxInFlight)
 		}
 	}
-	return h.inner.Setup(h.session)
+	if err := h.inner.Setup(h.session); err != nil { // goka reads the tables in it
+		return err
+	}
+	h.group.progress.assigned(h.group.name, h.group.paused.Load())
+	context.AfterFunc(s.Context(), func() { h.group.paused.Store(new(time.Now())) })
+	return nil
 }
 
 func (h *orderedHandler) Cleanup(sarama.ConsumerGroupSession) error {
@@ -123,6 +131,7 @@ type window struct {
 	mu      sync.Mutex
 	ring    []int64 // its length is a power of two; a finished offset is stored as its complement
 	head, n int     // the offsets are ring[head], … ring[head+n-1], modulo its length
+	held    int     // how many of them are finished
 	last    int64   // the highest offset added so far, -1 at first
 	next    int64   // one above the highest offset that has left
 }
@@ -190,6 +199,9 @@ func (w *window) finish(offset int64) (next int64, moved bool) {
 	if !ok {
 		return 0, false
 	}
+	if *w.at(i) >= 0 {
+		w.held++
+	}
 	*w.at(i) = ^offset
 	if i > 0 {
 		return 0, false
@@ -198,6 +210,7 @@ func (w *window) finish(offset int64) (next int64, moved bool) {
 		w.next = ^*w.at(0) + 1
 		w.head = (w.head + 1) & (len(w.ring) - 1)
 		w.n--
+		w.held--
 	}
 	select {
 	case w.room <- struct{}{}:
@@ -228,13 +241,13 @@ func (w *window) offset(i int) int64 {
 	return ^*w.at(i)
 }
 
-// position returns the offset of the first unfinished message, or of the next one to come, and how many are unfinished
-// or wait behind an unfinished one.
-func (w *window) position() (next int64, inFlight int) {
+// position returns the offset of the first unfinished message, or of the next one to come, how many are unfinished or
+// wait behind an unfinished one, and how many of them wait.
+func (w *window) position() (next int64, inFlight, held int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n > 0 {
-		return w.offset(0), w.n
+		return w.offset(0), w.n, w.held
 	}
-	return w.next, 0
+	return w.next, 0, 0
 }

@@ -74,6 +74,16 @@ func (m *model) finish(offset int64) {
 	}
 }
 
+// held are the finished ones that wait for an earlier one.
+func (m *model) held() (n int) {
+	for _, o := range m.delivered[len(m.delivered)-m.pending():] {
+		if m.finished[o] {
+			n++
+		}
+	}
+	return n
+}
+
 func (m *model) pending() int {
 	for i, o := range m.delivered {
 		if !m.finished[o] {
@@ -122,8 +132,8 @@ func exercise(limit int, more func() bool, next func(n int) int) error {
 				return fmt.Errorf("after %d is finished: committed %d, want %d", offset, committed, m.committed)
 			}
 		}
-		if _, n := w.position(); n != m.pending() {
-			return fmt.Errorf("in flight %d, want %d", n, m.pending())
+		if _, n, held := w.position(); n != m.pending() || held != m.held() {
+			return fmt.Errorf("%d in flight and %d held, want %d and %d", n, held, m.pending(), m.held())
 		}
 	}
 	return nil
@@ -320,7 +330,7 @@ func TestOrderedStopsReadingBehindAnUnfinishedMessage(t *testing.T) {
 		t.Fatal("a sixth message was taken while none is finished")
 	default:
 	}
-	if _, n := w.position(); n != 4 {
+	if _, n, _ := w.position(); n != 4 {
 		t.Fatalf("%d in flight, want 4", n)
 	}
 	w.finish(0)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -13,6 +14,10 @@ import (
 // inputs is always 0. The zero value is ready; one Progress may serve any number of builders and may be read at any
 // time.
 type Progress struct {
+	// Rebalanced, if not nil, is called when a group has been assigned its partitions and their tables are read, with how
+	// long it handled nothing since the assignment before ended; 0 for the first one. It must not block.
+	Rebalanced func(group string, pause time.Duration)
+
 	mu     sync.Mutex
 	claims map[*window]func() PartitionProgress
 }
@@ -25,6 +30,7 @@ type PartitionProgress struct {
 	Next      int64 // the first offset not finished; what a restart would read again starts here
 	HighWater int64 // the offset of the next message to be produced, as of the last fetch; 0 before the first
 	InFlight  int   // messages delivered and either unfinished or waiting behind an unfinished one
+	Held      int   // those of them that are finished and wait: their commits are held back
 }
 
 // Lag is how many offsets are not finished, including what is in flight.
@@ -55,12 +61,24 @@ func (p *Progress) add(group string, c sarama.ConsumerGroupClaim, w *window) (re
 		p.claims = map[*window]func() PartitionProgress{}
 	}
 	p.claims[w] = func() PartitionProgress {
-		next, inFlight := w.position()
-		return PartitionProgress{group, c.Topic(), c.Partition(), max(next, c.InitialOffset()), c.HighWaterMarkOffset(), inFlight}
+		next, inFlight, held := w.position()
+		return PartitionProgress{group, c.Topic(), c.Partition(), max(next, c.InitialOffset()), c.HighWaterMarkOffset(), inFlight, held}
 	}
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.claims, w)
 	}
+}
+
+// assigned reports an assignment of a group whose last one ended at that time, nil if there was none.
+func (p *Progress) assigned(group string, ended *time.Time) {
+	if p == nil || p.Rebalanced == nil {
+		return
+	}
+	var pause time.Duration
+	if ended != nil {
+		pause = time.Since(*ended)
+	}
+	p.Rebalanced(group, pause)
 }

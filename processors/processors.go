@@ -7,13 +7,10 @@
 package processors
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
-	"slices"
+	"log/slog"
 	"strconv"
-	"sync"
 	"time"
 
 	"ecupcakes/codecs"
@@ -22,53 +19,23 @@ import (
 	"ecupcakes/topology"
 
 	"github.com/lovoo/goka"
-	"github.com/prometheus/client_golang/prometheus"
 )
-
-// Metrics count what the stages of one process did.
-type Metrics struct {
-	events *prometheus.CounterVec
-	mu     sync.Mutex
-	shares map[string]*share // By stage.
-}
-
-// NewMetrics registers the metrics.
-func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{shares: map[string]*share{}, events: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "ecupcakes_stage_events_total",
-		Help: "Events that a stage has taken from its topics, by what they meant to it.",
-	}, []string{"stage", "input", "verdict"})}
-	r.MustRegister(m.events)
-	return m
-}
-
-// share returns the stage's, which lives longer than its processor.
-func (m *Metrics) share(stage string) *share {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.shares[stage] == nil {
-		m.shares[stage] = &share{}
-	}
-	return m.shares[stage]
-}
-
-// Healthy returns an error while more than the limit, a share of 0 to 1, of a
-// stage's events within the last minute became dead letters, 20 at least. Then
-// the line goes on, but not with what it should be working on.
-func (m *Metrics) Healthy(limit float64) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var errs []error
-	for _, stage := range slices.Sorted(maps.Keys(m.shares)) {
-		if err := m.shares[stage].exceeds(time.Now(), limit); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", stage, err))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // deadLettered is the verdict on a message that was not even an event.
 const deadLettered order.Verdict = "unreadable"
+
+// Reason is why a message became a dead letter, as a word for programs.
+type Reason string
+
+// The reasons.
+const (
+	Empty          Reason = "empty"           // It has no value.
+	Unreadable     Reason = "unreadable"      // It is not what belongs on its topic.
+	WrongKey       Reason = "wrong-key"       // Its key is not its order's id.
+	WrongPartition Reason = "wrong-partition" // Its key belongs to another partition.
+	UnreadableRow  Reason = "unreadable-row"  // What the stage knows of its order cannot be read.
+	Misplaced      Reason = "misplaced"       // It cannot be right at this stage.
+)
 
 // maxDeadLetter bounds what is kept of a bad message, in bytes, so that a dead
 // letter always fits into a message. The header "truncated" says when it is
@@ -82,16 +49,17 @@ type stage struct {
 	inputs     [2]string
 	outputs    [2]goka.Stream // By order.Output.
 	dead       goka.Stream
-	counts     map[order.Verdict][2]prometheus.Counter
-	share      *share
+	counted    counted
+	log        *slog.Logger
 }
 
 // Graph is what goka runs for stage i of the line, whose topics have so many
-// partitions.
+// partitions. The log tells of every event at level debug and of every dead
+// letter at level info.
 //
 // Needed of the processor's options: in-order commits and an initial offset of
 // oldest, or orders can be lost; nil messages are processed (Options does so).
-func Graph(line topology.Line, i int, partitions int32, m *Metrics) *goka.GroupGraph {
+func Graph(line topology.Line, i int, partitions int32, m *Metrics, log *slog.Logger) *goka.GroupGraph {
 	s := line.Stages[i]
 	p := &stage{
 		decides:    line.Decides(i),
@@ -99,14 +67,8 @@ func Graph(line topology.Line, i int, partitions int32, m *Metrics) *goka.GroupG
 		inputs:     [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
 		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
 		dead:       goka.Stream(line.DeadLetters),
-		share:      m.share(s.Name),
-		counts:     map[order.Verdict][2]prometheus.Counter{},
-	}
-	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Dropped, order.Nothing, order.Misplaced, deadLettered} {
-		p.counts[v] = [2]prometheus.Counter{
-			order.Arrivals: m.events.WithLabelValues(s.Name, "arrivals", string(v)),
-			order.Reports:  m.events.WithLabelValues(s.Name, "reports", string(v)),
-		}
+		counted:    m.of(s.Name),
+		log:        log.With("stage", s.Name),
 	}
 	return goka.DefineGroup(goka.Group(s.Group()),
 		goka.Input(goka.Stream(s.Input), codecs.Order{}, func(ctx goka.Context, msg any) { p.handle(ctx, order.Arrivals, msg) }),
@@ -125,14 +87,21 @@ func Options() []goka.ProcessorOption {
 
 func (p *stage) handle(ctx goka.Context, in order.Input, msg any) {
 	verdict := p.take(ctx, in, msg)
-	p.counts[verdict][in].Inc()
-	p.share.count(time.Now(), verdict == deadLettered || verdict == order.Misplaced)
+	p.counted.event(in, verdict)
+	if p.log.Enabled(ctx.Context(), slog.LevelDebug) {
+		p.log.Debug("event", append(place(ctx), "verdict", verdict)...)
+	}
+}
+
+// place names a message for the log.
+func place(ctx goka.Context) []any {
+	return []any{"order", ctx.Key(), "topic", ctx.Topic(), "partition", ctx.Partition(), "offset", ctx.Offset()}
 }
 
 func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
-	event, why := Event(msg, Origin{ctx.Key(), ctx.Partition(), ctx.Offset(), ctx.Timestamp()}, p.partitions)
+	event, reason, why := Event(msg, Origin{ctx.Key(), ctx.Partition(), ctx.Offset(), ctx.Timestamp()}, p.partitions)
 	if why != "" {
-		p.deadLetter(ctx, msg, why)
+		p.deadLetter(ctx, msg, reason, why)
 		return deadLettered
 	}
 	var row order.Row
@@ -141,17 +110,20 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	case *order.Row:
 		row = *v
 	case *codecs.Bad: // Nobody can tell what was done for this order: touch nothing.
-		p.deadLetter(ctx, msg, "the stage's row for this order cannot be read: "+v.Why)
+		p.deadLetter(ctx, msg, UnreadableRow, "the stage's row for this order cannot be read: "+v.Why)
 		return deadLettered
 	}
 	d := Decide(p.decides, row, event)
 	switch d.Verdict {
 	case order.Applied, order.Repeated:
 		p.apply(ctx, &d)
+		if d.Verdict == order.Applied {
+			p.counted.step(row.State, &d.Row)
+		}
 	case order.Dropped:
 		ctx.Delete()
 	case order.Misplaced:
-		p.deadLetter(ctx, msg, d.Why)
+		p.deadLetter(ctx, msg, Misplaced, d.Why)
 	}
 	return d.Verdict
 }
@@ -170,26 +142,26 @@ type Origin struct {
 // A message in another partition than its key's is none: what a stage wrote for
 // it would go to the key's partition, and be read by the instance of that one
 // after a restart.
-func Event(msg any, from Origin, partitions int32) (e order.Event, why string) {
+func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason, why string) {
 	e = order.Event{Offset: from.Offset, Time: from.Time.UTC()}
 	var id string
 	switch m := msg.(type) {
 	case nil:
-		return e, "it has no value"
+		return e, Empty, "it has no value"
 	case *codecs.Bad:
-		return e, m.Why
+		return e, Unreadable, m.Why
 	case *order.Order:
 		e.Order, id = m, m.ID
 	case *order.Report:
 		e.Report, id = m, m.OrderID
 	}
 	if id != from.Key {
-		return e, fmt.Sprintf("its key %.80q is not its order's id %q", from.Key, id)
+		return e, WrongKey, fmt.Sprintf("its key %.80q is not its order's id %q", from.Key, id)
 	}
 	if p := gokaplus.Partition(fnv.New32a(), []byte(from.Key), int(partitions)); int32(p) != from.Partition {
-		return e, fmt.Sprintf("it is in partition %d and its key belongs to %d: produce it with the partitioner that the line uses (FNV-1a)", from.Partition, p)
+		return e, WrongPartition, fmt.Sprintf("it is in partition %d and its key belongs to %d: produce it with the partitioner that the line uses (FNV-1a)", from.Partition, p)
 	}
-	return e, ""
+	return e, "", ""
 }
 
 // Decide is order.Next, and a panic in it is a verdict like others: it would
@@ -228,7 +200,9 @@ func fail(ctx goka.Context, err error) {
 	panic(err)
 }
 
-func (p *stage) deadLetter(ctx goka.Context, msg any, why string) {
+func (p *stage) deadLetter(ctx goka.Context, msg any, reason Reason, why string) {
+	p.counted.letters[reason].Inc()
+	p.log.Info("dead letter", append(place(ctx), "reason", reason, "why", why)...)
 	var raw []byte
 	switch m := msg.(type) {
 	case *codecs.Bad:

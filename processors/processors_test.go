@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ func start(t *testing.T, l topology.Line) *line {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	for i, s := range l.Stages {
-		p, err := goka.NewProcessor(nil, Graph(l, i, 1, r.metrics), append(Options(),
+		p, err := goka.NewProcessor(nil, Graph(l, i, 1, r.metrics, slog.New(slog.DiscardHandler)), append(Options(),
 			goka.WithTester(r.kafka),
 			goka.WithContextWrapper(func(ctx goka.Context) goka.Context { return atOffset{ctx} }))...)
 		if err != nil {

@@ -365,7 +365,7 @@ func (f *factory) knows(id string) bool {
 
 // restarts counts how often parts of the program have failed and were to be
 // started again, in all its lives.
-func (f *factory) restarts() int { return strings.Count(f.stderr.String(), "msg=restarting ") }
+func (f *factory) restarts() int { return strings.Count(f.stderr.String(), `"msg":"restarting"`) }
 
 // gone says whether the process has ended.
 func (f *factory) gone() bool {

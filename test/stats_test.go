@@ -80,7 +80,7 @@ func TestStats(t *testing.T) {
 	}
 	f.eventually("an estimate is looked at", judged)
 	f.ship(last)
-	if metrics := string(f.must(200, "GET", "/metrics", "").body); !strings.Contains(metrics, `ecupcakes_estimate_within_total{quantile="0.9"}`) ||
+	if metrics := string(f.must(200, "GET", "/metrics", "").body); !strings.Contains(metrics, `ecupcakes_estimate_within_total{estimate="p90"}`) ||
 		!strings.Contains(metrics, "ecupcakes_estimate_error_seconds_count") {
 		t.Error("the metrics do not tell how good the estimates are")
 	}

@@ -124,6 +124,16 @@ func (l Line) Decides(i int) order.Stage {
 	return order.Stage{Name: l.Stages[i].Name, After: l.Before(i), Done: l.Stages[i].Done}
 }
 
+// Statuses are all that an order can have, in the order in which it comes to
+// them, and Rejected.
+func (l Line) Statuses() []order.Status {
+	statuses := []order.Status{order.Placed}
+	for _, s := range l.Stages {
+		statuses = append(statuses, s.Done)
+	}
+	return append(statuses, order.Rejected)
+}
+
 // Index is the place of the named stage in the line, -1 if there is none.
 func (l Line) Index(name string) int {
 	for i, s := range l.Stages {

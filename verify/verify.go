@@ -297,7 +297,7 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 		if m.Value != nil {
 			msg, _ = codec.Decode(m.Value) // It never fails.
 		}
-		event, why := processors.Event(msg, processors.Origin{Key: string(m.Key), Partition: a.p, Offset: m.Offset, Time: m.Timestamp}, a.partitions)
+		event, _, why := processors.Event(msg, processors.Origin{Key: string(m.Key), Partition: a.p, Offset: m.Offset, Time: m.Timestamp}, a.partitions)
 		st := states[string(m.Key)]
 		if why == "" {
 			if st == nil {

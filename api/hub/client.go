@@ -63,6 +63,7 @@ type client struct {
 	orders   iter.Seq[Order]
 	waiting  int                  // how many they are
 	position uint64               // of the last event that they include, then of the last one written
+	oldest   int64                // when the first event of the message that is made up happened; 0 when it has none
 	resumes  bool                 // there is no snapshot: it has not yet been told all that it missed
 	next     func() (Order, bool) // pulls from orders, once it is begun
 	stop     func()
@@ -269,7 +270,12 @@ func (c *client) write() {
 			if len(data) == 0 {
 				break
 			}
-			if !c.send(data) || last {
+			sent := c.send(data)
+			if c.oldest != 0 {
+				c.hub.delay.Observe(time.Duration(c.hub.now() - c.oldest).Seconds())
+				c.oldest = 0
+			}
+			if !sent || last {
 				if c.stop != nil {
 					c.stop()
 				}
@@ -354,6 +360,9 @@ func (c *client) appendEvents(b []byte) []byte {
 		}
 		e := log.at(i)
 		c.position = e.position
+		if c.oldest == 0 && !c.resumes {
+			c.oldest = e.at // What a screen missed while it was away does not count.
+		}
 		b = c.appendPosition(append(b, e.record...))
 		c.hub.events.Add(1)
 	}

@@ -27,6 +27,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Station is one topic that screens can watch; Arrived is the hub method that announces an order there.
@@ -119,12 +121,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Stats counts since the hub was made, save Clients, which is how things stand.
+// Stats counts since the hub was made, save Clients and Groups, which are how things stand.
 type Stats struct {
 	Clients     map[string]int // screens watching, for each station's topic
 	Events      uint64         // orders and departures written to clients, snapshots included
 	SlowClients uint64         // clients cut because they fell behind or their socket was stuck
 	Gaps        uint64         // times that the source no longer kept what the hub needed, and all clients had to reconnect
+	Groups      map[string]int // consumer groups that have screens, for each station's topic
+	Resumed     uint64         // screens that went on after the position that they came with
+	Snapshots   uint64         // screens that got all orders of their station
+	Joined      uint64         // screens that came to a consumer group
 }
 
 // Hub is an http.Handler for Path and everything below it. It needs Run to be running.
@@ -144,7 +150,8 @@ type Hub struct {
 	closed  bool
 	at      uint64 // position of the source up to which the logs are complete
 
-	events, slow, gaps atomic.Uint64
+	events, slow, gaps, resumed, snapshots, joined atomic.Uint64
+	delay                                          prometheus.Histogram
 
 	present chan struct{} // capacity 1: the groups are to be told of who is here
 }
@@ -172,7 +179,7 @@ const retry = 200 * time.Millisecond
 // New makes a hub for the stations; it starts nothing. It fails when there is no station or an origin is malformed.
 func New(source Source, stations []Station, log *slog.Logger, options Options) (*Hub, error) {
 	h := &Hub{
-		source: source, options: options.withDefaults(), log: log, born: time.Now(),
+		source: source, options: options.withDefaults(), log: log, delay: newDelay(), born: time.Now(),
 		stations: make(map[string]*station, len(stations)), clients: make(map[*client]struct{}), present: make(chan struct{}, 1),
 		epoch: rand.Text()[:10], methods: make(map[string]Method, len(options.Methods)),
 	}
@@ -271,7 +278,7 @@ func (h *Hub) restart(position uint64) {
 // record appends the change to the logs of the stations that it concerns.
 func (h *Hub) record(change Change) {
 	add := func(s *station, record []byte) {
-		s.log.add(event{change.Position, record})
+		s.log.add(event{change.Position, h.now(), record})
 		s.news = true
 	}
 	h.mu.Lock()
@@ -329,6 +336,7 @@ func (h *Hub) join(c *client) {
 		return
 	}
 	s.screens[c] = struct{}{}
+	h.snapshots.Add(1)
 	c.show(&s.log, orders, count, position)
 }
 
@@ -343,6 +351,7 @@ func (h *Hub) resume(c *client) bool {
 		return false
 	}
 	c.station.screens[c] = struct{}{}
+	h.resumed.Add(1)
 	c.resume(log, after)
 	return true
 }
@@ -453,12 +462,15 @@ func (h *Hub) Present(topic, person string) bool {
 func (h *Hub) Stats() Stats {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	clients := make(map[string]int, len(h.stations))
+	clients, groups := make(map[string]int, len(h.stations)), make(map[string]int, len(h.stations))
 	for topic, s := range h.stations {
-		clients[topic] = len(s.screens)
+		clients[topic], groups[topic] = len(s.screens), len(s.shares)
 		for _, sh := range s.shares {
 			clients[topic] += len(sh.screens)
 		}
 	}
-	return Stats{Clients: clients, Events: h.events.Load(), SlowClients: h.slow.Load(), Gaps: h.gaps.Load()}
+	return Stats{
+		Clients: clients, Groups: groups, Events: h.events.Load(), SlowClients: h.slow.Load(), Gaps: h.gaps.Load(),
+		Resumed: h.resumed.Load(), Snapshots: h.snapshots.Load(), Joined: h.joined.Load(),
+	}
 }

@@ -5,6 +5,7 @@ import "sort"
 // event is what one change means to one station's screens: a whole record, ready to be written.
 type event struct {
 	position uint64
+	at       int64 // when it happened, as of Hub.now
 	record   []byte
 }
 

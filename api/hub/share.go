@@ -78,6 +78,7 @@ func (h *Hub) joinShare(c *client) {
 		s.shares[c.group] = sh
 	}
 	sh.screens[c] = struct{}{}
+	h.joined.Add(1)
 	h.distribute(s, sh)
 	h.changedPresence()
 }
@@ -301,7 +302,7 @@ func (c *client) pushLeft(id string) {
 
 func (c *client) append(record []byte) {
 	c.pushed++
-	c.log.add(event{c.pushed, record})
+	c.log.add(event{c.pushed, c.hub.now(), record})
 	c.wake()
 }
 

@@ -20,8 +20,10 @@ import (
 
 	"ecupcakes/app"
 	"ecupcakes/broker"
+	"ecupcakes/gokaplus"
 	"ecupcakes/topology"
 
+	"github.com/IBM/sarama"
 	"github.com/alecthomas/kong"
 )
 
@@ -39,7 +41,8 @@ type cli struct {
 	Health      healthCmd      `cmd:"" help:"Ask a running process whether it is ready; exit 1 if not. For health checks of containers."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
-	LogLevel slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
+	LogLevel  slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
+	LogFormat string     `help:"json, a record in each line, or text." enum:"json,text" default:"json" env:"ECUPCAKES_LOG_FORMAT"`
 }
 
 func main() { os.Exit(run()) }
@@ -48,7 +51,8 @@ func run() int {
 	var c cli
 	parser := kong.Parse(&c, kong.Name("ecupcakes"), kong.DefaultEnvars("ECUPCAKES"),
 		kong.Description("An order line for a cupcake factory on Kafka. Every flag has an environment variable."), kong.UsageOnError())
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	log := c.logger()
+	sarama.Logger = gokaplus.SaramaLogger(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // A second signal ends the program at once.
@@ -59,6 +63,14 @@ func run() int {
 		return 1
 	}
 	return 0
+}
+
+func (c *cli) logger() *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, o))
 }
 
 // global is what each command gets.
@@ -97,6 +109,7 @@ type server struct {
 	kafka
 	Listen         string            `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
 	Instance       string            `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
+	Monitor        string            `help:"Address of /metrics, /healthz and /readyz of their own, for a process without the api role; port 0 picks a free one." placeholder:"HOST:PORT" env:"ECUPCAKES_MONITOR"`
 	SessionTimeout time.Duration     `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
 	MaxDead        float64           `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
 	Expiry         time.Duration     `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
@@ -113,7 +126,7 @@ func (s server) options(g *global) (app.Options, error) {
 	v, _ := version()
 	return app.Options{
 		Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
-		Listen: s.Listen, Version: v, Log: g.log, Started: s.started,
+		Listen: s.Listen, Monitor: s.Monitor, Version: v, Log: g.log, Started: s.started,
 	}, nil
 }
 
@@ -125,8 +138,8 @@ func (s server) started(a app.Addresses) {
 	if a.URL != "" {
 		fmt.Printf("eCupcakes is at %s, ", a.URL)
 	}
-	if a.Probes != "" {
-		fmt.Printf("Probes are at %s, ", a.Probes)
+	if a.Monitor != "" {
+		fmt.Printf("metrics are at %s, ", a.Monitor)
 	}
 	fmt.Printf("Kafka at %s\n", a.Kafka)
 }
@@ -150,7 +163,6 @@ type serveCmd struct {
 	server
 	Roles  []string `help:"Which: processors, api." enum:"processors,api" default:"processors,api" env:"ECUPCAKES_ROLES"`
 	Stages []string `help:"Whose processors; all if absent." env:"ECUPCAKES_STAGES"`
-	Probes string   `help:"Address of /healthz, /readyz and /metrics in a process without the API, which has them at --listen." placeholder:"HOST:PORT" env:"ECUPCAKES_PROBES"`
 }
 
 func (c *serveCmd) Run(g *global) error {
@@ -161,7 +173,6 @@ func (c *serveCmd) Run(g *global) error {
 	if len(o.Kafka.Brokers) == 0 {
 		return errors.New("serve needs a cluster: give --brokers, or use up for one process with an embedded broker")
 	}
-	o.Probes = c.Probes
 	for _, role := range c.Roles {
 		switch role {
 		case "api":
