@@ -1,4 +1,5 @@
 import { test as base, expect, type Browser, type Locator, type Page } from "@playwright/test";
+import axe from "axe-core";
 import { Server } from "./server";
 
 /** What a spec needs of the factory: its address, people at its pages, and orders. */
@@ -100,4 +101,11 @@ export function cardOf(page: Page, id: string): Locator {
 /** Waits until a station's page has the whole queue. */
 export async function live(page: Page): Promise<void> {
   await expect(page.getByText("Live", { exact: true })).toBeVisible();
+}
+
+/** Runs axe in the page and gives one line for each element that breaks a rule. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations: found } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
+  return found.flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
 }

@@ -1,6 +1,5 @@
 import type { Page } from "@playwright/test";
-import axe from "axe-core";
-import { advance, cardOf, expect, live, placeOrder, reject, steps, test } from "./factory";
+import { advance, cardOf, expect, live, placeOrder, reject, steps, test, violations } from "./factory";
 
 /** Every page in every state that looks different; each gets the page ready to be looked at. */
 const pages: Record<string, (page: Page, orders: { moving: string; rejected: string; shipped: string }) => Promise<void>> = {
@@ -199,10 +198,3 @@ test("a page that does not exist says so and leads back", async ({ page }) => {
   await page.getByRole("link", { name: "Go to the start page" }).click();
   await expect(page.getByLabel("Your name")).toBeVisible();
 });
-
-/** Runs axe in the page and gives one line for each element that breaks a rule. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations: found } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
-  return found.flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
-}
