@@ -53,7 +53,7 @@ func (c *Client) Apply(ctx context.Context, want Connector) (Applied, error) {
 		return c.configure(ctx, want)
 	})
 	if err == nil {
-		err = c.run(ctx, want.Name)
+		err = c.run(ctx, want.Name, did != Unchanged)
 	}
 	if err != nil {
 		return did, fmt.Errorf("connector %s: %w", want.Name, err)
@@ -86,8 +86,9 @@ func (c *Client) valid(ctx context.Context, want Connector) error {
 	}
 }
 
-// run waits until a connector and its tasks run, and helps them with it.
-func (c *Client) run(ctx context.Context, name string) error {
+// run waits until a connector and its tasks run, and helps them with it. What has
+// been touched, before or here, has to run for a while.
+func (c *Client) run(ctx context.Context, name string, touched bool) error {
 	var since time.Time // From when on all has been running without a break.
 	restarted := false
 	return persist(ctx, func() error {
@@ -99,12 +100,12 @@ func (c *Client) run(ctx context.Context, name string) error {
 			if since.IsZero() {
 				since = time.Now()
 			}
-			if time.Since(since) >= steady {
+			if !touched || time.Since(since) >= steady {
 				return nil
 			}
 			return errors.New("its tasks have only just started")
 		}
-		since = time.Time{}
+		since, touched = time.Time{}, true
 		switch why := s.Failures(); {
 		case len(why) > 0 && restarted:
 			return final{fmt.Errorf("it fails: %s; mend that, and apply again", strings.Join(why, "; "))}

@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -297,11 +297,13 @@ func TestConnect(t *testing.T) { everyBroker(t, testConnect) }
 
 func testConnect(t *testing.T, f *factory) {
 	w := besides(t, f)
+	w.seed()
 	for _, want := range []string{"created, runs", "unchanged, runs"} {
 		if out := w.connect("apply"); strings.Count(out, want) != 2 {
 			t.Fatalf("`connect apply` says %s, want %q", out, want)
 		}
 	}
+	w.runsOut()
 	metrics := w.watch()
 	w.eventually("the watch sees both tasks of the sink", func() bool {
 		return metric(t, metrics, `ecupcakes_connect_task_state\{connector="orders-to-mongodb",state="RUNNING",task="1"\} 1`)
@@ -362,6 +364,90 @@ func testConnect(t *testing.T, f *factory) {
 	f.stop()
 }
 
+// flavours is which flavours are sold out, and why.
+func (w *warehouse) flavours() map[string][]string {
+	w.t.Helper()
+	var menu struct {
+		Flavours []struct {
+			Name    string
+			SoldOut bool
+			Missing []string
+		}
+	}
+	w.must(http.StatusOK, "GET", "/api/v1/menu", "").decode(w.t, &menu)
+	out := map[string][]string{}
+	for _, f := range menu.Flavours {
+		if f.SoldOut {
+			out[f.Name] = f.Missing
+		}
+	}
+	return out
+}
+
+// runsOut has ingredients run out and come back in the database, the source being
+// stopped for a while, and the menu following.
+func (w *warehouse) runsOut() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	ingredients := w.mongo.Database("inventory").Collection("ingredients")
+	set := func(id string, stock int) {
+		w.t.Helper()
+		done, err := ingredients.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}}, bson.D{{Key: "$set", Value: bson.D{{Key: "stock", Value: stock}}}})
+		if err != nil || done.MatchedCount != 1 {
+			w.t.Fatalf("setting the stock of %s: %+v, %v", id, done, err)
+		}
+	}
+	menu := func(want map[string][]string) {
+		w.t.Helper()
+		w.eventually(fmt.Sprint("sold out is ", want), func() bool { return reflect.DeepEqual(w.flavours(), want) })
+	}
+	order := func(status int) answer {
+		w.t.Helper()
+		return w.must(status, "POST", "/api/v1/order", `{"Order":{"Flavour":"Chocolate","Quantity":1,"Size":"M"}}`)
+	}
+	set("cocoa", 0)
+	menu(map[string][]string{"Chocolate": {"cocoa"}})
+	if a := order(http.StatusConflict); a.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(a.body), "Chocolate is sold out: there is no cocoa.") {
+		w.t.Errorf("an order for what is sold out is answered with %s", a.body)
+	}
+	set("cocoa", 25)
+	menu(map[string][]string{})
+	order(http.StatusCreated)
+
+	// What happens while nobody listens is told later. A document that is gone is not
+	// counted any more.
+	w.rest("PUT", "/connectors/ingredients-from-mongodb/stop")
+	set("strawberries", 0)
+	set("coffee", 0)
+	set("coffee", 4)
+	set("vanilla", 0)
+	if _, err := ingredients.DeleteOne(ctx, bson.D{{Key: "_id", Value: "vanilla"}}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.connect("apply")
+	menu(map[string][]string{"Strawberry": {"strawberries"}})
+	set("strawberries", 9)
+	menu(map[string][]string{})
+}
+
+// seed fills the inventory with what is shipped.
+func (w *warehouse) seed() {
+	w.t.Helper()
+	b, err := os.ReadFile("../deploy/mongo/ingredients.json")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var documents []bson.D
+	if err := bson.UnmarshalExtJSON(b, false, &documents); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, d := range documents {
+		if _, err := w.mongo.Database("inventory").Collection("ingredients").InsertOne(w.t.Context(), d); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // produceBad puts records among the orders that no collection can have, and a
 // tombstone, which is nothing at all.
 func (w *warehouse) produceBad(bad map[string]bool) {
@@ -392,19 +478,4 @@ func (w *warehouse) deadLetters(bad map[string]bool) map[string]bool {
 		found[string(r.Value)] = true
 	}
 	return found
-}
-
-// TestConnectFiles compares what the connectors do with the line.
-func TestConnectFiles(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("..", "deploy", "connect", "orders-to-mongodb.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sink map[string]string
-	if err := json.Unmarshal(b, &sink); err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Split(sink["topics"], ","); !slices.Equal(got, records) {
-		t.Errorf("the sink copies %v, want %v", got, records)
-	}
 }

@@ -1,4 +1,5 @@
-import { advance, claim, expect, live, placeOrder, reject, steps, test } from "./factory";
+import { execFileSync } from "node:child_process";
+import { advance, claim, expect, live, placeOrder, reject, steps, test, violations } from "./factory";
 
 test("a form with errors shows them at the fields and orders nothing", async ({ page }) => {
   await page.goto("/create");
@@ -34,6 +35,46 @@ test("an order whose answer is lost is placed once, however often it is repeated
 
   const { orders } = (await (await fetch(`${factory.url}/api/v1/orders?limit=50`)).json()) as { orders: { quantity: number }[] };
   expect(orders.filter(({ quantity }) => quantity === 77)).toHaveLength(1);
+});
+
+test("a flavour whose ingredient runs out is greyed at once, and back when there is more", async ({ browser, ownServer: server }) => {
+  // What Debezium writes when the inventory changes.
+  const stock = (cocoa: number) => {
+    const change = JSON.stringify({ op: "u", before: null, after: JSON.stringify({ _id: "cocoa", stock: cocoa }) });
+    execFileSync("kcat", ["-b", server.kafka, "-t", "rawmaterial.inventory.ingredients", "-P", "-k", JSON.stringify({ id: '"cocoa"' })], { input: change });
+  };
+  const context = await browser.newContext({ baseURL: server.url });
+  const page = await context.newPage();
+  await page.goto("/create");
+  const chocolate = page.getByRole("radio", { name: "Chocolate" });
+  await chocolate.check();
+  stock(0);
+  await expect(chocolate).toBeDisabled();
+  await expect(chocolate).toHaveAccessibleDescription(/^Sold out ?No cocoa$/);
+  await expect(page.getByText("Chocolate has just sold out. Pick another one.")).toBeVisible();
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page)).toEqual([]);
+  }
+  await expect(page.getByRole("button", { name: "ORDER" })).toHaveAttribute("aria-disabled", "true");
+
+  // Who has an old page is told by the server.
+  const late = await context.newPage();
+  await late.route("**/api/v1/menu", async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: JSON.parse((await answer.text()).replaceAll("true", "false")) as unknown });
+  });
+  await late.goto("/create");
+  await late.getByRole("radio", { name: "Chocolate" }).check();
+  await late.getByRole("button", { name: "ORDER" }).click();
+  await expect(late.getByRole("alert")).toContainText("Chocolate is sold out: there is no cocoa.");
+  await late.unrouteAll({ behavior: "ignoreErrors" }); // One waits for a change.
+
+  stock(7);
+  await expect(chocolate).toBeEnabled();
+  await page.getByRole("button", { name: "ORDER" }).click();
+  await expect(page).toHaveURL(/\/order\//);
+  await context.close();
 });
 
 test("an unknown order is said to be unknown", async ({ page }) => {
