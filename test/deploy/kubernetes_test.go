@@ -7,6 +7,7 @@
 package deploy
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -319,4 +320,29 @@ func mustAbs(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return absolute
+}
+
+var update = flag.Bool("update", false, "write deploy/k8s/production/rules.yaml")
+
+// The rules of the Prometheus operator are those of deploy/prometheus/alerts.yml.
+func TestRules(t *testing.T) {
+	const path = "deploy/k8s/production/rules.yaml"
+	_, groups, found := strings.Cut(read(t, "deploy/prometheus/alerts.yml"), "\ngroups:\n")
+	if !found {
+		t.Fatal("alerts.yml has no groups")
+	}
+	want := "# Of deploy/prometheus/alerts.yml: change that, and run go -C test/deploy test -run TestRules -update\n" +
+		"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: ecupcakes\nspec:\n  groups:\n" +
+		regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(groups, "  $1")
+	if *update {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, path); got != want {
+		t.Errorf("%s is out of date: run go -C test/deploy test -run TestRules -update", path)
+	}
+	if rules := kind[*monitoring.PrometheusRule](render(t, filepath.Join(root, "deploy/k8s/production")))["ecupcakes"]; rules == nil || len(rules.Spec.Groups) == 0 || len(rules.Spec.Groups[0].Rules) < 8 {
+		t.Errorf("production has the rules %+v", rules)
+	}
 }

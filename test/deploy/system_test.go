@@ -87,7 +87,7 @@ func TestComposedSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.eventually("strawberries are sold out", func() bool {
-		return regexp.MustCompile(`"name":"Strawberry"[^}]*"soldOut":true`).Match(s.get(api+"/api/v1/menu"))
+		return regexp.MustCompile(`"name":"Strawberry"[^}]*"soldOut":true`).Match(s.get(api + "/api/v1/menu"))
 	})
 
 	prometheus := "http://" + s.address("prometheus", "9090")
