@@ -57,7 +57,7 @@ func TestLogs(t *testing.T) {
 		var b bytes.Buffer
 		kafka := tester.New(t)
 		log := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: level}))
-		p, err := goka.NewProcessor(nil, Graph(topology.Cupcakes, 0, 1, NewMetrics(prometheus.NewRegistry()), log), append(Options(), goka.WithTester(kafka))...)
+		p, err := goka.NewProcessor(nil, Graph(topology.Cupcakes, 0, 1, Watch{Metrics: NewMetrics(prometheus.NewRegistry()), Log: log}), append(Options(), goka.WithTester(kafka))...)
 		if err != nil {
 			t.Fatal(err)
 		}
