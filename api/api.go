@@ -18,11 +18,13 @@ import (
 	"time"
 
 	"ecupcakes/api/hub"
+	"ecupcakes/codecs"
 	"ecupcakes/deadletters"
 	"ecupcakes/freshness"
 	"ecupcakes/inventory"
 	"ecupcakes/order"
 	"ecupcakes/topology"
+	"ecupcakes/tracing"
 	"ecupcakes/views"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -47,6 +49,7 @@ type Config struct {
 	Lapse    time.Duration   // How long a claim holds unless it is made again; 0 means 2 min.
 	Stopping context.Context // Ends when the program stops: requests that wait are answered then. May be nil.
 	Version  string
+	Trace    *tracing.Tracer // May be nil.
 }
 
 // maxBody bounds the body of a request, in bytes.
@@ -215,6 +218,9 @@ func (a *api) limit(h huma.API, slots chan struct{}) func(huma.Context, func(hum
 
 func (a *api) measure(ctx huma.Context, next func(huma.Context)) {
 	start := time.Now()
+	if a.Trace != nil {
+		ctx = huma.WithContext(ctx, tracing.From(ctx.Context(), ctx.Header(codecs.TraceHeader)))
+	}
 	next(ctx)
 	a.seconds.WithLabelValues(ctx.Operation().OperationID, strconv.Itoa(ctx.Status())).Observe(time.Since(start).Seconds())
 }

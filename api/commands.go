@@ -13,6 +13,7 @@ import (
 	"ecupcakes/codecs"
 	"ecupcakes/order"
 	"ecupcakes/topology"
+	"ecupcakes/tracing"
 	"ecupcakes/views"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -420,10 +421,13 @@ func digest(i int, r order.Report) string {
 func (a *api) send(ctx context.Context, topic, key string, value []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, a.Patience)
 	defer cancel()
+	ctx, span := a.Trace.Start(ctx, key, "send to "+topic, tracing.Sends)
+	defer span.End()
 	err := a.Send(ctx, topic, key, value)
 	if err == nil {
 		return nil
 	}
+	span.SetStatus(tracing.Failed, "not acknowledged")
 	if !errors.Is(err, context.Canceled) { // Who hung up is no fault of the broker.
 		a.Log.Warn("a command was not acknowledged", "topic", topic, "error", err)
 	}

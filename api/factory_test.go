@@ -108,7 +108,7 @@ func open(t *testing.T) *factory {
 
 func (f *factory) start(t *testing.T, stage int) {
 	f.stages[stage] = supervise(t, line.Stages[stage].Name, func(context.Context) (gokaplus.Runner, error) {
-		return gokaplus.NewProcessor(f.brokers, processors.Graph(line, stage, partitions, f.metrics, quiet), f.goka, processors.Options()...)
+		return gokaplus.NewProcessor(f.brokers, processors.Graph(line, stage, partitions, processors.Watch{Metrics: f.metrics, Log: quiet}), f.goka, processors.Options()...)
 	})
 }
 

@@ -8,12 +8,14 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"ecupcakes/api/hub"
 	"ecupcakes/freshness"
 	"ecupcakes/order"
 	"ecupcakes/topology"
+	"ecupcakes/tracing"
 	"ecupcakes/views"
 )
 
@@ -40,11 +42,16 @@ func stageOf(line topology.Line, topic string) int {
 }
 
 // Screens lets the hub show what the views know, in the form of this API.
-func Screens(line topology.Line, v *views.Views) hub.Source { return screens{line, v} }
+//
+// The trace of an order that comes to a station ends on the first screen.
+func Screens(line topology.Line, v *views.Views, t *tracing.Tracer) hub.Source {
+	return screens{line, v, t}
+}
 
 type screens struct {
 	line  topology.Line
 	views *views.Views
+	trace *tracing.Tracer
 }
 
 func (s screens) encode(o views.Order) json.RawMessage {
@@ -90,6 +97,10 @@ func (s screens) Changes(ctx context.Context, after uint64) ([]hub.Change, error
 		}
 		if c.Arrived >= 0 {
 			h.Arrived, h.Order = s.line.Stages[c.Arrived].Input, s.order(c.Lazy())
+			if c.Trace != "" && s.trace != nil {
+				_, span := s.trace.Start(tracing.From(context.Background(), c.Trace), c.ID, "screens of "+s.line.Stages[c.Arrived].Name, tracing.Receives)
+				h.Order.Shown = sync.OnceFunc(func() { span.End() })
+			}
 		}
 		out[i] = h
 	}

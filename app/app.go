@@ -33,6 +33,7 @@ import (
 	"ecupcakes/order"
 	"ecupcakes/processors"
 	"ecupcakes/topology"
+	"ecupcakes/tracing"
 	"ecupcakes/views"
 	"ecupcakes/web"
 
@@ -57,6 +58,7 @@ type Options struct {
 	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
 	Lapse       time.Duration // How long a claim holds once its person's screens have gone.
 	Version     string
+	Traces      tracing.Exporter     // Where traces of orders go; nil for none. Run closes it.
 	Monitor     string               // Address of /metrics, /healthz and /readyz of their own, host:port; empty for none.
 	Registry    *prometheus.Registry // Of the metrics; nil for a new one.
 	Log         *slog.Logger
@@ -132,6 +134,17 @@ func Run(ctx context.Context, o Options) (err error) {
 	newMetrics(o.Registry, o, p.goka.Progress, p.supervised)
 
 	// The processors stop last, so that what the API has taken on is worked off.
+	if o.Traces != nil {
+		p.trace = tracing.New(o.Traces, o.Version, instance)
+		stops.push("exporting the last traces", func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+			defer cancel()
+			if err := p.trace.Close(ctx); err != nil {
+				o.Log.Warn("traces are lost", "error", err)
+			}
+			return nil
+		})
+	}
 	p.startProcessors(&stops)
 	addresses := Addresses{Kafka: strings.Join(o.Kafka.Brokers, ",")}
 	if o.Monitor != "" {
@@ -248,6 +261,7 @@ type process struct {
 	admin  *broker.Admin
 	failed chan error // Capacity 1; the first failure for good.
 	stages *processors.Metrics
+	trace  *tracing.Tracer // nil for none.
 
 	mu    sync.Mutex
 	parts []part
@@ -306,7 +320,7 @@ func (p *process) startProcessors(stops *stack) {
 		stop := p.supervise("processor", s.Name, gokaplus.Supervision{
 			ShutdownTimeout: stopTimeout, Progress: p.goka.Progress, Group: goka.Group(s.Group()),
 		}, func(context.Context) (gokaplus.Runner, error) {
-			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, p.stages, p.Log), p.goka, processors.Options()...)
+			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, processors.Watch{Metrics: p.stages, Log: p.Log, Trace: p.trace}), p.goka, processors.Options()...)
 		})
 		all = append(all, func() error {
 			defer p.leave(s.Group())
@@ -390,7 +404,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	stops.push("ending the waits for orders", func() error { stopWaits(); return nil })
 	handler, methods := api.New(api.Config{
 		Stopping: stopping,
-		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.Registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version,
+		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.Registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version, Trace: p.trace,
 		Fresh: fresh.Of,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})
@@ -400,7 +414,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 		screens.Shared(group, topic, s.Partitions, s.People, s.Joined)
 	})
 	stops.push("leaving the consumer groups of screens", func() error { groups.Close(); return nil })
-	screens, err = hub.New(api.Screens(p.Line, known), api.Stations(p.Line), p.Log, hub.Options{
+	screens, err = hub.New(api.Screens(p.Line, known, p.trace), api.Stations(p.Line), p.Log, hub.Options{
 		Groups:    groups,
 		Partition: func(id string) int32 { return int32(gokaplus.Partition(fnv.New32a(), []byte(id), int(p.Partitions))) },
 		Freshness: api.Freshness(p.Line, fresh.Of),

@@ -7,7 +7,9 @@ import (
 	"hash/fnv"
 	"time"
 
+	"ecupcakes/codecs"
 	"ecupcakes/gokaplus"
+	"ecupcakes/tracing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -45,13 +47,17 @@ func NewProducer(c Config) (*Producer, error) {
 	return &Producer{client, c.Metrics}, nil
 }
 
-// Send returns nil once the message is durable, and an error that wraps
+// Send tells the receiver of the span in ctx, if there is one. It returns nil once the message is durable, and an error that wraps
 // ErrUnavailable when that has not happened before ctx ended or too many wait
 // already.
 func (p *Producer) Send(ctx context.Context, topic, key string, value []byte) (err error) {
 	defer func(start time.Time) { p.metrics.sent(start, err) }(time.Now())
 	done := make(chan error, 1)
-	p.client.TryProduce(ctx, &kgo.Record{Topic: topic, Key: []byte(key), Value: value}, func(_ *kgo.Record, err error) { done <- err })
+	record := &kgo.Record{Topic: topic, Key: []byte(key), Value: value}
+	if trace := tracing.Header(ctx); trace != "" {
+		record.Headers = []kgo.RecordHeader{{Key: codecs.TraceHeader, Value: []byte(trace)}}
+	}
+	p.client.TryProduce(ctx, record, func(_ *kgo.Record, err error) { done <- err })
 	select {
 	case err := <-done:
 		if err != nil {

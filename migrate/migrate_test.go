@@ -170,7 +170,7 @@ func (k *kafka) work() (stop func(), registry *prometheus.Registry) {
 	for i, s := range line.Stages {
 		go func() {
 			ended <- gokaplus.Supervise(ctx, s.Name, func(context.Context) (gokaplus.Runner, error) {
-				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.Ends(ctx, s.Input))(k.t))), metrics, quiet),
+				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.Ends(ctx, s.Input))(k.t))), processors.Watch{Metrics: metrics, Log: quiet}),
 					gokaplus.Options{Sarama: k.config.Sarama, Kgo: k.config.Client(), Logger: quiet}, processors.Options()...)
 			}, gokaplus.Supervision{})
 		}()

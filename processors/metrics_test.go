@@ -1,12 +1,18 @@
 package processors
 
 import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"ecupcakes/order"
 	"ecupcakes/topology"
 
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/tester"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 )
@@ -41,5 +47,43 @@ func TestMetrics(t *testing.T) {
 	// Both reports are of two minutes after the orders were placed.
 	if h := m.GetHistogram(); h.GetSampleCount() != 2 || h.GetSampleSum() != 240 || h.GetSchema() == 0 {
 		t.Errorf("the times at mixing are %s, want two of 120 s in a native histogram", strings.TrimSpace(h.String()))
+	}
+}
+
+// Whoever follows an order through the logs finds every message of it, and at
+// level info only what is wrong.
+func TestLogs(t *testing.T) {
+	for level, want := range map[slog.Level]int{slog.LevelInfo: 1, slog.LevelDebug: 3} {
+		var b bytes.Buffer
+		kafka := tester.New(t)
+		log := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: level}))
+		p, err := goka.NewProcessor(nil, Graph(topology.Cupcakes, 0, 1, Watch{Metrics: NewMetrics(prometheus.NewRegistry()), Log: log}), append(Options(), goka.WithTester(kafka))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- p.Run(t.Context()) }()
+		kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn)
+		kafka.Consume("orderrequests", "o2", newOrder("o3", order.Placed), sentOn)
+		p.Stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		if len(lines) != want {
+			t.Errorf("at level %s there are %d lines, want %d: %s", level, len(lines), want, &b)
+		}
+		for _, l := range lines {
+			var r struct {
+				Stage, Topic, Order, Reason string
+				Partition, Offset           *int
+			}
+			if err := json.Unmarshal([]byte(l), &r); err != nil || r.Stage != "mixing" || r.Topic != "orderrequests" || r.Order == "" || r.Partition == nil || r.Offset == nil {
+				t.Errorf("a line without its place (%v): %s", err, l)
+			}
+			if level == slog.LevelInfo && r.Reason != string(WrongKey) {
+				t.Errorf("at level info there is %s", l)
+			}
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"ecupcakes/gokaplus"
 	"ecupcakes/order"
 	"ecupcakes/topology"
+	"ecupcakes/tracing"
 
 	"github.com/lovoo/goka"
 )
@@ -51,15 +52,22 @@ type stage struct {
 	dead       goka.Stream
 	counted    counted
 	log        *slog.Logger
+	trace      *tracing.Tracer
+}
+
+// Watch is how others see what the stages do.
+type Watch struct {
+	Metrics *Metrics
+	Log     *slog.Logger    // Of every event at level debug and of every dead letter at level info.
+	Trace   *tracing.Tracer // May be nil.
 }
 
 // Graph is what goka runs for stage i of the line, whose topics have so many
-// partitions. The log tells of every event at level debug and of every dead
-// letter at level info.
+// partitions.
 //
 // Needed of the processor's options: in-order commits and an initial offset of
 // oldest, or orders can be lost; nil messages are processed (Options does so).
-func Graph(line topology.Line, i int, partitions int32, m *Metrics, log *slog.Logger) *goka.GroupGraph {
+func Graph(line topology.Line, i int, partitions int32, w Watch) *goka.GroupGraph {
 	s := line.Stages[i]
 	p := &stage{
 		decides:    line.Decides(i),
@@ -67,8 +75,9 @@ func Graph(line topology.Line, i int, partitions int32, m *Metrics, log *slog.Lo
 		inputs:     [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
 		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
 		dead:       goka.Stream(line.DeadLetters),
-		counted:    m.of(s.Name),
-		log:        log.With("stage", s.Name),
+		counted:    w.Metrics.of(s.Name),
+		log:        w.Log.With("stage", s.Name),
+		trace:      w.Trace,
 	}
 	return goka.DefineGroup(goka.Group(s.Group()),
 		goka.Input(goka.Stream(s.Input), codecs.Order{}, func(ctx goka.Context, msg any) { p.handle(ctx, order.Arrivals, msg) }),
@@ -86,11 +95,45 @@ func Options() []goka.ProcessorOption {
 }
 
 func (p *stage) handle(ctx goka.Context, in order.Input, msg any) {
+	ctx, end := p.traced(ctx)
 	verdict := p.take(ctx, in, msg)
+	end(verdict)
 	p.counted.event(in, verdict)
 	if p.log.Enabled(ctx.Context(), slog.LevelDebug) {
 		p.log.Debug("event", append(place(ctx), "verdict", verdict)...)
 	}
+}
+
+// traced begins the span of a message, which ends with its verdict.
+func (p *stage) traced(ctx goka.Context) (goka.Context, func(order.Verdict)) {
+	if p.trace == nil {
+		return ctx, func(order.Verdict) {}
+	}
+	topic := string(ctx.Topic())
+	in, span := p.trace.Start(tracing.From(ctx.Context(), string(ctx.Headers()[codecs.TraceHeader])), ctx.Key(), p.decides.Name+" takes "+topic,
+		tracing.Receives, tracing.Place(topic, ctx.Partition(), ctx.Offset())...)
+	header := goka.WithCtxEmitHeaders(goka.Headers{codecs.TraceHeader: []byte(tracing.Header(in))})
+	return traced{ctx, header}, func(v order.Verdict) {
+		span.SetAttributes(tracing.Verdict(string(v)))
+		span.End()
+	}
+}
+
+// traced has all that comes of a message tell of the span in which it was taken:
+// what is sent, and the row, from which the views have it.
+type traced struct {
+	gokaContext
+	header goka.ContextOption
+}
+
+type gokaContext = goka.Context // An embedded Context would hide its method of that name.
+
+func (c traced) Emit(topic goka.Stream, key string, value any, options ...goka.ContextOption) {
+	c.gokaContext.Emit(topic, key, value, append(options, c.header)...)
+}
+
+func (c traced) SetValue(value any, options ...goka.ContextOption) {
+	c.gokaContext.SetValue(value, append(options, c.header)...)
 }
 
 // place names a message for the log.

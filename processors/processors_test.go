@@ -42,7 +42,7 @@ func start(t *testing.T, l topology.Line) *line {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	for i, s := range l.Stages {
-		p, err := goka.NewProcessor(nil, Graph(l, i, 1, r.metrics, slog.New(slog.DiscardHandler)), append(Options(),
+		p, err := goka.NewProcessor(nil, Graph(l, i, 1, Watch{Metrics: r.metrics, Log: slog.New(slog.DiscardHandler)}), append(Options(),
 			goka.WithTester(r.kafka),
 			goka.WithContextWrapper(func(ctx goka.Context) goka.Context { return atOffset{ctx} }))...)
 		if err != nil {
@@ -65,10 +65,7 @@ func start(t *testing.T, l topology.Line) *line {
 // counts the messages of a topic: that is how a message is delivered again.
 const offsetHeader = "test-offset"
 
-type (
-	atOffset    struct{ gokaContext }
-	gokaContext = goka.Context // An embedded Context would hide its method of that name.
-)
+type atOffset struct{ gokaContext }
 
 func (c atOffset) Offset() int64 {
 	if h, ok := c.Headers()[offsetHeader]; ok {

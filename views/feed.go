@@ -12,6 +12,7 @@ type Change struct {
 	ID       string // The order's.
 	Left     int    // The stage that it left, -1 if none.
 	Arrived  int    // The stage where it waits now, -1 if none; without Left it may be an update.
+	Trace    string // The header of the row that says so; empty without tracing.
 	entry    *entry
 }
 

@@ -95,7 +95,7 @@ func (v *Views) take(stage int, ctx goka.UpdateContext, key string, value []byte
 			v.log.Error("a row was skipped", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "panic", r)
 		}
 	}()
-	if bad := v.index.update(stage, key, ctx.Offset(), value); bad != nil {
+	if bad := v.index.update(stage, key, ctx.Offset(), value, string(ctx.Headers()[codecs.TraceHeader])); bad != nil {
 		v.log.Error("a row cannot be read", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "why", bad.Why)
 	}
 	v.mu.Lock()

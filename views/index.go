@@ -112,7 +112,7 @@ func earlier(a, b *slot) bool {
 // update takes in the value that the changelog of a stage's table has for an
 // order; nil is a tombstone. It returns why a value was ignored that nobody can
 // read. Memory that data shares with others is not kept.
-func (x *index) update(stage int, id string, offset int64, data []byte) *codecs.Bad {
+func (x *index) update(stage int, id string, offset int64, data []byte, trace string) *codecs.Bad {
 	if data == nil {
 		x.remove(stage, id)
 		return nil
@@ -148,7 +148,7 @@ func (x *index) update(stage int, id string, offset int64, data []byte) *codecs.
 			e.ended, e.since = x.line.Index(last.Stage), last.On
 		}
 		x.count(s.now, e, &row.Order)
-		x.replace(s, e)
+		x.replace(s, e, trace)
 	}
 	for _, w := range x.watched[id] {
 		if o, found := row.Outcome(w.reportID); found && stage == w.stage {
@@ -172,8 +172,8 @@ func (e *entry) before(stage int, row *order.Row, offset int64) bool {
 
 // replace makes e the state of the order in s and tells the feed what that
 // means to the stations.
-func (x *index) replace(s *slot, e *entry) {
-	change := Change{Left: -1, Arrived: -1, ID: e.id}
+func (x *index) replace(s *slot, e *entry, trace string) {
+	change := Change{Left: -1, Arrived: -1, ID: e.id, Trace: trace}
 	old := s.now
 	if old != nil {
 		x.counts[old.status]--

@@ -36,7 +36,7 @@ type row struct {
 
 func (v *Views) put(rows ...row) {
 	for _, r := range rows {
-		v.index.update(r.stage, r.id, r.offset, r.value)
+		v.index.update(r.stage, r.id, r.offset, r.value, "")
 	}
 }
 
@@ -547,7 +547,7 @@ func TestBadRows(t *testing.T) {
 	v.put(f.all()...)
 	want, position := v.answers(), v.feed.position()
 	for _, bad := range []string{"", "{", "\xff", `{"v":2}`, `{"state":"lost"}`, `{"state":"waiting"}`, "null"} {
-		if got := v.index.update(1, "o1", 1, []byte(bad)); got == nil || got.Why == "" {
+		if got := v.index.update(1, "o1", 1, []byte(bad), ""); got == nil || got.Why == "" {
 			t.Errorf("the row %q is bad because %v", bad, got)
 		}
 	}
@@ -555,7 +555,7 @@ func TestBadRows(t *testing.T) {
 	early.report(1, "o1", order.Done, "r1", "")
 	other.place("o2")
 	for name, r := range map[string]row{"an early row": early.written[1][0], "a row under another key": {1, "o1", 1, other.written[0][0].value}} {
-		if bad := v.index.update(r.stage, r.id, r.offset, r.value); bad != nil {
+		if bad := v.index.update(r.stage, r.id, r.offset, r.value, ""); bad != nil {
 			t.Errorf("%s is bad: %s", name, bad.Why)
 		}
 	}

@@ -64,6 +64,7 @@ type client struct {
 	waiting  int                  // how many they are
 	position uint64               // of the last event that they include, then of the last one written
 	oldest   int64                // when the first event of the message that is made up happened; 0 when it has none
+	taken    []func()             // of the events of that message
 	resumes  bool                 // there is no snapshot: it has not yet been told all that it missed
 	next     func() (Order, bool) // pulls from orders, once it is begun
 	stop     func()
@@ -275,6 +276,10 @@ func (c *client) write() {
 				c.hub.delay.Observe(time.Duration(c.hub.now() - c.oldest).Seconds())
 				c.oldest = 0
 			}
+			for _, shown := range c.taken {
+				shown()
+			}
+			c.taken = c.taken[:0]
 			if !sent || last {
 				if c.stop != nil {
 					c.stop()
@@ -360,6 +365,9 @@ func (c *client) appendEvents(b []byte) []byte {
 		}
 		e := log.at(i)
 		c.position = e.position
+		if e.shown != nil {
+			c.taken = append(c.taken, e.shown)
+		}
 		if c.oldest == 0 && !c.resumes {
 			c.oldest = e.at // What a screen missed while it was away does not count.
 		}

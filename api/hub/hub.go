@@ -48,6 +48,7 @@ type Order struct {
 	ID        string
 	ClaimedBy func(now time.Time) string // who has taken it on at that time; empty when nobody
 	JSON      func() json.RawMessage     // argument of the Arrived method: valid JSON
+	Shown     func()                     // called whenever a screen's socket has taken it as a change, not as a part of a snapshot; nil for nobody who wants to know
 }
 
 // Source is where the hub gets its orders from. Its methods are called from several goroutines at a time.
@@ -277,19 +278,19 @@ func (h *Hub) restart(position uint64) {
 
 // record appends the change to the logs of the stations that it concerns.
 func (h *Hub) record(change Change) {
-	add := func(s *station, record []byte) {
-		s.log.add(event{change.Position, h.now(), record})
+	add := func(s *station, record []byte, shown func()) {
+		s.log.add(event{change.Position, h.now(), record, shown})
 		s.news = true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.stations[change.Left]; s != nil {
-		add(s, appendInvocation(nil, informOrderLeft, quote(change.ID)))
+		add(s, appendInvocation(nil, informOrderLeft, quote(change.ID)), nil)
 		h.left(s, change)
 	}
 	if s := h.stations[change.Arrived]; s != nil {
 		record := s.announce(change.Order)
-		add(s, record)
+		add(s, record, change.Order.Shown)
 		h.arrived(s, change, record)
 	}
 	h.at = change.Position

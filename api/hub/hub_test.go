@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 )
 
 var seedFlag = flag.Uint64("hub.seed", 0, "seed of TestScreensAgreeWithSource; 0 draws one")
@@ -272,6 +274,23 @@ func TestSlowClient(t *testing.T) {
 	}
 	if got := h.Stats().SlowClients; got != 1 {
 		t.Errorf("%d slow clients counted", got)
+	}
+	var delay dto.Metric
+	if err := h.delay.Write(&delay); err != nil || delay.GetHistogram().GetSampleCount() < 100 || delay.GetHistogram().GetSampleSum() <= 0 {
+		t.Errorf("the delays of 256 changes are %s (%v)", delay.GetHistogram(), err)
+	}
+	want := `
+# HELP ecupcakes_hub_dropped_screens_total Screens that were cut because they fell behind or their socket was stuck.
+# TYPE ecupcakes_hub_dropped_screens_total counter
+ecupcakes_hub_dropped_screens_total 1
+# HELP ecupcakes_hub_syncs_total Screens that came: those that went on where they were cut off (resumed), and those that got all orders of their station anew (snapshot) or of their group (group).
+# TYPE ecupcakes_hub_syncs_total counter
+ecupcakes_hub_syncs_total{how="group"} 0
+ecupcakes_hub_syncs_total{how="resumed"} 0
+ecupcakes_hub_syncs_total{how="snapshot"} 2
+`
+	if err := testutil.CollectAndCompare(Metrics{h}, strings.NewReader(want), "ecupcakes_hub_dropped_screens_total", "ecupcakes_hub_syncs_total"); err != nil {
+		t.Error(err)
 	}
 	if orders := watch(t, server, "mix").synced(); len(orders) != 256 {
 		t.Errorf("the slow client came back to %d orders", len(orders))

@@ -219,6 +219,9 @@ func TestCutScreensMissNothing(t *testing.T) {
 	}
 	watchers.Wait()
 	t.Logf("%d cuts, %d screens went on, %d began anew", cut.Load(), resumed.Load(), anew.Load())
+	if s := h.Stats(); s.Resumed < uint64(resumed.Load()) || s.Snapshots < uint64(anew.Load()) {
+		t.Errorf("the hub has counted %d screens that went on and %d that began anew", s.Resumed, s.Snapshots)
+	}
 	if cut.Load() < cuts || resumed.Load() < cuts/4 || anew.Load() < screens {
 		t.Error("that is too few of something to prove anything")
 	}

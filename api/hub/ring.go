@@ -7,6 +7,7 @@ type event struct {
 	position uint64
 	at       int64 // when it happened, as of Hub.now
 	record   []byte
+	shown    func() // see Order.Shown
 }
 
 // ring keeps the last events of a station, or of one screen, up to a limit, in the order of their positions.

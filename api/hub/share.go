@@ -291,18 +291,18 @@ func (c *client) push(s *station, w *held, record []byte) {
 	if record == nil {
 		record = s.announce(w.Order)
 	}
-	c.append(record)
+	c.append(record, w.Shown)
 }
 
 func (c *client) pushLeft(id string) {
 	if c.log != nil {
-		c.append(appendInvocation(nil, informOrderLeft, quote(id)))
+		c.append(appendInvocation(nil, informOrderLeft, quote(id)), nil)
 	}
 }
 
-func (c *client) append(record []byte) {
+func (c *client) append(record []byte, shown func()) {
 	c.pushed++
-	c.log.add(event{c.pushed, c.hub.now(), record})
+	c.log.add(event{c.pushed, c.hub.now(), record, shown})
 	c.wake()
 }
 

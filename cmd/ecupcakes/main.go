@@ -22,6 +22,7 @@ import (
 	"ecupcakes/broker"
 	"ecupcakes/gokaplus"
 	"ecupcakes/topology"
+	"ecupcakes/tracing"
 
 	"github.com/IBM/sarama"
 	"github.com/alecthomas/kong"
@@ -53,6 +54,7 @@ func run() int {
 		kong.Description("An order line for a cupcake factory on Kafka. Every flag has an environment variable."), kong.UsageOnError())
 	log := c.logger()
 	sarama.Logger = gokaplus.SaramaLogger(log)
+	tracing.LogTo(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // A second signal ends the program at once.
@@ -110,6 +112,7 @@ type server struct {
 	Listen         string            `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
 	Instance       string            `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
 	Monitor        string            `help:"Address of /metrics, /healthz and /readyz of their own, for a process without the api role; port 0 picks a free one." placeholder:"HOST:PORT" env:"ECUPCAKES_MONITOR"`
+	Traces         string            `help:"URL of an OpenTelemetry collector, such as http://127.0.0.1:4318/v1/traces, that gets a trace of each order; none unless given." placeholder:"URL" env:"ECUPCAKES_TRACES"`
 	SessionTimeout time.Duration     `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
 	MaxDead        float64           `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
 	Expiry         time.Duration     `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
@@ -123,9 +126,15 @@ func (s server) options(g *global) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, fmt.Errorf("--age: %w", err)
 	}
+	var traces tracing.Exporter
+	if s.Traces != "" {
+		if traces, err = tracing.OTLP(g.ctx, s.Traces); err != nil {
+			return app.Options{}, fmt.Errorf("--traces: %w", err)
+		}
+	}
 	v, _ := version()
 	return app.Options{
-		Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
+		Traces: traces, Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
 		Listen: s.Listen, Monitor: s.Monitor, Version: v, Log: g.log, Started: s.started,
 	}, nil
 }
