@@ -340,6 +340,10 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	const password = "s3cret"
+	secret := filepath.Join(dir, "password")
+	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	one := []string{"localhost:9092"}
 	for name, c := range map[string]struct {
 		Config
@@ -358,7 +362,13 @@ func TestValidate(t *testing.T) {
 		"no CA file":             {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN", TLS: true, CAFile: filepath.Join(dir, "none")}, "reading the certificate authorities"},
 		"empty CA file":          {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN", TLS: true, CAFile: empty}, "no certificate in PEM form"},
 		"password of no broker":  {Config{User: "u", Password: password, Mechanism: "PLAIN"}, "--brokers"},
-		"CA file without TLS":    {Config{Brokers: one, CAFile: empty}, ""},
+		"CA file without TLS":    {Config{Brokers: one, CAFile: empty}, "not encrypted"},
+		"certificate, no key":    {Config{Brokers: one, TLS: true, CertFile: empty}, "--kafka-key"},
+		"key, no certificate":    {Config{Brokers: one, TLS: true, KeyFile: empty}, "--kafka-cert"},
+		"empty certificate":      {Config{Brokers: one, TLS: true, CertFile: empty, KeyFile: empty}, "reading the certificate " + empty},
+		"password in a file":     {Config{Brokers: one, User: "u", PasswordFile: secret, Mechanism: "PLAIN"}, ""},
+		"empty password file":    {Config{Brokers: one, User: "u", Password: password, PasswordFile: empty, Mechanism: "PLAIN"}, "--kafka-password-file"},
+		"no password file":       {Config{Brokers: one, User: "u", PasswordFile: filepath.Join(dir, "none"), Mechanism: "PLAIN"}, "reading the Kafka password"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.Validate()

@@ -6,6 +6,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -26,15 +27,20 @@ import (
 )
 
 // Config says where the cluster is and who we are there. One configuration
-// feeds both client libraries, sarama under goka and franz-go.
+// feeds both client libraries, sarama under goka and franz-go. What the files
+// say is read anew, so that a certificate or password can be replaced while the
+// program runs.
 type Config struct {
-	Brokers   []string // host:port, at least one.
-	User      string   // SASL; empty for none.
-	Password  string
-	Mechanism string // "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512"; with User only.
-	TLS       bool
-	CAFile    string   // PEM file with the authorities to trust; empty for the system's.
-	Metrics   *Metrics // Counts what fails on the way to the brokers; may be nil.
+	Brokers      []string // host:port, at least one.
+	User         string   // SASL; empty for none.
+	Password     string
+	PasswordFile string // Instead of Password; a line's end at its end does not count.
+	Mechanism    string // "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512"; with User only.
+	TLS          bool
+	CAFile       string   // PEM file with the authorities to trust; empty for the system's.
+	CertFile     string   // PEM file with the certificate by which the brokers know us; empty for none.
+	KeyFile      string   // PEM file with its key.
+	Metrics      *Metrics // Counts what fails on the way to the brokers; may be nil.
 }
 
 // dialTimeout bounds one attempt to connect.
@@ -50,8 +56,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("the broker address %q is not host:port: %w", b, err)
 		}
 	}
-	if c.User != "" && c.Password == "" {
-		return errors.New("there is a Kafka user without a password: set ENV_KAFKA_USER_PASSWORD")
+	if !c.TLS && (c.CAFile != "" || c.CertFile != "" || c.KeyFile != "") {
+		return errors.New("there are certificates for a connection that is not encrypted: leave out --no-kafka-tls, or the certificates")
 	}
 	if _, err := c.mechanism(); err != nil {
 		return err
@@ -65,31 +71,73 @@ func (c Config) tls() (*tls.Config, error) {
 		return nil, nil
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile == "" {
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificate authorities to trust: %w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s has no certificate in PEM form", c.CAFile)
+		}
+	}
+	if c.CertFile == "" && c.KeyFile == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate authorities to trust: %w", err)
+	if c.CertFile == "" || c.KeyFile == "" {
+		return nil, errors.New("a client's certificate and its key belong together: give both --kafka-cert and --kafka-key")
 	}
-	t.RootCAs = x509.NewCertPool()
-	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form", c.CAFile)
+	if _, err := c.certificate(); err != nil {
+		return nil, err
 	}
+	t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate() }
 	return t, nil
+}
+
+func (c Config) certificate() (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate %s and its key %s: %w", c.CertFile, c.KeyFile, err)
+	}
+	return &cert, nil
+}
+
+func (c Config) password() (string, error) {
+	password := c.Password
+	if c.PasswordFile != "" {
+		b, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return "", fmt.Errorf("reading the Kafka password: %w", err)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	if password == "" {
+		return "", errors.New("there is a Kafka user without a password: set ENV_KAFKA_USER_PASSWORD, or name a file that has one with --kafka-password-file")
+	}
+	return password, nil
 }
 
 func (c Config) mechanism() (sasl.Mechanism, error) {
 	if c.User == "" {
 		return nil, nil
 	}
+	if _, err := c.password(); err != nil {
+		return nil, err
+	}
+	scrams := func(context.Context) (scram.Auth, error) {
+		password, err := c.password()
+		return scram.Auth{User: c.User, Pass: password}, err
+	}
 	switch m := strings.ToUpper(c.Mechanism); m {
-	case "PLAIN":
-		return plain.Auth{User: c.User, Pass: c.Password}.AsMechanism(), nil
-	case "SCRAM-SHA-256":
-		return scram.Auth{User: c.User, Pass: c.Password}.AsSha256Mechanism(), nil
-	case "SCRAM-SHA-512":
-		return scram.Auth{User: c.User, Pass: c.Password}.AsSha512Mechanism(), nil
+	case sarama.SASLTypePlaintext:
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			password, err := c.password()
+			return plain.Auth{User: c.User, Pass: password}, err
+		}), nil
+	case sarama.SASLTypeSCRAMSHA256:
+		return scram.Sha256(scrams), nil
+	case sarama.SASLTypeSCRAMSHA512:
+		return scram.Sha512(scrams), nil
 	default:
 		return nil, fmt.Errorf("unknown SASL mechanism %q: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
 	}
@@ -126,7 +174,8 @@ func (c Config) Sarama(s *sarama.Config) {
 		return
 	}
 	s.Net.SASL.Enable = true
-	s.Net.SASL.User, s.Net.SASL.Password = c.User, c.Password
+	s.Net.SASL.User = c.User
+	s.Net.SASL.Password, _ = c.password()
 	s.Net.SASL.Mechanism = sarama.SASLMechanism(strings.ToUpper(c.Mechanism))
 	switch s.Net.SASL.Mechanism {
 	case sarama.SASLTypeSCRAMSHA256:

@@ -37,7 +37,11 @@ type Finding struct {
 }
 
 // Admin looks after the topics of a cluster.
-type Admin struct{ client *kadm.Client }
+type Admin struct {
+	config Config
+	kgo    *kgo.Client
+	client *kadm.Client // Which uses it.
+}
 
 // NewAdmin returns an administrator of the cluster. It must be closed.
 func NewAdmin(c Config) (*Admin, error) {
@@ -46,23 +50,30 @@ func NewAdmin(c Config) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka client: %w", err)
 	}
-	return &Admin{kadm.NewClient(client)}, nil
+	return &Admin{c, client, kadm.NewClient(client)}, nil
 }
 
 // Close closes the connection.
 func (a *Admin) Close() { a.client.Close() }
 
-// Reach waits until the cluster answers, and returns how many brokers it has,
-// or why not when ctx ends.
+// Reach waits until the cluster answers, and returns how many brokers it has. It
+// returns why not when ctx ends, or at once when all brokers refuse who we are or
+// are not who they should be.
 func (a *Admin) Reach(ctx context.Context) (brokers int, err error) {
 	for {
-		m, err := a.client.BrokerMetadata(ctx)
-		if err == nil && len(m.Brokers) > 0 {
-			return len(m.Brokers), nil
+		brokers, reason, final := a.ask(ctx)
+		if reason == nil {
+			return brokers, nil
+		}
+		if final {
+			return 0, reason
+		}
+		if ctx.Err() == nil || err == nil { // The last one may say no more than that it was cut off.
+			err = reason
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("no Kafka broker answers: %w; see that the addresses, user and password are right and the cluster runs", errors.Join(err, ctx.Err()))
+			return 0, fmt.Errorf("no Kafka broker answers: %w; see that the addresses are right and the cluster runs", errors.Join(err, ctx.Err()))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
@@ -135,7 +146,7 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 	}
 	have, err := a.client.ListTopics(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("listing topics: %w", err)
+		return nil, fmt.Errorf("listing topics: %w", unauthorized(err))
 	}
 	var findings []Finding
 	var present []string
@@ -146,7 +157,7 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 			findings = append(findings, Finding{t.Name, true, fmt.Sprintf("is missing: `topics apply` creates it with %d partitions and replication %d", t.Partitions, t.Replication)})
 			continue
 		case h.Err != nil:
-			return nil, fmt.Errorf("looking at topic %s: %w", t.Name, h.Err)
+			return nil, fmt.Errorf("looking at topic %s: %w", t.Name, unauthorized(h.Err))
 		case len(h.Partitions) != int(t.Partitions):
 			findings = append(findings, Finding{t.Name, false, fmt.Sprintf(
 				"has %d partitions, not %d: run with --partitions %d; the number cannot be changed, because an order would then be looked for in another partition; to have more, start a new line on another cluster and let this one run dry",
@@ -159,7 +170,7 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 	}
 	configs, err := a.client.DescribeTopicConfigs(ctx, present...)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration of the topics: %w", err)
+		return nil, fmt.Errorf("reading the configuration of the topics: %w", unauthorized(err))
 	}
 	for _, t := range needed {
 		if !slices.Contains(present, t.Name) {
@@ -167,7 +178,7 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 		}
 		h, err := configs.On(t.Name, nil)
 		if err := errors.Join(err, h.Err); err != nil {
-			return nil, fmt.Errorf("reading the configuration of topic %s: %w", t.Name, err)
+			return nil, fmt.Errorf("reading the configuration of topic %s: %w", t.Name, unauthorized(err))
 		}
 		for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
 			if f := differs(key, t.Configs[key], h.Configs); f != "" {
@@ -212,7 +223,7 @@ func (a *Admin) Apply(ctx context.Context, needed []Topic) error {
 		}
 		_, err := a.client.CreateTopic(ctx, t.Partitions, t.Replication, configs, t.Name)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return fmt.Errorf("creating topic %s: %w", t.Name, err)
+			return fmt.Errorf("creating topic %s: %w", t.Name, unauthorized(err))
 		}
 	}
 	for {

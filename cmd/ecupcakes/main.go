@@ -89,17 +89,25 @@ type kafka struct {
 	Partitions int32 `help:"Partitions of each topic, a power of two. Fixed for the life of the topics." default:"8" env:"ECUPCAKES_PARTITIONS"`
 }
 
-// login are the flags that say how to get into a cluster.
+// login are the flags that say how to get into a cluster. A password is none:
+// everybody on a machine can read command lines.
 type login struct {
-	KafkaUser     string `help:"SASL user." env:"ECUPCAKES_KAFKA_USER,ENV_KAFKA_USER_NAME"`
-	KafkaPassword string `help:"SASL password; give it in the environment." env:"ECUPCAKES_KAFKA_PASSWORD,ENV_KAFKA_USER_PASSWORD"`
-	KafkaSASL     string `help:"SASL mechanism." name:"kafka-sasl" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" default:"PLAIN" env:"ECUPCAKES_KAFKA_SASL"`
-	KafkaTLS      *bool  `help:"Encrypt; the default with a user." name:"kafka-tls" negatable:"" env:"ECUPCAKES_KAFKA_TLS"`
-	KafkaCA       string `help:"PEM file with the certificate authorities to trust, instead of the system's." name:"kafka-ca" env:"ECUPCAKES_KAFKA_CA"`
+	KafkaUser         string `help:"SASL user." env:"ECUPCAKES_KAFKA_USER,ENV_KAFKA_USER_NAME"`
+	KafkaPasswordFile string `help:"File with the SASL password. Without it, the password is in ECUPCAKES_KAFKA_PASSWORD or ENV_KAFKA_USER_PASSWORD." placeholder:"FILE" env:"ECUPCAKES_KAFKA_PASSWORD_FILE"`
+	KafkaSASL         string `help:"SASL mechanism." name:"kafka-sasl" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" default:"PLAIN" env:"ECUPCAKES_KAFKA_SASL"`
+	KafkaTLS          *bool  `help:"Encrypt; the default with a user or a certificate." name:"kafka-tls" negatable:"" env:"ECUPCAKES_KAFKA_TLS"`
+	KafkaCA           string `help:"PEM file with the certificate authorities to trust, instead of the system's." name:"kafka-ca" placeholder:"FILE" env:"ECUPCAKES_KAFKA_CA"`
+	KafkaCert         string `help:"PEM file with the certificate by which the brokers know the program." placeholder:"FILE" env:"ECUPCAKES_KAFKA_CERT"`
+	KafkaKey          string `help:"PEM file with its key." placeholder:"FILE" env:"ECUPCAKES_KAFKA_KEY"`
 }
 
 func (k kafka) config() broker.Config {
-	c := broker.Config{Brokers: k.Brokers, User: k.KafkaUser, Password: k.KafkaPassword, Mechanism: k.KafkaSASL, CAFile: k.KafkaCA, TLS: k.KafkaUser != "" || k.KafkaCA != ""}
+	c := broker.Config{
+		Brokers: k.Brokers, User: k.KafkaUser, PasswordFile: k.KafkaPasswordFile, Mechanism: k.KafkaSASL,
+		Password: cmp.Or(os.Getenv("ECUPCAKES_KAFKA_PASSWORD"), os.Getenv("ENV_KAFKA_USER_PASSWORD")),
+		CAFile:   k.KafkaCA, CertFile: k.KafkaCert, KeyFile: k.KafkaKey,
+	}
+	c.TLS = c.User != "" || c.CAFile != "" || c.CertFile != "" || c.KeyFile != ""
 	if k.KafkaTLS != nil {
 		c.TLS = *k.KafkaTLS
 	}

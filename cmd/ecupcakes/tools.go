@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"ecupcakes/api"
@@ -17,6 +19,7 @@ type topicsCmd struct {
 	Plan  topicsPlan  `cmd:"" help:"Print the topics that the line needs."`
 	Apply topicsApply `cmd:"" help:"Create those that are missing."`
 	Check topicsCheck `cmd:"" help:"Compare what is needed with what is there; exit 1 if it differs."`
+	ACLs  topicsACLs  `cmd:"" name:"acls" help:"Print what a user must be allowed to do on a cluster with ACLs."`
 }
 
 // timeout bounds a command about topics.
@@ -97,6 +100,38 @@ func (c *topicsCheck) Run(g *global) error {
 		fmt.Printf("all %d topics are as they should be\n", len(needed))
 		return nil
 	})
+}
+
+// roles are flags that say what a user of the cluster is there for.
+type roles struct {
+	Roles []broker.Role `help:"What the user is there for: processors, api, setup (topics apply), auditor (verify)." enum:"processors,api,setup,auditor" default:"processors,api" env:"ECUPCAKES_ROLES"`
+}
+
+type topicsACLs struct {
+	roles
+	User    string `help:"Kafka's name of the user." default:"User:ecupcakes" env:"ECUPCAKES_ACL_USER"`
+	Brokers string `help:"Whom the commands are for." default:"127.0.0.1:9092" env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER"`
+	Table   bool   `help:"Print a table instead of the commands."`
+}
+
+func (c *topicsACLs) Run() error {
+	grants := broker.Grants(broker.ACLs(topology.Cupcakes, c.Roles...))
+	if !c.Table {
+		for _, g := range grants {
+			fmt.Println(g.Command(c.Brokers, c.User))
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, g := range grants {
+		for _, name := range g.Names {
+			if g.Prefix {
+				name += "*"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", g.Resource, name, strings.Join(g.Operations, ", "))
+		}
+	}
+	return w.Flush()
 }
 
 func differences(findings []broker.Finding) error {

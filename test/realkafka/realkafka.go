@@ -53,13 +53,23 @@ type Node struct {
 // returns when all of them serve. Settings are further lines of the nodes'
 // server.properties, "key=value".
 func Start(ctx context.Context, dir string, nodes int, settings ...string) (*Cluster, error) {
-	return StartBehind(ctx, dir, nodes, func(listen string) (string, error) { return listen, nil }, settings...)
+	return StartBehind(ctx, dir, nodes, directly, settings...)
 }
+
+func directly(listen string) (string, error) { return listen, nil }
 
 // StartBehind is Start with something between the nodes and everybody who talks
 // to them, each other included: front gets the address where a node is going to
 // listen, and returns the one that it is to be known by.
 func StartBehind(ctx context.Context, dir string, nodes int, front func(listen string) (string, error), settings ...string) (*Cluster, error) {
+	return start(ctx, dir, nodes, front, nil, settings)
+}
+
+// listener is where a node serves besides, with the security protocol whose
+// name it has.
+type listener struct{ protocol, address string }
+
+func start(ctx context.Context, dir string, nodes int, front func(listen string) (string, error), besides []listener, settings []string) (*Cluster, error) {
 	jars, err := java.Jars(ctx, "kafka", pom)
 	if err != nil {
 		return nil, err
@@ -78,7 +88,7 @@ func StartBehind(ctx context.Context, dir string, nodes int, front func(listen s
 		if n.Address, err = front(n.listen); err != nil {
 			return nil, err
 		}
-		if err := n.format(ctx, i+1, nodes, ports[2*i+1], strings.Join(voters, ","), settings); err != nil {
+		if err := n.format(ctx, i+1, nodes, ports[2*i+1], strings.Join(voters, ","), besides, settings); err != nil {
 			return nil, err
 		}
 		c.Nodes = append(c.Nodes, n)
@@ -150,7 +160,7 @@ func (n *Node) Start(ctx context.Context) error {
 	return n.wait(ctx)
 }
 
-func (n *Node) format(ctx context.Context, id, nodes, controller int, voters string, settings []string) error {
+func (n *Node) format(ctx context.Context, id, nodes, controller int, voters string, besides []listener, settings []string) error {
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return err
 	}
@@ -158,14 +168,19 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 	if nodes >= 3 {
 		replicas, insync = 3, 2
 	}
+	listeners, advertised, protocols := "PLAINTEXT://"+n.listen, "PLAINTEXT://"+n.Address, "PLAINTEXT:PLAINTEXT"
+	for _, l := range besides {
+		at := "," + l.protocol + "://" + l.address
+		listeners, advertised, protocols = listeners+at, advertised+at, protocols+","+l.protocol+":"+l.protocol
+	}
 	properties := []string{
 		"process.roles=broker,controller",
 		fmt.Sprint("node.id=", id),
 		"controller.quorum.voters=" + voters,
 		"controller.listener.names=CONTROLLER",
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", n.listen, controller),
-		"advertised.listeners=PLAINTEXT://" + n.Address,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		fmt.Sprintf("listeners=%s,CONTROLLER://127.0.0.1:%d", listeners, controller),
+		"advertised.listeners=" + advertised,
+		"listener.security.protocol.map=" + protocols + ",CONTROLLER:PLAINTEXT",
 		"log.dirs=" + filepath.Join(n.dir, "data"),
 		"auto.create.topics.enable=false",
 		fmt.Sprint("default.replication.factor=", replicas),
@@ -186,6 +201,15 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		"appender.f.layout.pattern = [%d] %p %m (%c)%n",
 		"rootLogger.level = INFO",
 		"rootLogger.appenderRef.f.ref = F",
+		"appender.a.type = File",
+		"appender.a.name = A",
+		"appender.a.fileName = " + filepath.Join(n.dir, "authorizer.log"),
+		"appender.a.layout.type = PatternLayout",
+		"appender.a.layout.pattern = %m%n",
+		"logger.a.name = kafka.authorizer.logger",
+		"logger.a.level = DEBUG", // Without an authorizer it says nothing.
+		"logger.a.additivity = false",
+		"logger.a.appenderRef.a.ref = A",
 	}
 	for name, lines := range map[string][]string{"server.properties": append(properties, settings...), "log4j2.properties": logging} {
 		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {

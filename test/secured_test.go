@@ -1,0 +1,314 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"ecupcakes/test/realkafka"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// password is that of all users.
+const password = "line-s3cret"
+
+// secured is Apache Kafka with TLS, users and ACLs.
+type secured struct {
+	*realkafka.Secured
+	t   *testing.T
+	dir string // For certificates and the like.
+}
+
+func securedKafka(t *testing.T, users ...string) *secured {
+	t.Helper()
+	passwords := map[string]string{}
+	for _, u := range users {
+		passwords[u] = password
+	}
+	k, err := realkafka.StartSecured(t.Context(), filepath.Join(t.TempDir(), "kafka"), passwords)
+	if errors.Is(err, realkafka.ErrNoJava) {
+		missing(t, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Kill)
+	return &secured{k, t, t.TempDir()}
+}
+
+// login is how somebody connects: where, with which flags and environment.
+type login struct {
+	at         string
+	flags, env []string
+}
+
+// sasl is the login of a user by a mechanism.
+func (k *secured) sasl(user, mechanism string) login {
+	return login{
+		k.SASL,
+		[]string{"--kafka-sasl", mechanism, "--kafka-ca", k.CA},
+		[]string{"ENV_KAFKA_USER_NAME=" + user, "ENV_KAFKA_USER_PASSWORD=" + password},
+	}
+}
+
+// cert is the login of a user by a certificate.
+func (k *secured) cert(user string) login {
+	k.t.Helper()
+	cert, key, err := k.Client(k.dir, user)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return login{k.MTLS, []string{"--kafka-ca", k.CA, "--kafka-cert", cert, "--kafka-key", key}, nil}
+}
+
+// with is the login with more flags and environment, which are stronger.
+func (l login) with(flags []string, env ...string) login {
+	return login{l.at, append(l.flags[:len(l.flags):len(l.flags)], flags...), append(l.env[:len(l.env):len(l.env)], env...)}
+}
+
+func (l login) to(at string) login { l.at = at; return l }
+
+// run runs a command of the program with the login, and returns what it says
+// and its exit code.
+func (l login) run(t *testing.T, args ...string) (said string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append(append(args, "--brokers", l.at), l.flags...)...)
+	cmd.Env = append(os.Environ(), l.env...)
+	out, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || !exit.Exited()) {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// Who does not come together with a broker is told why and what to do, at once,
+// and never the password.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	k := securedKafka(t, "line")
+	strangeCA, strangeCert, strangeKey, err := realkafka.Stranger(k.dir, "line")
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(k.dir, "password")
+	if err := os.WriteFile(empty, []byte("wr0ng\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plain, mutual := k.sasl("line", "PLAIN"), k.cert("line")
+	type refusal struct {
+		login
+		want []string
+	}
+	cases := map[string]refusal{
+		"wrong password in a file":    {plain.with([]string{"--kafka-password-file", empty}), []string{`user "line"`, "Kafka does not tell which", "ENV_KAFKA_USER_PASSWORD"}},
+		"wrong host name":             {plain.to(strings.Replace(k.SASL, "127.0.0.1", "localhost", 1)), []string{"certificate for another host", "localhost"}},
+		"unknown authority":           {plain.with([]string{"--kafka-ca", strangeCA}), []string{"no authority in " + strangeCA + " has signed", "--kafka-ca"}},
+		"authorities of the system":   {plain.with([]string{"--kafka-ca", "", "--kafka-tls"}), []string{"this machine does not trust", "--kafka-ca"}},
+		"no client certificate":       {mutual.with([]string{"--kafka-cert", "", "--kafka-key", ""}), []string{"wants a certificate of its clients", "--kafka-cert"}},
+		"a stranger's certificate":    {mutual.with([]string{"--kafka-cert", strangeCert, "--kafka-key", strangeKey}), []string{"does not accept the certificate " + strangeCert, "authority that the broker trusts"}},
+		"no TLS":                      {plain.with([]string{"--kafka-ca", "", "--no-kafka-tls"}), []string{"speaks TLS only", "--kafka-tls"}},
+		"a user where none is wanted": {plain.with([]string{"--kafka-ca", "", "--no-kafka-tls"}).to(k.Brokers()), []string{"takes no user", "--kafka-user"}},
+		"TLS where none is":           {plain.to(k.Brokers()), []string{"hangs up", "--no-kafka-tls"}},
+		"no user":                     {mutual.to(k.SASL), []string{"hangs up", "wants no user"}},
+		"nothing allowed":             {plain, []string{"AUTHORIZATION_FAILED", "ecupcakes topics acls"}},
+	}
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		want := []string{mechanism, "Kafka does not tell which", "ENV_KAFKA_USER_PASSWORD"}
+		cases["wrong password by "+mechanism] = refusal{k.sasl("line", mechanism).with(nil, "ENV_KAFKA_USER_PASSWORD=wr0ng"), append(want, `user "line"`)}
+		cases["unknown user by "+mechanism] = refusal{k.sasl("nobody", mechanism), append(want, `user "nobody"`)}
+	}
+	var all sync.WaitGroup
+	for name, c := range cases {
+		all.Go(func() {
+			said, code := c.run(t, "topics", "check", "--log-level", "debug")
+			if code != 1 {
+				t.Errorf("%s: the exit code is %d", name, code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(said, want) {
+					t.Errorf("%s: %q is missing in\n%s", name, want, said)
+				}
+			}
+			if strings.Contains(said, password) || strings.Contains(said, "wr0ng") {
+				t.Errorf("%s: the password is in\n%s", name, said)
+			}
+			if strings.Count(said, "\n") > 2 {
+				t.Errorf("%s: too many words:\n%s", name, said)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// allow gives a user what the program says that the roles need, with Kafka's own
+// tool.
+func (k *secured) allow(user, roles string) {
+	k.t.Helper()
+	tool := k.Tool(k.t.Context(), "org.apache.kafka.tools.AclCommand")
+	script := "kafka-acls() { '" + strings.Join(tool.Args, "' '") + "' \"$@\"; }\n"
+	commands, err := exec.Command(binary, "topics", "acls", "--roles", roles, "--user", "User:"+user, "--brokers", k.Brokers()).Output()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(k.t.Context(), 2*deadline)
+	defer cancel()
+	if out, err := shell(ctx, k.t, script+string(commands)).CombinedOutput(); err != nil {
+		k.t.Fatalf("%s%v\n%s", commands, err, out)
+	}
+}
+
+// open starts a factory at the cluster with the login.
+func (k *secured) open(l login, serve ...string) *factory {
+	k.t.Helper()
+	return opened(k.t, &factory{t: k.t, kafka: l.at, flags: l.flags, env: l.env, serve: serve})
+}
+
+// walk has an order go all the way.
+func (f *factory) walk() {
+	f.t.Helper()
+	id := f.place()
+	var o order
+	for _, step := range steps {
+		o = f.finish(step.verb, step.field, step.by, id)
+	}
+	if o.Status != "shipped" {
+		f.t.Errorf("in the end the order is %+v", o)
+	}
+}
+
+// An order goes all the way with each way to get in, with the ACLs that the
+// program asks for, and every one of them is used.
+func TestACLs(t *testing.T) {
+	t.Parallel()
+	k := securedKafka(t, "line", "kitchen", "front", "builder", "auditor")
+	k.allow("builder", "setup")
+	k.allow("line", "processors,api")
+	k.allow("kitchen", "processors")
+	k.allow("front", "api")
+	k.allow("auditor", "auditor")
+	if said, code := k.sasl("builder", "PLAIN").run(t, "topics", "apply"); code != 0 {
+		t.Fatalf("topics apply: %s", said)
+	}
+	for _, l := range []login{k.sasl("line", "PLAIN"), k.sasl("line", "SCRAM-SHA-256"), k.sasl("line", "SCRAM-SHA-512"), k.cert("line")} {
+		f := k.open(l)
+		f.walk()
+		f.stop()
+	}
+
+	kitchen := k.open(k.sasl("kitchen", "SCRAM-SHA-256"), "--roles", "processors")
+	front := k.open(k.cert("front"), "--roles", "api")
+	front.walk()
+	front.must(200, "POST", "/api/v1/order/reporterror", fmt.Sprintf(`{"Order":{"Id":%q},"Reason":"no eggs"}`, front.place()))
+	screen := front.screen("mixers", "Ana")
+	order := front.place()
+	eventually(t, "a screen of a group shows the order", func() bool { return screen.shown()[order] })
+	screen.close()
+	k.requeue(front)
+	front.stop()
+	kitchen.stop()
+	if said, code := k.sasl("auditor", "PLAIN").run(t, "verify"); code != 0 {
+		t.Errorf("verify: %s", said)
+	}
+	for user, roles := range map[string]string{"builder": "setup", "kitchen": "processors", "front": "api", "auditor": "auditor"} {
+		k.exactly(user, roles)
+	}
+}
+
+// requeue has rubbish come to all inputs that is longer than what a dead letter
+// keeps, and sends it there once more.
+func (k *secured) requeue(f *factory) {
+	k.t.Helper()
+	var records []*kgo.Record
+	for _, topic := range inputs() {
+		records = append(records, &kgo.Record{Topic: topic, Partition: partitionOf([]byte("x")), Key: []byte("x"), Value: make([]byte, 300<<10)})
+	}
+	produce(k.t, k.Brokers(), records)
+	letters := func() (all []string) {
+		var list struct{ DeadLetters []struct{ ID string } }
+		f.must(200, "GET", "/api/v1/deadletters", "").decode(k.t, &list)
+		for _, l := range list.DeadLetters {
+			all = append(all, l.ID)
+		}
+		return all
+	}
+	eventually(k.t, "all rubbish is dead letters", func() bool { return len(letters()) == len(records) })
+	for _, id := range letters() {
+		f.must(200, "POST", "/api/v1/deadletters/"+id+"/requeue", `{"by":"Eva"}`)
+	}
+	eventually(k.t, "all of it is again", func() bool { return len(letters()) == len(records) })
+}
+
+// exactly compares what the authorizer has had to allow a user with what the
+// program says that the roles need.
+func (k *secured) exactly(user, roles string) {
+	k.t.Helper()
+	said, err := k.Authorized()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, m := range authorized.FindAllStringSubmatch(said, -1) {
+		if m[1] != user {
+			continue
+		}
+		what := strings.ToLower(m[4]) + " " + m[5] + " " + strings.ReplaceAll(strings.ToLower(m[3]), "_", "")
+		if m[2] == "Denied" {
+			k.t.Errorf("%s was denied %s", user, what)
+		}
+		used[what] = true
+	}
+	table, err := exec.Command(binary, "topics", "acls", "--roles", roles, "--table").Output()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		columns := regexp.MustCompile(" {2,}").Split(strings.TrimSpace(line), -1)
+		for operation := range strings.SplitSeq(columns[2], ", ") {
+			want := columns[0] + " " + strings.Replace(columns[1], "screens.*", "screens.orderrequests.mixers", 1) + " " + strings.ToLower(operation)
+			if !used[want] {
+				k.t.Errorf("%s never needed %s", user, want)
+			}
+		}
+	}
+}
+
+// docs/acls.md shows what the program prints.
+func TestACLsPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/acls.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := blocks(bytes.NewReader(page), "sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs, err := blocks(bytes.NewReader(page), "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(commands) != len(outputs) || len(commands) == 0 {
+		t.Fatalf("docs/acls.md has %d commands and %d outputs", len(commands), len(outputs))
+	}
+	for i, c := range commands {
+		if out, err := shell(t.Context(), t, c.text).CombinedOutput(); err != nil || string(out) != outputs[i].text {
+			t.Errorf("docs/acls.md:%d prints, %v\n%s", c.line, err, out)
+		}
+	}
+}
+
+// authorized is what the authorizer writes, such as "Principal = User:front is
+// Allowed operation = READ from host = 127.0.0.1 on resource =
+// Topic:LITERAL:shipped for request = …".
+var authorized = regexp.MustCompile(`Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+) `)
