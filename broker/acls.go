@@ -76,6 +76,15 @@ func ACLs(line topology.Line, roles ...Role) []ACL {
 				topic(name, kadm.OpDescribe, kadm.OpDescribeConfigs)
 			}
 		}
+		if line.Ingredients != "" && role != Auditor {
+			topic(line.Ingredients, kadm.OpDescribe, kadm.OpDescribeConfigs)
+			switch role {
+			case Setup:
+				topic(line.Ingredients, kadm.OpCreate)
+			case API:
+				topic(line.Ingredients, kadm.OpRead)
+			}
+		}
 		for i, s := range line.Stages {
 			switch role {
 			case Processors:

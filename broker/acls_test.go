@@ -34,6 +34,8 @@ func TestACLs(t *testing.T) {
 			Write on topic orderfailures
 			DescribeConfigs on topic orderrequests
 			Read on topic orderrequests
+			Describe on topic rawmaterial.inventory.ingredients
+			DescribeConfigs on topic rawmaterial.inventory.ingredients
 			DescribeConfigs on topic shipped
 			Write on topic shipped
 			Read on group mixing`},
@@ -51,6 +53,8 @@ func TestACLs(t *testing.T) {
 			DescribeConfigs on topic orderrequests
 			Read on topic orderrequests
 			Write on topic orderrequests
+			DescribeConfigs on topic rawmaterial.inventory.ingredients
+			Read on topic rawmaterial.inventory.ingredients
 			Describe on topic shipped
 			DescribeConfigs on topic shipped
 			Describe on group mixing

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"ecupcakes/test/java"
 	"ecupcakes/test/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -35,7 +36,7 @@ func securedKafka(t *testing.T, users ...string) *secured {
 		passwords[u] = password
 	}
 	k, err := realkafka.StartSecured(t.Context(), filepath.Join(t.TempDir(), "kafka"), passwords)
-	if errors.Is(err, realkafka.ErrNoJava) {
+	if errors.Is(err, java.ErrMissing) {
 		missing(t, err)
 	}
 	if err != nil {
