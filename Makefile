@@ -6,7 +6,7 @@
 # make build   bin/ecupcakes
 # make dist    what is handed out, in dist: archives for six platforms, checksums, bill of materials
 # make setup   what the tests need beyond Go and Node (Debian packages), and npm's modules
-# make pictures  the README's pictures, from the running program
+# make screenshots  the pictures of the README, from the running program
 
 GO  ?= go
 BIN := bin/ecupcakes
@@ -14,7 +14,7 @@ WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
 HADOLINT := $(HOME)/.cache/ecupcakes/hadolint/bin/hadolint
 
-.PHONY: run build dist test check bench bench-gokaplus faults setup pictures go-test deploy-test web-test browser-test clean
+.PHONY: run build dist test check bench bench-gokaplus faults setup screenshots go-test deploy-test web-test browser-test clean
 
 run: build
 	$(BIN) up
@@ -94,7 +94,7 @@ bench-gokaplus:
 dist: build
 	$(GO) run ./release -out dist
 
-pictures: build
+screenshots: build
 	npm run pictures -w test/browser
 
 clean:

@@ -1,6 +1,5 @@
 import axe from "axe-core";
 import { test as base, expect, type Browser, type Locator, type Page } from "@playwright/test";
-import axe from "axe-core";
 import { Server } from "./server";
 
 /** What a spec needs of the factory: its address, people at its pages, and orders. */

@@ -28,6 +28,17 @@ test("pictures", async ({ factory }) => {
   await live(mixer);
   await expect(cardOf(mixer, ids.at(-1) ?? "")).toBeVisible();
   await mixer.screenshot({ path: join(pictures, "kitchen.png") });
+  await mixer.setViewportSize({ width: 390, height: 844 });
+  await mixer.screenshot({ path: join(pictures, "kitchen-phone.png") });
+  await mixer.setViewportSize({ width: 1920, height: 1080 });
+  await mixer.emulateMedia({ colorScheme: "dark" });
+  await mixer.getByRole("button", { name: "All day" }).click();
+  await expect(mixer.getByRole("table")).toBeVisible();
+  await mixer.screenshot({ path: join(pictures, "kitchen-wall.png") });
+
+  await customer.goto("/board");
+  await live(customer);
+  await customer.screenshot({ path: join(pictures, "board.png") });
 
   const manager = await factory.enter("Max", "Manager");
   await live(manager);
