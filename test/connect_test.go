@@ -285,7 +285,7 @@ func (w *warehouse) caughtUp() bool {
 func (w *warehouse) walk(orders int) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		_, err := load.Run(w.t.Context(), load.Options{URL: w.url, Orders: orders, Rate: 100, Walk: true, Out: io.Discard})
+		_, err := load.Run(w.t.Context(), load.Options{URL: w.url, Orders: orders, Rate: float64(max(100, orders/20)), Walk: true, Out: io.Discard})
 		done <- err
 	}()
 	return done
@@ -361,7 +361,34 @@ func testConnect(t *testing.T, f *factory) {
 	w.eventually("everything is committed again", w.caughtUp)
 	w.complete()
 	w.deadLetters(bad)
+	w.guide()
 	f.stop()
+}
+
+// guide does what docs/connect.md says, in one shell, with other addresses.
+func (w *warehouse) guide() {
+	w.t.Helper()
+	addresses := strings.NewReplacer("127.0.0.1:9092", w.kafka, "http://127.0.0.1:8083", w.worker.URL, "http://127.0.0.1:8080", w.url, "127.0.0.1:9404", freeAddress(w.t))
+	script := "trap 'kill $(jobs -p)' EXIT\n"
+	for _, b := range page(w.t, "docs/connect.md", "sh connect") {
+		script += fmt.Sprintf("echo '# docs/connect.md:%d'\n%s", b.line, b.text)
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*deadline)
+	defer cancel()
+	cmd := shell(ctx, w.t, addresses.Replace(script))
+	cmd.Env = append(os.Environ(), "ECUPCAKES_CONNECT_URL="+w.worker.URL, "ECUPCAKES_WATCH_LISTEN="+addresses.Replace("127.0.0.1:9404"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%v; the last block is the one that failed:\n%s", err, out)
+	}
+	for _, want := range []string{
+		"0 of 4 topics created", "orders-to-mongodb: unchanged, runs", "task 1 RUNNING", "ecupcakes_connect_up 1", `{"flavour":"Coffee"}`, "__connect.errors.exception.message",
+		`"soldOut":false`, "ingredients-from-mongodb: deleted",
+	} {
+		if !strings.Contains(string(out), want) {
+			w.t.Errorf("%q is missing in what the guide's commands say:\n%s", want, out)
+		}
+	}
 }
 
 // flavours is which flavours are sold out, and why.
