@@ -296,14 +296,19 @@ func (w *warehouse) walk(orders int) <-chan error {
 func TestConnect(t *testing.T) { everyBroker(t, testConnect) }
 
 func testConnect(t *testing.T, f *factory) {
+	began := time.Now()
+	took := func(what string) { t.Logf("after %5.1f s: %s", time.Since(began).Seconds(), what) }
 	w := besides(t, f)
+	took("MongoDB and the worker run")
 	w.seed()
 	for _, want := range []string{"created, runs", "unchanged, runs"} {
 		if out := w.connect("apply"); strings.Count(out, want) != 2 {
 			t.Fatalf("`connect apply` says %s, want %q", out, want)
 		}
 	}
+	took("the connectors are applied, twice")
 	w.runsOut()
+	took("ingredients have run out and are back")
 	metrics := w.watch()
 	w.eventually("the watch sees both tasks of the sink", func() bool {
 		return metric(t, metrics, `ecupcakes_connect_task_state\{connector="orders-to-mongodb",state="RUNNING",task="1"\} 1`)
@@ -323,6 +328,7 @@ func testConnect(t *testing.T, f *factory) {
 		t.Fatal(err)
 	}
 
+	took("the worker was killed, and orders have come")
 	w.mongo.Stop()
 	second := w.walk(*connectOrders - *connectOrders/2)
 	w.eventually("the watch has restarted a task that had failed", func() bool {
@@ -334,7 +340,9 @@ func testConnect(t *testing.T, f *factory) {
 	if err := w.mongo.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	took("MongoDB was away")
 	w.complete()
+	took(fmt.Sprint(*connectOrders, " orders are complete"))
 	if got := w.kept("readytoship"); len(got) != *connectOrders {
 		t.Errorf("%d orders have come to the end of the line, want %d", len(got), *connectOrders)
 	}
@@ -361,7 +369,9 @@ func testConnect(t *testing.T, f *factory) {
 	w.eventually("everything is committed again", w.caughtUp)
 	w.complete()
 	w.deadLetters(bad)
+	took("all is copied again")
 	w.guide()
+	took("the guide is done")
 	f.stop()
 }
 
