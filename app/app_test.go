@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"ecupcakes/broker"
+	"ecupcakes/connect"
 	"ecupcakes/topology"
 
 	"go.uber.org/goleak"
@@ -272,5 +274,41 @@ func TestStopWhileStarting(t *testing.T) {
 		}
 	case <-time.After(deadline):
 		t.Errorf("it still runs after %s", deadline)
+	}
+}
+
+// The watch of the connectors shows from its first answer on how they are.
+func TestWatch(t *testing.T) {
+	noLeaks(t)
+	worker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) }))
+	defer worker.Close()
+	client, err := connect.New(worker.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	started, done := make(chan string, 1), make(chan error, 1)
+	o := WatchOptions{
+		Connect: client, Connectors: []string{"one"}, Every: time.Hour, MaxBackoff: time.Hour, Listen: "127.0.0.1:0",
+		Log: slog.New(slog.DiscardHandler), Started: func(url string) { started <- url },
+	}
+	go func() { done <- Watch(ctx, o) }()
+	url := <-started
+	for path, want := range map[string]string{"/metrics": `ecupcakes_connect_connector_state{connector="one",state="ABSENT"} 1`, "/healthz": "ok"} {
+		if status, body := get(t, url+path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("GET %s is answered with %d %s", path, status, body)
+		}
+	}
+	o.Every = 0
+	if err := Watch(ctx, o); err == nil || !strings.Contains(err.Error(), "--every 0s") {
+		t.Errorf("without a pause: %v", err)
+	}
+	o.Every, o.Listen = time.Second, strings.TrimPrefix(url, "http://")
+	if err := Watch(ctx, o); err == nil || !strings.Contains(err.Error(), "choose another address with --listen") {
+		t.Errorf("where another one listens: %v", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -48,15 +48,16 @@ func Watch(ctx context.Context, o WatchOptions) (err error) {
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
 	stops.push("draining HTTP", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
-		return server.Shutdown(ctx)
+		return errors.Join(ignoreClosed(listener.Close()), server.Shutdown(ctx))
 	})
+	failed := make(chan error, 1)
 	stops.background("the watch", func(ctx context.Context) {
-		o.Connect.Watch(ctx, o.Connectors, connect.WatchOptions{Every: o.Every, MinBackoff: o.Every, MaxBackoff: o.MaxBackoff, Registry: registry, Log: o.Log})
+		o.Connect.Watch(ctx, o.Connectors, connect.WatchOptions{Every: o.Every, MinBackoff: o.Every, MaxBackoff: o.MaxBackoff, Registry: registry, Log: o.Log}, func() {
+			go func() { failed <- server.Serve(listener) }()
+		})
 	})
 	o.Started("http://" + listener.Addr().String())
 	select {

@@ -19,16 +19,24 @@ type WatchOptions struct {
 	Log        *slog.Logger
 }
 
+// firstLook bounds the look with which a watch begins.
+const firstLook = 10 * time.Second
+
 // Watch restarts what fails of the named connectors until ctx ends. Connect never
-// does: a database that is away for a minute stops their tasks for good.
-func (c *Client) Watch(ctx context.Context, names []string, o WatchOptions) {
+// does: a database that is away for a minute stops their tasks for good. It calls
+// begun after its first look, when the metrics say how everything is.
+func (c *Client) Watch(ctx context.Context, names []string, o WatchOptions, begun func()) {
 	w := newWatcher(c, names, o)
+	first, cancel := context.WithTimeout(ctx, firstLook)
+	w.look(first, time.Now())
+	cancel()
+	begun()
 	tick := time.NewTicker(w.Every)
 	defer tick.Stop()
 	for {
-		w.look(ctx, time.Now())
 		select {
 		case <-tick.C:
+			w.look(ctx, time.Now())
 		case <-ctx.Done():
 			return
 		}

@@ -16,7 +16,7 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	spaces := regexp.MustCompile(`\s+`)
-	quotes := regexp.MustCompile("`([a-z/]+\\.go): ([^`]+)`").FindAllStringSubmatch(string(page), -1)
+	quotes := regexp.MustCompile("`([a-z/]+\\.(?:go|properties)): ([^`]+)`").FindAllStringSubmatch(string(page), -1)
 	if len(quotes) < 30 {
 		t.Fatalf("only %d places of the code are named", len(quotes))
 	}

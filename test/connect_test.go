@@ -285,7 +285,7 @@ func (w *warehouse) caughtUp() bool {
 func (w *warehouse) walk(orders int) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		_, err := load.Run(w.t.Context(), load.Options{URL: w.url, Orders: orders, Rate: 100, Walk: true, Out: io.Discard})
+		_, err := load.Run(w.t.Context(), load.Options{URL: w.url, Orders: orders, Rate: float64(max(100, orders/20)), Walk: true, Out: io.Discard})
 		done <- err
 	}()
 	return done
@@ -296,14 +296,19 @@ func (w *warehouse) walk(orders int) <-chan error {
 func TestConnect(t *testing.T) { everyBroker(t, testConnect) }
 
 func testConnect(t *testing.T, f *factory) {
+	began := time.Now()
+	took := func(what string) { t.Logf("after %5.1f s: %s", time.Since(began).Seconds(), what) }
 	w := besides(t, f)
+	took("MongoDB and the worker run")
 	w.seed()
 	for _, want := range []string{"created, runs", "unchanged, runs"} {
 		if out := w.connect("apply"); strings.Count(out, want) != 2 {
 			t.Fatalf("`connect apply` says %s, want %q", out, want)
 		}
 	}
+	took("the connectors are applied, twice")
 	w.runsOut()
+	took("ingredients have run out and are back")
 	metrics := w.watch()
 	w.eventually("the watch sees both tasks of the sink", func() bool {
 		return metric(t, metrics, `ecupcakes_connect_task_state\{connector="orders-to-mongodb",state="RUNNING",task="1"\} 1`)
@@ -323,6 +328,7 @@ func testConnect(t *testing.T, f *factory) {
 		t.Fatal(err)
 	}
 
+	took("the worker was killed, and orders have come")
 	w.mongo.Stop()
 	second := w.walk(*connectOrders - *connectOrders/2)
 	w.eventually("the watch has restarted a task that had failed", func() bool {
@@ -334,7 +340,9 @@ func testConnect(t *testing.T, f *factory) {
 	if err := w.mongo.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	took("MongoDB was away")
 	w.complete()
+	took(fmt.Sprint(*connectOrders, " orders are complete"))
 	if got := w.kept("readytoship"); len(got) != *connectOrders {
 		t.Errorf("%d orders have come to the end of the line, want %d", len(got), *connectOrders)
 	}
@@ -361,7 +369,36 @@ func testConnect(t *testing.T, f *factory) {
 	w.eventually("everything is committed again", w.caughtUp)
 	w.complete()
 	w.deadLetters(bad)
+	took("all is copied again")
+	w.guide()
+	took("the guide is done")
 	f.stop()
+}
+
+// guide does what docs/connect.md says, in one shell, with other addresses.
+func (w *warehouse) guide() {
+	w.t.Helper()
+	addresses := strings.NewReplacer("127.0.0.1:9092", w.kafka, "http://127.0.0.1:8083", w.worker.URL, "http://127.0.0.1:8080", w.url, "127.0.0.1:9404", freeAddress(w.t))
+	script := "trap 'kill $(jobs -p)' EXIT\n"
+	for _, b := range page(w.t, "docs/connect.md", "sh connect") {
+		script += fmt.Sprintf("echo '# docs/connect.md:%d'\n%s", b.line, b.text)
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*deadline)
+	defer cancel()
+	cmd := shell(ctx, w.t, addresses.Replace(script))
+	cmd.Env = append(os.Environ(), "ECUPCAKES_CONNECT_URL="+w.worker.URL, "ECUPCAKES_WATCH_LISTEN="+addresses.Replace("127.0.0.1:9404"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%v; the last block is the one that failed:\n%s", err, out)
+	}
+	for _, want := range []string{
+		"0 of 4 topics created", "orders-to-mongodb: unchanged, runs", "task 1 RUNNING", "ecupcakes_connect_up 1", `{"flavour":"Coffee"}`, "__connect.errors.exception.message",
+		`"soldOut":false`, "ingredients-from-mongodb: deleted",
+	} {
+		if !strings.Contains(string(out), want) {
+			w.t.Errorf("%q is missing in what the guide's commands say:\n%s", want, out)
+		}
+	}
 }
 
 // flavours is which flavours are sold out, and why.

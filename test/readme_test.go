@@ -44,7 +44,13 @@ func blocks(r io.Reader, fence string) (found []block, err error) {
 // readme returns the README's blocks with the fence. There must be one.
 func readme(t *testing.T, fence string) []block {
 	t.Helper()
-	file, err := os.Open("../README.md")
+	return page(t, "README.md", fence)
+}
+
+// page is readme for any page of the project.
+func page(t *testing.T, path, fence string) []block {
+	t.Helper()
+	file, err := os.Open(filepath.Join("..", path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +60,7 @@ func readme(t *testing.T, fence string) []block {
 		t.Fatal(err)
 	}
 	if len(found) == 0 {
-		t.Fatalf("README.md has no block with the fence %q", fence)
+		t.Fatalf("%s has no block with the fence %q", path, fence)
 	}
 	return found
 }
