@@ -55,11 +55,13 @@ func LogTo(log *slog.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are lost", "error", err) }))
 }
 
-// New returns a tracer; it must be closed. At most 2,048 spans wait to be
-// exported, and more are dropped.
+// maxWaiting bounds the spans that wait to be exported; more are dropped.
+const maxWaiting = 2048
+
+// New returns a tracer; it must be closed.
 func New(e Exporter, version, instance string) *Tracer {
 	p := trace.NewTracerProvider(
-		trace.WithBatcher(e, trace.WithBatchTimeout(time.Second)),
+		trace.WithBatcher(e, trace.WithBatchTimeout(time.Second), trace.WithMaxQueueSize(maxWaiting)),
 		trace.WithIDGenerator(ids{}),
 		trace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "ecupcakes"), attribute.String("service.version", version), attribute.String("service.instance.id", instance))),
