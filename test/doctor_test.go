@@ -53,24 +53,35 @@ func TestDoctor(t *testing.T) {
 	}
 
 	admin := adminOf(t, k.Brokers())
-	for setting, topic := range map[[2]string]string{
+	faults := map[[2]string]string{
 		{"retention.ms", "3600000"}: "orderrequests", {"retention.bytes", "1000000"}: "readytobake", {"cleanup.policy", "compact,delete"}: "baking-table",
 		{"unclean.leader.election.enable", "true"}: "shipping-reports",
-	} {
+	}
+	for setting, topic := range faults {
 		altered, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: setting[0], Value: &setting[1]}}, topic)
 		if err != nil || altered[0].Err != nil {
 			t.Fatal(err, altered)
 		}
-		found := examine(t, here)
-		if len(found) != 1 || found[0].Check != "topics" || !strings.Contains(found[0].What, "topic "+topic+" has "+setting[0]+"="+setting[1]) {
+	}
+	found := examine(t, here)
+	if len(found) != len(faults) {
+		t.Errorf("with %v it finds %+v", faults, found)
+	}
+	script := tools(t, k.Cluster)
+	for setting, topic := range faults {
+		at := slices.IndexFunc(found, func(f finding) bool {
+			return f.Check == "topics" && strings.Contains(f.What, "topic "+topic+" has "+setting[0]+"="+setting[1])
+		})
+		if at < 0 {
 			t.Fatalf("with %s it finds %+v", setting, found)
 		}
-		if out, err := shell(t.Context(), t, tools(t, k.Cluster)+found[0].Mend).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", found[0].Mend, err, out)
-		}
-		if found := examine(t, here); len(found) > 0 {
-			t.Fatalf("after %s is mended it finds %+v", setting, found)
-		}
+		script += found[at].Mend + "\n"
+	}
+	if out, err := shell(t.Context(), t, script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	if found := examine(t, here); len(found) > 0 {
+		t.Fatalf("after that is mended it finds %+v", found)
 	}
 
 	only := func(check, what, mend string, flags ...string) {
