@@ -102,6 +102,20 @@ func (c Config) certificate() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
+// Principal is Kafka's name of who we are there, unless the brokers have rules
+// that make another one of a certificate's subject.
+func (c Config) Principal() string {
+	if c.User != "" {
+		return "User:" + c.User
+	}
+	if c.CertFile != "" {
+		if cert, err := c.certificate(); err == nil {
+			return "User:" + cert.Leaf.Subject.String()
+		}
+	}
+	return "User:ANONYMOUS"
+}
+
 func (c Config) password() (string, error) {
 	password := c.Password
 	if c.PasswordFile != "" {

@@ -14,6 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
+// EmbeddedID is the cluster ID of every embedded broker.
+const EmbeddedID = "ecupcakes-embedded"
+
 // Embedded is a Kafka-compatible broker in this process, with its data in a
 // directory and a port that any Kafka client can use. What it has acknowledged
 // survives the kill of the process, though not the loss of power: writes reach
@@ -47,7 +50,7 @@ func StartEmbedded(dir, address string, log *slog.Logger) (*Embedded, error) {
 	}
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
-		kfake.ClusterID("ecupcakes-embedded"),
+		kfake.ClusterID(EmbeddedID),
 		kfake.DataDir(filepath.Join(dir, "kafka")),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, address) }),
 		kfake.BrokerConfigs(map[string]string{

@@ -180,37 +180,40 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 		if err := errors.Join(err, h.Err); err != nil {
 			return nil, fmt.Errorf("reading the configuration of topic %s: %w", t.Name, unauthorized(err))
 		}
-		for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
-			if f := differs(key, t.Configs[key], h.Configs); f != "" {
-				findings = append(findings, Finding{t.Name, false, f})
-			}
+		values := map[string]string{}
+		for _, c := range h.Configs {
+			values[c.Key] = c.MaybeValue()
+		}
+		for _, d := range t.Differs(values) {
+			findings = append(findings, Finding{t.Name, false, fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", d.Key, d.Have, d.Need)})
 		}
 	}
 	return findings, nil
 }
 
-// differs says what is wrong with a setting, empty if nothing. More retention
-// and more replicas than needed are fine, and how often segments are closed
-// costs only space.
-func differs(key, need string, have []kadm.Config) string {
-	i := slices.IndexFunc(have, func(c kadm.Config) bool { return c.Key == key })
-	if i < 0 || have[i].Value == nil {
-		return ""
+// Difference is a setting that is not as it must be.
+type Difference struct{ Key, Have, Need string }
+
+// Differs compares the settings of a topic with those needed; what is not told
+// does not differ. More retention and more replicas than needed are fine, and how
+// often segments are closed costs only space.
+func (t Topic) Differs(have map[string]string) (all []Difference) {
+	for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
+		value, need := have[key], t.Configs[key]
+		enough := value == "" || value == need
+		switch key {
+		case "retention.ms", "min.insync.replicas":
+			v, errV := strconv.ParseInt(value, 10, 64)
+			n, errN := strconv.ParseInt(need, 10, 64)
+			enough = enough || errV == nil && errN == nil && (n >= 0 && v >= n || key == "retention.ms" && v == -1)
+		case "segment.ms":
+			enough = true
+		}
+		if !enough {
+			all = append(all, Difference{key, value, need})
+		}
 	}
-	value := *have[i].Value
-	enough := value == need
-	switch key {
-	case "retention.ms", "min.insync.replicas":
-		v, errV := strconv.ParseInt(value, 10, 64)
-		n, errN := strconv.ParseInt(need, 10, 64)
-		enough = errV == nil && errN == nil && (v >= n || key == "retention.ms" && v == -1)
-	case "segment.ms":
-		enough = true
-	}
-	if enough {
-		return ""
-	}
-	return fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", key, value, need)
+	return all
 }
 
 // Apply creates the topics that are missing and waits until each of their

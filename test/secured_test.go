@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,9 @@ import (
 	"ecupcakes/test/java"
 	"ecupcakes/test/realkafka"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // password is that of all users.
@@ -152,21 +155,54 @@ func TestRefusals(t *testing.T) {
 	all.Wait()
 }
 
-// allow gives a user what the program says that the roles need, with Kafka's own
-// tool.
+// allow gives a user what the program says that the roles need. That Kafka's own
+// tool understands the commands is shown by withoutOne; it takes seconds to start.
 func (k *secured) allow(user, roles string) {
 	k.t.Helper()
-	tool := k.Tool(k.t.Context(), "org.apache.kafka.tools.AclCommand")
-	script := "kafka-acls() { '" + strings.Join(tool.Args, "' '") + "' \"$@\"; }\n"
 	commands, err := exec.Command(binary, "topics", "acls", "--roles", roles, "--user", "User:"+user, "--brokers", k.Brokers()).Output()
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(k.t.Context(), 2*deadline)
-	defer cancel()
-	if out, err := shell(ctx, k.t, script+string(commands)).CombinedOutput(); err != nil {
-		k.t.Fatalf("%s%v\n%s", commands, err, out)
+	for command := range strings.Lines(string(commands)) {
+		given := map[string][]string{} // By flag.
+		words := strings.Fields(command)
+		for i := range len(words) - 1 {
+			given[words[i]] = append(given[words[i]], strings.Trim(words[i+1], `"`))
+		}
+		pattern := kadm.ACLPatternLiteral
+		if len(given["--resource-pattern-type"]) > 0 {
+			pattern = kadm.ACLPatternPrefixed
+		}
+		var operations []kadm.ACLOperation
+		for _, name := range given["--operation"] {
+			o, err := kmsg.ParseACLOperation(name)
+			if err != nil {
+				k.t.Fatal(err)
+			}
+			operations = append(operations, o)
+		}
+		acl := kadm.NewACLs().MaybeTopics(given["--topic"]...).MaybeGroups(given["--group"]...).MaybeAllow(given["--allow-principal"]...)
+		created, err := adminOf(k.t, k.Brokers()).CreateACLs(k.t.Context(), acl.ResourcePatternType(pattern).Operations(operations...))
+		if err != nil || len(created) == 0 {
+			k.t.Fatalf("%s: %v, %v", command, created, err)
+		}
+		for _, c := range created {
+			if c.Err != nil {
+				k.t.Fatalf("%s: %v", command, c.Err)
+			}
+		}
 	}
+}
+
+// tools are Kafka's own as functions of a shell.
+func tools(t *testing.T, c *realkafka.Cluster) (script string) {
+	for name, class := range map[string]string{
+		"kafka-acls": "org.apache.kafka.tools.AclCommand", "kafka-configs": "kafka.admin.ConfigCommand",
+		"kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+	} {
+		script += name + "() { '" + strings.Join(c.Tool(t.Context(), class).Args, "' '") + "' \"$@\"; }\n"
+	}
+	return script
 }
 
 // open starts a factory at the cluster with the login.
@@ -175,10 +211,10 @@ func (k *secured) open(l login, serve ...string) *factory {
 	return opened(k.t, &factory{t: k.t, kafka: l.at, flags: l.flags, env: l.env, serve: serve})
 }
 
-// walk has an order go all the way.
-func (f *factory) walk() {
+// walk has an order go all the way, and returns its id.
+func (f *factory) walk() (id string) {
 	f.t.Helper()
-	id := f.place()
+	id = f.place()
 	var o order
 	for _, step := range steps {
 		o = f.finish(step.verb, step.field, step.by, id)
@@ -186,6 +222,7 @@ func (f *factory) walk() {
 	if o.Status != "shipped" {
 		f.t.Errorf("in the end the order is %+v", o)
 	}
+	return id
 }
 
 // An order goes all the way with each way to get in, with the ACLs that the
@@ -207,6 +244,7 @@ func TestACLs(t *testing.T) {
 		f.stop()
 	}
 
+	k.withoutOne(k.sasl("line", "PLAIN"))
 	kitchen := k.open(k.sasl("kitchen", "SCRAM-SHA-256"), "--roles", "processors")
 	front := k.open(k.cert("front"), "--roles", "api")
 	front.walk()
@@ -223,6 +261,48 @@ func TestACLs(t *testing.T) {
 	}
 	for user, roles := range map[string]string{"builder": "setup", "kitchen": "processors", "front": "api", "auditor": "auditor"} {
 		k.exactly(user, roles)
+	}
+}
+
+// withoutOne takes ACLs away from the user of a login, one at a time, and has the
+// doctor say so and the command that it names give it back.
+func (k *secured) withoutOne(line login) {
+	k.t.Helper()
+	admin := adminOf(k.t, k.Brokers())
+	missing := func() []finding {
+		return slices.DeleteFunc(examine(k.t, line), func(f finding) bool { return f.Check != "acls" })
+	}
+	for what, acl := range map[string]*kadm.ACLBuilder{
+		"Write on topic readytobake":            kadm.NewACLs().Topics("readytobake").Operations(kadm.OpWrite),
+		"Read on topic mixing-reports":          kadm.NewACLs().Topics("mixing-reports").Operations(kadm.OpRead),
+		"DescribeConfigs on topic mixing-table": kadm.NewACLs().Topics("mixing-table").Operations(kadm.OpDescribeConfigs),
+		"Read on group baking":                  kadm.NewACLs().Groups("baking").Operations(kadm.OpRead),
+		"Read on group screens.":                kadm.NewACLs().Groups("screens.").Operations(kadm.OpRead).ResourcePatternType(kadm.ACLPatternPrefixed),
+	} {
+		if found := missing(); len(found) > 0 {
+			k.t.Fatalf("with all ACLs the doctor finds %+v", found)
+		}
+		deleted, err := admin.DeleteACLs(k.t.Context(), acl.Allow("User:line").AllowHosts())
+		if err != nil || len(deleted) != 1 || len(deleted[0].Deleted) != 1 {
+			k.t.Fatalf("taking away %s: %+v, %v", what, deleted, err)
+		}
+		found := missing()
+		if len(found) != 1 || !strings.Contains(found[0].What, "User:line lacks the ACLs "+what) {
+			k.t.Fatalf("without %s the doctor finds %+v", what, found)
+		}
+		if !strings.Contains(what, "screens.") && !strings.Contains(what, "readytobake") {
+			if _, err := admin.CreateACLs(k.t.Context(), acl); err != nil {
+				k.t.Fatal(err)
+			}
+			continue
+		}
+		mend := strings.Replace(found[0].Mend, k.SASL, k.Brokers(), 1) // Where all is allowed.
+		if out, err := shell(k.t.Context(), k.t, tools(k.t, k.Cluster)+mend).CombinedOutput(); err != nil {
+			k.t.Fatalf("%s: %v\n%s", mend, err, out)
+		}
+	}
+	if found := missing(); len(found) > 0 {
+		k.t.Errorf("in the end the doctor finds %+v", found)
 	}
 }
 

@@ -33,6 +33,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Run chosen roles on a cluster, for scaling out."`
 	Topics      topicsCmd      `cmd:"" help:"What topics the line needs on a cluster: plan, apply, check."`
 	Deadletters deadlettersCmd `cmd:"" help:"Look through the messages that the line could not use; send them again or put them aside."`
+	Doctor      doctorCmd      `cmd:"" help:"Say what is wrong with the cluster and the line there, and how to mend it."`
 	Verify      verifyCmd      `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
 	Migrate     migrateCmd     `cmd:"" help:"Move the data of a stopped embedded broker to a cluster."`
 	Connect     connectCmd     `cmd:"" help:"Kafka Connect: copy orders to MongoDB, and learn from there which ingredients there are."`
@@ -62,7 +63,7 @@ func run() int {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintln(os.Stderr, "ecupcakes:", line)
 		}
-		return 1
+		return exitCode(err)
 	}
 	return 0
 }

@@ -1,0 +1,140 @@
+package test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// finding is what `ecupcakes doctor --json` finds.
+type finding struct{ Check, What, Mend string }
+
+// examine runs the doctor, whose exit code must be that of what it finds.
+func examine(t *testing.T, l login, flags ...string) []finding {
+	t.Helper()
+	said, code := l.run(t, append([]string{"doctor", "--json"}, flags...)...)
+	var report struct {
+		Brokers  int
+		Findings []finding
+	}
+	if err := json.NewDecoder(strings.NewReader(said)).Decode(&report); err != nil || report.Brokers != 1 {
+		t.Fatalf("the doctor says, %v:\n%s", err, said)
+	}
+	if (code == 0) != (len(report.Findings) == 0) || code > 1 {
+		t.Errorf("the exit code is %d for\n%s", code, said)
+	}
+	return report.Findings
+}
+
+// The doctor finds nothing where nothing is wrong, and each fault that is put
+// in; what it says to mend it with mends it.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	k := realKafka(t, 1)
+	f := openOn(t, k.Brokers())
+	here := login{at: k.Brokers()}
+	id := f.place()
+	if found := examine(t, here); len(found) > 0 {
+		t.Fatalf("all is well, and it finds %+v", found)
+	}
+	if said, code := here.run(t, "doctor"); code != 0 || strings.Count(said, "\n") != 8 || strings.Count(said, "ok ") != 8 {
+		t.Errorf("exit code %d for\n%s", code, said)
+	}
+	if said, code := (login{at: freeAddress(t)}).run(t, "doctor"); code != 2 || !strings.Contains(said, "no Kafka broker answers") {
+		t.Errorf("without a broker the exit code is %d for\n%s", code, said)
+	}
+
+	admin := adminOf(t, k.Brokers())
+	faults := map[[2]string]string{
+		{"retention.ms", "3600000"}: "orderrequests", {"retention.bytes", "1000000"}: "readytobake", {"cleanup.policy", "compact,delete"}: "baking-table",
+		{"unclean.leader.election.enable", "true"}: "shipping-reports",
+	}
+	for setting, topic := range faults {
+		altered, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: setting[0], Value: &setting[1]}}, topic)
+		if err != nil || altered[0].Err != nil {
+			t.Fatal(err, altered)
+		}
+	}
+	found := examine(t, here)
+	if len(found) != len(faults) {
+		t.Errorf("with %v it finds %+v", faults, found)
+	}
+	script := tools(t, k.Cluster)
+	for setting, topic := range faults {
+		at := slices.IndexFunc(found, func(f finding) bool {
+			return f.Check == "topics" && strings.Contains(f.What, "topic "+topic+" has "+setting[0]+"="+setting[1])
+		})
+		if at < 0 {
+			t.Fatalf("with %s it finds %+v", setting, found)
+		}
+		script += found[at].Mend + "\n"
+	}
+	if out, err := shell(t.Context(), t, script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	if found := examine(t, here); len(found) > 0 {
+		t.Fatalf("after that is mended it finds %+v", found)
+	}
+
+	only := func(check, what, mend string, flags ...string) {
+		t.Helper()
+		found := slices.DeleteFunc(examine(t, here, flags...), func(f finding) bool { return !strings.Contains(f.What, what) })
+		if len(found) != 1 || found[0].Check != check || !strings.Contains(found[0].Mend, mend) {
+			t.Errorf("it finds %+v, want %s: %q and %q", found, check, what, mend)
+		}
+	}
+	only("topics", "8 partitions, not 4, have the topics", "--partitions 8", "--partitions", "4")
+	connect := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"sink":{"status":{"name":"sink","connector":{"state":"RUNNING"},"tasks":[{"id":0,"state":"FAILED","trace":"java.lang.X: boom\n\tat y"}]}}}`)
+	}))
+	defer connect.Close()
+	only("connect", "task 0 of the connector sink has failed, and Connect does not start it again: java.lang.X: boom", connect.URL+"/connectors/sink/tasks/0/restart", "--connect-url", connect.URL)
+	only("connect", "Kafka Connect does not answer", "--connect-url", "--connect-url", "http://"+freeAddress(t))
+
+	f.stop()
+	only("groups", "nobody works in the group mixing: 0 events", "ecupcakes serve --roles processors --stages mixing")
+	at := partitionOf([]byte(id))
+	record := &kgo.Record{Topic: "orderrequests", Partition: at, Key: []byte(id), Value: []byte("rubbish"), Timestamp: time.Now().Add(50 * time.Minute)}
+	produce(t, k.Brokers(), []*kgo.Record{record, {Topic: "orderrequests", Partition: at, Key: []byte(id), Value: []byte("rubbish")}})
+	only("clocks", "orderrequests has a message from", "timedatectl")
+	only("groups", "nobody works in the group mixing: 2 events", "serve")
+	var all kadm.Offsets
+	all.AddOffset("orderrequests", at, -1, -1)
+	if _, err := admin.DeleteRecords(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	only("groups", "2 events of partition", "ecupcakes verify")
+	deleted, err := admin.DeleteTopics(t.Context(), "shipped")
+	if err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted)
+	}
+	eventually(t, "the topic has gone", func() bool {
+		return slices.ContainsFunc(examine(t, here), func(f finding) bool { return strings.Contains(f.What, "no topics shipped") })
+	})
+	only("topics", "there are no topics shipped", "ecupcakes topics apply --brokers "+k.Brokers())
+}
+
+// The doctor of an embedded broker looks at its disk, too.
+func TestDoctorEmbedded(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	here := login{at: f.kafka}
+	f.place()
+	if found := examine(t, here, "--data", f.data); len(found) > 0 {
+		t.Errorf("it finds %+v", found)
+	}
+	if said, code := here.run(t, "doctor", "--data", f.data); code != 0 || !strings.Contains(said, "1, with room") {
+		t.Errorf("exit code %d for\n%s", code, said)
+	}
+	if said, code := here.run(t, "doctor", "--data", f.data+"none"); code != 2 || !strings.Contains(said, "looking at the disk") {
+		t.Errorf("exit code %d for\n%s", code, said)
+	}
+}
