@@ -47,7 +47,7 @@ func besides(t *testing.T, f *factory) *warehouse {
 	t.Helper()
 	w := &warehouse{factory: f}
 	var err error
-	if w.mongo, err = mongo.Start(t.Context(), t.TempDir()); err != nil {
+	if w.mongo, err = mongo.Start(t.Context(), t.TempDir(), "inventory"); err != nil {
 		needsJava(t, err)
 	}
 	t.Cleanup(func() {

@@ -31,14 +31,15 @@ import java.util.stream.Stream;
  * What it has acknowledged survives its stop, but not kill -9, after which the file may be of no use. What else it is not,
  * so that no test can say anything about it: elections and more than one member, write concerns,
  * transactions, retried writes that are recognised, authentication and TLS, sharding, events that are split, a change
- * log that ends (everything is kept, and an old resume token is always good), and MongoDB's speed.
+ * log that ends (everything is kept, and an old resume token is always good), and MongoDB's speed. Change streams tell of
+ * the databases that are named at the start and of no others, because their log is kept in memory.
  *
- * java -cp JARS ReplicaSet.java PORT FILE
+ * java -cp JARS ReplicaSet.java PORT FILE DATABASE...
  */
 public class ReplicaSet {
     public static void main(String[] args) throws Exception {
         int port = Integer.parseInt(args[0]);
-        Backend backend = new Backend(args[1], "127.0.0.1:" + port);
+        Backend backend = new Backend(args[1], "127.0.0.1:" + port, List.of(args).subList(2, args.length));
         backend.version(new MongoVersion() {
             public List<Integer> getVersionArray() { return List.of(6, 0, 0); }
             public int getWireVersion() { return 17; }
@@ -58,13 +59,15 @@ public class ReplicaSet {
     /** Answers those commands that mongo-java-server does not know, or not as a replica set does. */
     static class Backend extends H2Backend {
         final String address;
+        final List<String> logged; // The databases whose changes are.
         // Grows from start to start: drivers take a primary with a smaller one than before for a stale one.
         final ObjectId election = new ObjectId(ByteBuffer.allocate(12).putInt(0).putLong(System.currentTimeMillis()).array());
         Changes changes;
 
-        Backend(String file, String address) {
+        Backend(String file, String address, List<String> logged) {
             super(file);
             this.address = address;
+            this.logged = logged;
         }
 
         @Override
@@ -128,7 +131,7 @@ public class ReplicaSet {
         }
     }
 
-    /** Every change of every collection, in its order, kept in the collection local.changes. */
+    /** Every change of the logged databases, in its order, kept in the collection local.changes. */
     static class Changes implements Oplog {
         final Backend backend;
         final MongoCollection<Object> store;
@@ -202,8 +205,8 @@ public class ReplicaSet {
             notifyAll();
         }
 
-        static boolean hidden(String ns) {
-            return ns.startsWith("local.") || ns.startsWith("admin.") || ns.startsWith("config.");
+        boolean hidden(String ns) {
+            return !backend.logged.contains(ns.substring(0, ns.indexOf('.')));
         }
 
         @Override

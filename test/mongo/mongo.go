@@ -33,8 +33,9 @@ type Server struct {
 	*mongo.Client
 }
 
-// Start runs one with its data below dir, and returns when it serves.
-func Start(ctx context.Context, dir string) (*Server, error) {
+// Start runs one with its data below dir, and returns when it serves. Change
+// streams tell of the databases, and of no others.
+func Start(ctx context.Context, dir string, databases ...string) (*Server, error) {
 	jars, err := java.Jars(ctx, "mongo", pom)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	}
 	s.Program = java.Program{
 		Name: "the stand-in for MongoDB", Log: filepath.Join(dir, "mongo.log"),
-		Args: []string{"-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"), source, fmt.Sprint(ports[0]), filepath.Join(dir, "mongo.h2")},
+		Args: append([]string{"-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"), source, fmt.Sprint(ports[0]), filepath.Join(dir, "mongo.h2")}, databases...),
 		Up: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()

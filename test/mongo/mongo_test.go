@@ -17,7 +17,7 @@ import (
 // nobody followed it, and after the server was away.
 func TestChangeStream(t *testing.T) {
 	t.Parallel()
-	s, err := Start(t.Context(), t.TempDir())
+	s, err := Start(t.Context(), t.TempDir(), "inventory")
 	if errors.Is(err, java.ErrMissing) {
 		t.Skip(err)
 	}
