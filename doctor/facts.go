@@ -157,11 +157,15 @@ func (e *eye) may(kind, name string, operations int32) []kadm.ACLOperation {
 	return may
 }
 
+func (e *eye) topics() []broker.Topic {
+	return broker.Needed(e.Line, e.Partitions, len(e.Facts.Brokers))
+}
+
 // seen are the topics that are there and that the user may see.
 func (e *eye) seen() (names []string) {
-	for name := range e.Line.Topics() {
-		if t, ok := e.Facts.Topics[name]; ok && !t.Missing {
-			names = append(names, name)
+	for _, t := range e.topics() {
+		if seen, ok := e.Facts.Topics[t.Name]; ok && !seen.Missing {
+			names = append(names, t.Name)
 		}
 	}
 	return names
@@ -170,10 +174,10 @@ func (e *eye) seen() (names []string) {
 func (e *eye) metadata(ctx context.Context) error {
 	request := kmsg.NewPtrMetadataRequest()
 	request.IncludeTopicAuthorizedOperations = true
-	for name := range e.Line.Topics() {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		request.Topics = append(request.Topics, t)
+	for _, t := range e.topics() {
+		asked := kmsg.NewMetadataRequestTopic()
+		asked.Topic = kmsg.StringPtr(t.Name)
+		request.Topics = append(request.Topics, asked)
 	}
 	answer, err := request.RequestWith(ctx, e.client)
 	if err != nil {
