@@ -254,6 +254,13 @@ func groups(p Patient, f *Facts) (found []Finding) {
 		if !seen {
 			continue
 		}
+		if g.Leaderless {
+			found = append(found, Finding{
+				What: fmt.Sprintf("no broker coordinates the group %s: what it finishes cannot be noted", s.Group()),
+				Mend: fmt.Sprintf("ask again in a minute if the cluster is new; otherwise start the brokers that kafka-topics --bootstrap-server %s --describe --topic __consumer_offsets shows", p.bootstrap()),
+			})
+			continue
+		}
 		if g.Members == 0 {
 			found = append(found, Finding{
 				What: fmt.Sprintf("nobody works in the group %s: %d events wait for it", s.Group(), g.Lag()),

@@ -33,7 +33,7 @@ func healthy() *Facts {
 		f.Topics[t.Name] = Topic{Partitions: partitions, Configs: t.Configs, Newest: f.Now.Add(-time.Hour)}
 	}
 	for _, s := range patient.Line.Stages {
-		f.Groups[s.Group()] = Group{1, []Progress{{s.Input, 0, 10, 20, 20, false}, {s.Reports(), 1, 0, 5, 30, false}}}
+		f.Groups[s.Group()] = Group{1, []Progress{{s.Input, 0, 10, 20, 20, false}, {s.Reports(), 1, 0, 5, 30, false}}, false}
 	}
 	for _, a := range broker.ACLs(patient.Line, patient.Roles...) {
 		r := Resource{a.Resource, a.Name}
@@ -54,7 +54,7 @@ func TestExamine(t *testing.T) {
 		return topic("orderrequests", func(t *Topic) { t.Configs[key] = value })
 	}
 	progress := func(p Progress) func(*Facts) {
-		return func(f *Facts) { f.Groups["mixing"] = Group{1, []Progress{p}} }
+		return func(f *Facts) { f.Groups["mixing"] = Group{1, []Progress{p}, false} }
 	}
 	connector := func(c Connector) func(*Facts) { return func(f *Facts) { f.Connectors = []Connector{c} } }
 	const alter = "kafka-configs --bootstrap-server a:1,b:2 --alter --topic orderrequests --add-config "
@@ -88,7 +88,8 @@ func TestExamine(t *testing.T) {
 		"unclean":                         {config("unclean.leader.election.enable", "true"), "topics", "missed orders", alter + "unclean.leader.election.enable=false"},
 		"retention by size":               {config("retention.bytes", "1000"), "topics", "read or not", alter + "retention.bytes=-1"},
 		"no retention by size":            {config("retention.bytes", "-1"), "", "", ""},
-		"nobody works":                    {func(f *Facts) { f.Groups["mixing"] = Group{0, []Progress{{"orderrequests", 0, 0, 3, 10, true}}} }, "groups", "nobody works in the group mixing: 7 events", "--stages mixing --brokers a:1,b:2"},
+		"nobody works":                    {func(f *Facts) { f.Groups["mixing"] = Group{0, []Progress{{"orderrequests", 0, 0, 3, 10, true}}, false} }, "groups", "nobody works in the group mixing: 7 events", "--stages mixing --brokers a:1,b:2"},
+		"no coordinator":                  {func(f *Facts) { f.Groups["mixing"] = Group{Leaderless: true} }, "groups", "no broker coordinates the group mixing", "__consumer_offsets"},
 		"stuck":                           {progress(Progress{"orderrequests", 1, 0, 3, 10, true}), "groups", "7 events of partition 1 of orderrequests wait for the group mixing", "kafka-consumer-groups"},
 		"deleted unread":                  {progress(Progress{"orderrequests", 1, 9, 3, 10, true}), "groups", "6 events of partition 1 of orderrequests were deleted", "ecupcakes verify"},
 		"a topic made anew":               {progress(Progress{"orderrequests", 1, 0, 30, 10, false}), "groups", "30 of 10 events", "--topic orderrequests:1 --reset-offsets --to-earliest"},
