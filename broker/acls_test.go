@@ -88,7 +88,7 @@ func TestGrants(t *testing.T) {
 	head := `kafka-acls --bootstrap-server b:1 --add --allow-principal "User:u" `
 	want := []string{
 		head + "--operation DescribeConfigs --operation Read --operation Write --topic deadletters --topic mixing-reports --topic orderrequests",
-		head + "--operation DescribeConfigs --operation Read --topic mixing-table",
+		head + "--operation DescribeConfigs --operation Read --topic mixing-table --topic rawmaterial.inventory.ingredients",
 		head + "--operation Describe --operation DescribeConfigs --topic orderfailures --topic shipped",
 		head + "--operation Describe --group mixing",
 		head + "--resource-pattern-type prefixed --operation Read --group screens.",

@@ -135,7 +135,7 @@ func topics(p Patient, f *Facts) (found []Finding) {
 		broker.KeepForever(needed)
 	}
 	var missing []string
-	other := map[int][]string{} // Topics by their number of partitions.
+	other, orders := map[int][]string{}, 0 // Topics that orders pass through, by their number of partitions.
 	for _, t := range needed {
 		h, seen := f.Topics[t.Name]
 		switch {
@@ -145,15 +145,24 @@ func topics(p Patient, f *Facts) (found []Finding) {
 			missing = append(missing, t.Name)
 			continue
 		}
-		if n := len(h.Partitions); n != int(t.Partitions) {
-			other[n] = append(other[n], t.Name)
+		switch n := len(h.Partitions); {
+		case t.Name == p.Line.Ingredients && n != 1:
+			found = append(found, Finding{
+				What: fmt.Sprintf("topic %s has %d partitions, not 1: what has run out may be taken for something that is there", t.Name, n),
+				Mend: fmt.Sprintf("kafka-topics --bootstrap-server %s --delete --topic %s, ecupcakes topics apply --brokers %s, and a new snapshot by its connector", p.bootstrap(), t.Name, p.bootstrap()),
+			})
+		case t.Name != p.Line.Ingredients:
+			orders++
+			if n != int(p.Partitions) {
+				other[n] = append(other[n], t.Name)
+			}
 		}
 		found = append(found, replicas(p, t, h)...)
 		found = append(found, settings(p, t, h)...)
 	}
 	for _, n := range slices.Sorted(maps.Keys(other)) {
 		f := Finding{What: fmt.Sprintf("%d partitions, not %d, have the topics %s: orders would be looked for in the wrong one", n, p.Partitions, strings.Join(other[n], ", "))}
-		if len(other[n]) == len(needed) {
+		if len(other[n]) == orders {
 			f.Mend = fmt.Sprintf("ecupcakes serve --partitions %d --brokers %s", n, p.bootstrap())
 		} else {
 			f.Mend = "the number cannot be changed without losing sight of orders: have a new line on another cluster, and let this one run dry"
@@ -243,6 +252,13 @@ func groups(p Patient, f *Facts) (found []Finding) {
 	for _, s := range p.Line.Stages {
 		g, seen := f.Groups[s.Group()]
 		if !seen {
+			continue
+		}
+		if g.Leaderless {
+			found = append(found, Finding{
+				What: fmt.Sprintf("no broker coordinates the group %s: what it finishes cannot be noted", s.Group()),
+				Mend: fmt.Sprintf("ask again in a minute if the cluster is new; otherwise start the brokers that kafka-topics --bootstrap-server %s --describe --topic __consumer_offsets shows", p.bootstrap()),
+			})
 			continue
 		}
 		if g.Members == 0 {

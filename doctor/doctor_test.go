@@ -26,10 +26,14 @@ func healthy() *Facts {
 		f.Brokers = append(f.Brokers, Broker{ID: i, Address: "a:1", Version: "4.3"})
 	}
 	for _, t := range broker.Needed(patient.Line, 2, 3) {
-		f.Topics[t.Name] = Topic{Partitions: map[int32]Partition{0: {0, 3, 3}, 1: {1, 3, 3}}, Configs: t.Configs, Newest: f.Now.Add(-time.Hour)}
+		partitions := map[int32]Partition{}
+		for p := range t.Partitions {
+			partitions[p] = Partition{p, 3, 3}
+		}
+		f.Topics[t.Name] = Topic{Partitions: partitions, Configs: t.Configs, Newest: f.Now.Add(-time.Hour)}
 	}
 	for _, s := range patient.Line.Stages {
-		f.Groups[s.Group()] = Group{1, []Progress{{s.Input, 0, 10, 20, 20, false}, {s.Reports(), 1, 0, 5, 30, false}}}
+		f.Groups[s.Group()] = Group{1, []Progress{{s.Input, 0, 10, 20, 20, false}, {s.Reports(), 1, 0, 5, 30, false}}, false}
 	}
 	for _, a := range broker.ACLs(patient.Line, patient.Roles...) {
 		r := Resource{a.Resource, a.Name}
@@ -50,7 +54,7 @@ func TestExamine(t *testing.T) {
 		return topic("orderrequests", func(t *Topic) { t.Configs[key] = value })
 	}
 	progress := func(p Progress) func(*Facts) {
-		return func(f *Facts) { f.Groups["mixing"] = Group{1, []Progress{p}} }
+		return func(f *Facts) { f.Groups["mixing"] = Group{1, []Progress{p}, false} }
 	}
 	connector := func(c Connector) func(*Facts) { return func(f *Facts) { f.Connectors = []Connector{c} } }
 	const alter = "kafka-configs --bootstrap-server a:1,b:2 --alter --topic orderrequests --add-config "
@@ -71,22 +75,24 @@ func TestExamine(t *testing.T) {
 				delete(t.Partitions, 1)
 			}
 		}, "topics", "1 partitions, not 2", "ecupcakes serve --partitions 1"},
-		"one replica":          {topic("shipped", func(t *Topic) { t.Partitions[1] = Partition{1, 1, 1}; t.Configs = nil }), "topics", "shipped is on 1 of 3 brokers", "kafka-reassign-partitions"},
-		"no leader":            {topic("shipped", func(t *Topic) { t.Partitions[1] = Partition{-1, 3, 0} }), "topics", "partitions 1 of topic shipped have no leader", "start the brokers"},
-		"out of sync":          {topic("shipped", func(t *Topic) { t.Partitions[0] = Partition{1, 3, 2} }), "topics", "partitions 0 of topic shipped are not on all", "--under-replicated-partitions"},
-		"short retention":      {config("retention.ms", "3600000"), "topics", "retention.ms=3600000, not 604800000: events that wait longer", alter + "retention.ms=604800000"},
-		"long retention":       {config("retention.ms", "-1"), "", "", ""},
-		"compacted":            {config("cleanup.policy", "compact"), "topics", "cleanup.policy=compact", alter + "cleanup.policy=delete"},
-		"a table that forgets": {topic("mixing-table", func(t *Topic) { t.Configs["cleanup.policy"] = "compact,delete" }), "topics", "has to keep is deleted", "cleanup.policy=compact"},
-		"one in sync":          {config("min.insync.replicas", "1"), "topics", "on one broker only", alter + "min.insync.replicas=2"},
-		"all in sync":          {config("min.insync.replicas", "3"), "topics", "each broker that stops, stops the line", alter + "min.insync.replicas=2"},
-		"unclean":              {config("unclean.leader.election.enable", "true"), "topics", "missed orders", alter + "unclean.leader.election.enable=false"},
-		"retention by size":    {config("retention.bytes", "1000"), "topics", "read or not", alter + "retention.bytes=-1"},
-		"no retention by size": {config("retention.bytes", "-1"), "", "", ""},
-		"nobody works":         {func(f *Facts) { f.Groups["mixing"] = Group{0, []Progress{{"orderrequests", 0, 0, 3, 10, true}}} }, "groups", "nobody works in the group mixing: 7 events", "--stages mixing --brokers a:1,b:2"},
-		"stuck":                {progress(Progress{"orderrequests", 1, 0, 3, 10, true}), "groups", "7 events of partition 1 of orderrequests wait for the group mixing", "kafka-consumer-groups"},
-		"deleted unread":       {progress(Progress{"orderrequests", 1, 9, 3, 10, true}), "groups", "6 events of partition 1 of orderrequests were deleted", "ecupcakes verify"},
-		"a topic made anew":    {progress(Progress{"orderrequests", 1, 0, 30, 10, false}), "groups", "30 of 10 events", "--topic orderrequests:1 --reset-offsets --to-earliest"},
+		"one replica":                     {topic("shipped", func(t *Topic) { t.Partitions[1] = Partition{1, 1, 1}; t.Configs = nil }), "topics", "shipped is on 1 of 3 brokers", "kafka-reassign-partitions"},
+		"no leader":                       {topic("shipped", func(t *Topic) { t.Partitions[1] = Partition{-1, 3, 0} }), "topics", "partitions 1 of topic shipped have no leader", "start the brokers"},
+		"out of sync":                     {topic("shipped", func(t *Topic) { t.Partitions[0] = Partition{1, 3, 2} }), "topics", "partitions 0 of topic shipped are not on all", "--under-replicated-partitions"},
+		"ingredients with two partitions": {topic(topology.Cupcakes.Ingredients, func(t *Topic) { t.Partitions[1] = Partition{1, 3, 3} }), "topics", "ingredients has 2 partitions, not 1", "kafka-topics"},
+		"short retention":                 {config("retention.ms", "3600000"), "topics", "retention.ms=3600000, not 604800000: events that wait longer", alter + "retention.ms=604800000"},
+		"long retention":                  {config("retention.ms", "-1"), "", "", ""},
+		"compacted":                       {config("cleanup.policy", "compact"), "topics", "cleanup.policy=compact", alter + "cleanup.policy=delete"},
+		"a table that forgets":            {topic("mixing-table", func(t *Topic) { t.Configs["cleanup.policy"] = "compact,delete" }), "topics", "has to keep is deleted", "cleanup.policy=compact"},
+		"one in sync":                     {config("min.insync.replicas", "1"), "topics", "on one broker only", alter + "min.insync.replicas=2"},
+		"all in sync":                     {config("min.insync.replicas", "3"), "topics", "each broker that stops, stops the line", alter + "min.insync.replicas=2"},
+		"unclean":                         {config("unclean.leader.election.enable", "true"), "topics", "missed orders", alter + "unclean.leader.election.enable=false"},
+		"retention by size":               {config("retention.bytes", "1000"), "topics", "read or not", alter + "retention.bytes=-1"},
+		"no retention by size":            {config("retention.bytes", "-1"), "", "", ""},
+		"nobody works":                    {func(f *Facts) { f.Groups["mixing"] = Group{0, []Progress{{"orderrequests", 0, 0, 3, 10, true}}, false} }, "groups", "nobody works in the group mixing: 7 events", "--stages mixing --brokers a:1,b:2"},
+		"no coordinator":                  {func(f *Facts) { f.Groups["mixing"] = Group{Leaderless: true} }, "groups", "no broker coordinates the group mixing", "__consumer_offsets"},
+		"stuck":                           {progress(Progress{"orderrequests", 1, 0, 3, 10, true}), "groups", "7 events of partition 1 of orderrequests wait for the group mixing", "kafka-consumer-groups"},
+		"deleted unread":                  {progress(Progress{"orderrequests", 1, 9, 3, 10, true}), "groups", "6 events of partition 1 of orderrequests were deleted", "ecupcakes verify"},
+		"a topic made anew":               {progress(Progress{"orderrequests", 1, 0, 30, 10, false}), "groups", "30 of 10 events", "--topic orderrequests:1 --reset-offsets --to-earliest"},
 		"may not write": {func(f *Facts) {
 			f.May[Resource{"topic", "shipped"}] = []kadm.ACLOperation{kadm.OpDescribe, kadm.OpDescribeConfigs}
 		}, "acls", "User:line lacks the ACLs Write on topic shipped", `--add --allow-principal "User:line" --operation Write --topic shipped`},
@@ -106,7 +112,9 @@ func TestExamine(t *testing.T) {
 		"embedded": {func(f *Facts) {
 			f.Cluster, f.Brokers = broker.EmbeddedID, f.Brokers[:1]
 			for name, t := range f.Topics {
-				t.Partitions = map[int32]Partition{0: {0, 1, 1}, 1: {0, 1, 1}}
+				for p := range t.Partitions {
+					t.Partitions[p] = Partition{0, 1, 1}
+				}
 				t.Configs["min.insync.replicas"] = "1"
 				if name != "shipped" && t.Configs["retention.ms"] != "" {
 					t.Configs["retention.ms"] = "-1"

@@ -65,6 +65,7 @@ type Partition struct {
 type Group struct {
 	Members    int
 	Partitions []Progress
+	Leaderless bool // No broker coordinates it, as just after a cluster's first start.
 }
 
 // Lag counts the events that it has not finished.
@@ -114,7 +115,7 @@ const patience = 3 * time.Second
 func See(ctx context.Context, config broker.Config, p Patient, data string) (*Facts, error) {
 	limits := kversion.Stable()
 	limits.SetMaxKeyVersion(kmsg.DescribeGroups.Int16(), 5) // Later ones do not tell what one may do with a group that is not there yet.
-	client, err := kgo.NewClient(append(config.Client(), kgo.RetryTimeout(10*time.Second), kgo.MaxVersions(limits))...)
+	client, err := kgo.NewClient(append(config.Client(), kgo.RetryTimeout(10*time.Second), kgo.AlwaysRetryEOF(), kgo.MaxVersions(limits))...)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka client: %w", err)
 	}
@@ -157,11 +158,24 @@ func (e *eye) may(kind, name string, operations int32) []kadm.ACLOperation {
 	return may
 }
 
+// failed is the error, or nil if a broker is known to be away: what it would have
+// told is absent then.
+func (e *eye) failed(err error) error {
+	if slices.ContainsFunc(e.Facts.Brokers, func(b Broker) bool { return b.Failure != "" }) {
+		return nil
+	}
+	return err
+}
+
+func (e *eye) topics() []broker.Topic {
+	return broker.Needed(e.Line, e.Partitions, len(e.Facts.Brokers))
+}
+
 // seen are the topics that are there and that the user may see.
 func (e *eye) seen() (names []string) {
-	for name := range e.Line.Topics() {
-		if t, ok := e.Facts.Topics[name]; ok && !t.Missing {
-			names = append(names, name)
+	for _, t := range e.topics() {
+		if seen, ok := e.Facts.Topics[t.Name]; ok && !seen.Missing {
+			names = append(names, t.Name)
 		}
 	}
 	return names
@@ -170,10 +184,10 @@ func (e *eye) seen() (names []string) {
 func (e *eye) metadata(ctx context.Context) error {
 	request := kmsg.NewPtrMetadataRequest()
 	request.IncludeTopicAuthorizedOperations = true
-	for name := range e.Line.Topics() {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		request.Topics = append(request.Topics, t)
+	for _, t := range e.topics() {
+		asked := kmsg.NewMetadataRequestTopic()
+		asked.Topic = kmsg.StringPtr(t.Name)
+		request.Topics = append(request.Topics, asked)
 	}
 	answer, err := request.RequestWith(ctx, e.client)
 	if err != nil {
@@ -242,7 +256,7 @@ func (e *eye) configs(ctx context.Context) error {
 		return nil
 	}
 	all, err := e.admin.DescribeTopicConfigs(ctx, names...)
-	if err != nil {
+	if err := e.failed(err); err != nil {
 		return fmt.Errorf("reading the configuration of the topics: %w", err)
 	}
 	for _, of := range all {
@@ -278,13 +292,26 @@ func (e *eye) groups(ctx context.Context) error {
 			}
 			continue
 		}
+		if errors.Is(shard.Err, kerr.CoordinatorNotAvailable) {
+			for _, name := range shard.Req.(*kmsg.DescribeGroupsRequest).Groups {
+				if e.Line.Index(name) >= 0 {
+					e.Facts.Groups[name] = Group{Leaderless: true}
+				}
+			}
+			continue
+		}
 		if shard.Err != nil {
-			return fmt.Errorf("asking for the groups: %w", shard.Err)
+			if err := e.failed(shard.Err); err != nil {
+				return fmt.Errorf("asking for the groups: %w", err)
+			}
+			continue
 		}
 		for _, g := range shard.Resp.(*kmsg.DescribeGroupsResponse).Groups {
 			switch err := kerr.ErrorForCode(g.ErrorCode); {
 			case errors.Is(err, kerr.GroupAuthorizationFailed):
 				e.May[Resource{"group", g.Group}] = nil
+				continue
+			case err != nil && e.failed(err) == nil:
 				continue
 			case err != nil:
 				return fmt.Errorf("asking for group %s: %w", g.Group, err)
@@ -300,7 +327,7 @@ func (e *eye) groups(ctx context.Context) error {
 			for _, p := range progress {
 				stuck = stuck || p.Committed < p.End
 			}
-			e.Facts.Groups[g.Group] = Group{len(g.Members), progress}
+			e.Facts.Groups[g.Group] = Group{Members: len(g.Members), Partitions: progress}
 		}
 	}
 	if stuck {
@@ -337,12 +364,15 @@ func (e *eye) progress(ctx context.Context, group string) (all []Progress, err e
 		return nil, nil
 	}
 	committed, err := e.admin.FetchOffsetsForTopics(ctx, group, inputs...)
+	if err != nil && e.failed(err) == nil {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking how far group %s is: %w", group, err)
 	}
 	begins, errB := e.admin.ListStartOffsets(ctx, inputs...)
 	ends, errE := e.admin.ListEndOffsets(ctx, inputs...)
-	if err := errors.Join(errB, errE); err != nil {
+	if err := e.failed(errors.Join(errB, errE)); err != nil {
 		return nil, fmt.Errorf("asking what is in %s: %w", strings.Join(inputs, " and "), err)
 	}
 	for _, end := range ends.Offsets().Sorted() {
@@ -365,7 +395,7 @@ func (e *eye) times(ctx context.Context) error {
 		return nil
 	}
 	newest, err := e.admin.ListMaxTimestampOffsets(ctx, names...)
-	if err != nil {
+	if err := e.failed(err); err != nil {
 		return fmt.Errorf("asking for the newest messages: %w", err)
 	}
 	newest.Each(func(o kadm.ListedOffset) {

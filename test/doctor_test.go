@@ -45,7 +45,7 @@ func TestDoctor(t *testing.T) {
 	if found := examine(t, here); len(found) > 0 {
 		t.Fatalf("all is well, and it finds %+v", found)
 	}
-	if said, code := here.run(t, "doctor"); code != 0 || strings.Count(said, "\n") != 8 || strings.Count(said, "ok ") != 8 {
+	if said, code := here.run(t, "doctor"); code != 0 || strings.Count(said, "\n") != 8 || strings.Count(said, "ok  ") != 8 {
 		t.Errorf("exit code %d for\n%s", code, said)
 	}
 	if said, code := (login{at: freeAddress(t)}).run(t, "doctor"); code != 2 || !strings.Contains(said, "no Kafka broker answers") {
@@ -120,6 +120,36 @@ func TestDoctor(t *testing.T) {
 		return slices.ContainsFunc(examine(t, here), func(f finding) bool { return strings.Contains(f.What, "no topics shipped") })
 	})
 	only("topics", "there are no topics shipped", "ecupcakes topics apply --brokers "+k.Brokers())
+}
+
+// The doctor of a cluster goes on when a broker is away, and says what that does
+// to the topics.
+func TestDoctorOfThree(t *testing.T) {
+	t.Parallel()
+	k := realKafka(t, 3)
+	here := login{at: k.Brokers()}
+	if said, code := here.run(t, "topics", "apply"); code != 0 {
+		t.Fatal(said)
+	}
+	if said, _ := here.run(t, "doctor"); strings.Contains(said, "WRONG  topics") || strings.Contains(said, "WRONG  brokers") || !strings.Contains(said, "3 answer") {
+		t.Errorf("all brokers are there, and it says\n%s", said)
+	}
+	node := k.Nodes[2]
+	node.Kill()
+	eventually(t, "the doctor finds topics on too few brokers", func() bool {
+		said, code := here.run(t, "doctor")
+		if code == 2 {
+			t.Errorf("it cannot be asked without one of three brokers:\n%s", said)
+		}
+		return strings.Contains(said, "of topic orderrequests are not on all their brokers")
+	})
+	if err := node.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all is well again", func() bool {
+		said, _ := here.run(t, "doctor")
+		return !strings.Contains(said, "WRONG  topics") && !strings.Contains(said, "WRONG  brokers")
+	})
 }
 
 // The doctor of an embedded broker looks at its disk, too.

@@ -239,9 +239,12 @@ func TestACLs(t *testing.T) {
 		t.Fatalf("topics apply: %s", said)
 	}
 	for _, l := range []login{k.sasl("line", "PLAIN"), k.sasl("line", "SCRAM-SHA-256"), k.sasl("line", "SCRAM-SHA-512"), k.cert("line")} {
-		f := k.open(l)
+		f := k.open(l.with([]string{"--log-level", "debug"}))
 		f.walk()
 		f.stop()
+		if said := f.stderr.String(); said == "" || strings.Contains(said, password) {
+			t.Errorf("it logs nothing, or its password, in\n%s", said)
+		}
 	}
 
 	k.withoutOne(k.sasl("line", "PLAIN"))
