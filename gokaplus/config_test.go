@@ -174,7 +174,7 @@ func TestOptionsTogether(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if !strings.Contains(logged.String(), "[Processor group] setup generation 1") {
+			if said := logged.String(); !strings.Contains(said, "setup generation 1") || !strings.Contains(said, `part="Processor group"`) {
 				t.Errorf("goka's log did not arrive: %q", logged.String())
 			}
 		})

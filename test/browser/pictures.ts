@@ -43,6 +43,8 @@ test("pictures", async ({ factory }) => {
   const manager = await factory.enter("Max", "Manager");
   await live(manager);
   await expect(manager.getByRole("row").nth(5)).toBeVisible();
+  await manager.setViewportSize({ width: 1280, height: 1140 });
+  await expect(manager.locator(".u-wrap")).toBeVisible();
   await manager.mouse.move(0, 0);
   await manager.screenshot({ path: join(pictures, "dashboard.png") });
 });
