@@ -25,6 +25,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/iterator"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+	ldbstorage "github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -230,7 +231,9 @@ func tryDisk(path, topic string, c clusterState) (s *diskStore, misfit string, e
 }
 
 func isCorrupt(err error) bool {
-	return ldberrors.IsCorrupted(err) || errors.Is(err, io.ErrUnexpectedEOF)
+	var database *ldberrors.ErrCorrupted
+	var file *ldbstorage.ErrCorrupted
+	return errors.As(err, &database) || errors.As(err, &file) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // diskStore is one open storage. Writes go to the end of a queue; the front of it, what is known to be in the topic, is
@@ -288,8 +291,11 @@ func (s *diskStore) Close() error {
 	s.queue, s.ready, s.latest = nil, 0, nil
 	s.mu.Unlock()
 	err = errors.Join(err, s.db.Close())
-	if corrupt {
-		err = errors.Join(err, os.RemoveAll(s.path))
+	switch {
+	case corrupt: // Somebody has had that error already, and with the storage its cause goes.
+		return os.RemoveAll(s.path)
+	case isCorrupt(err): // A compaction in the background has found it.
+		return errors.Join(err, os.RemoveAll(s.path))
 	}
 	return err
 }
