@@ -70,6 +70,13 @@ export async function reject(url: string, id: string, reason: string, by: string
   await post(url, "order/reporterror", { Order: { Id: id }, Reason: reason, ReportedBy: by });
 }
 
+/** Rejects what earlier specs left at the first station, so that a spec's own orders are in the window. */
+export async function clear(url: string): Promise<void> {
+  const left = (await (await fetch(`${url}/api/v1/stations/mixing/orders`)).json()) as { orders: { id: string; claimedBy?: string }[] };
+  // One that has just been moved on is gone as well.
+  await Promise.all(left.orders.map(({ id, claimedBy }) => reject(url, id, "Out of ingredients", claimedBy ?? "Eva").catch(() => undefined)));
+}
+
 async function post(url: string, path: string, body: object): Promise<{ order: { id: string } }> {
   const answer = await fetch(`${url}/api/v1/${path}`, {
     method: "POST",

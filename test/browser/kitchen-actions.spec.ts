@@ -1,5 +1,5 @@
 import type { Page, Request } from "@playwright/test";
-import { advance, cardOf, claim, expect, live, placeOrder, reject, test } from "./factory";
+import { advance, cardOf, claim, clear, expect, live, placeOrder, reject, test } from "./factory";
 
 /** What a page asks the line to do with an order, as it leaves the browser. */
 function told(page: Page, verb: string): Request[] {
@@ -9,6 +9,8 @@ function told(page: Page, verb: string): Request[] {
 }
 
 const cards = (page: Page) => page.getByRole("list", { name: /^New orders/ }).getByRole("listitem");
+
+test.beforeEach(({ server }) => clear(server.url));
 
 test("MIX and REJECT can be undone until they are sent", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");

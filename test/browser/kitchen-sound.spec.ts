@@ -1,4 +1,6 @@
-import { cardOf, expect, live, test } from "./factory";
+import { cardOf, clear, expect, live, test } from "./factory";
+
+test.beforeEach(({ server }) => clear(server.url));
 
 test("a new order is seen and, if wanted, heard", async ({ page, factory }) => {
   // What is played is noted in the place of a loudspeaker.

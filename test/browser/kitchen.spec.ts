@@ -1,5 +1,7 @@
 import type { Locator, Page } from "@playwright/test";
-import { cardOf, expect, live, test } from "./factory";
+import { cardOf, clear, expect, live, test } from "./factory";
+
+test.beforeEach(({ server }) => clear(server.url));
 
 test("two mixers share what waits, and who is left has it all", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");

@@ -1,4 +1,6 @@
-import { cardOf, expect, live, test } from "./factory";
+import { cardOf, clear, expect, live, test } from "./factory";
+
+test.beforeEach(({ server }) => clear(server.url));
 
 test("an order goes through six people's screens, each showing it without a reload", async ({ factory }) => {
   test.setTimeout(180_000);

@@ -237,7 +237,7 @@ func checkFlags(t *testing.T, args []string) {
 	}
 }
 
-var variable = regexp.MustCompile(`\$([A-Z][A-Z0-9_]+)`)
+var variable = regexp.MustCompile(`\b((?:ECUPCAKES|ENV)_[A-Z0-9_]+)\b`)
 
 // checkSettings requires that the command has a flag for each environment variable.
 func checkSettings(t *testing.T, command, names []string) {

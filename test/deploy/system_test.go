@@ -132,7 +132,7 @@ func (s *system) start(service types.ServiceConfig) {
 			}
 			return
 		}
-		server, err := mongo.Start(ctx, dir)
+		server, err := mongo.Start(ctx, dir, "inventory")
 		if err != nil {
 			t.Fatal(err)
 		}
