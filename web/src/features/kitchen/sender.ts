@@ -2,9 +2,10 @@ import { api } from "../../api/api";
 import { problemText, type CallError } from "../../api/problem";
 import { retryDelay } from "../../hub/retry";
 import type { Store } from "../../store";
-import { nextDue, sendable, type Action } from "./actions";
+import { finishes, nextDue, sendable, type Action } from "./actions";
 import { placeOf } from "./device";
 import { answeredElsewhere, hurried, keyOf, refused, sent, taken, unanswered } from "./outboxSlice";
+import { held } from "./stationSlice";
 
 /** Statuses of a server, or of a proxy before it, that will have another answer soon. */
 const later = [408, 425, 429, 502, 503, 504];
@@ -114,6 +115,7 @@ async function deliver(store: Store, action: Action): Promise<"answered" | "busy
   store.dispatch(sent(action.key));
   const { error } = await send(store, action);
   if (!error) {
+    if (!finishes(action.work)) store.dispatch(held({ id: action.order.id, by: action.by, on: action.work.kind === "claim" }));
     store.dispatch(taken({ key: action.key, at: Date.now() }));
     return "answered";
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Order } from "../../api/types";
 import type { FeedEvent } from "../../hub/stationFeed";
-import { received, selectQueue, station, type StationState } from "./stationSlice";
+import { held, received, selectQueue, station, type StationState } from "./stationSlice";
 
 const order = (id: string, minute: number, quantity = 1): Order => ({
   id,
@@ -64,6 +64,25 @@ describe("the list of waiting orders", () => {
 
   it("drops an order that left, during the snapshot or after it, and ignores one that it never had", () => {
     expect(ids(after(arrived("a", 1), arrived("b", 2), arrived("c", 3), left("b"), synced, left("a"), left("z")))).toEqual(["c"]);
+  });
+});
+
+describe("a claim that the line has taken", () => {
+  const by = (state: StationState) => selectQueue({ station: state }).map(({ claimedBy }) => claimedBy);
+  const tell = (state: StationState, id: string, name: string, on: boolean) => station.reducer(state, held({ id, by: name, on }));
+  const waiting = after(arrived("a", 1), arrived("b", 2), synced);
+
+  it("shows before the hub tells it, and so does its end", () => {
+    const claimed = tell(waiting, "a", "Ana", true);
+    expect(by(claimed)).toEqual(["Ana", undefined]);
+    expect(by(tell(claimed, "a", "Ana", false))).toEqual([undefined, undefined]);
+  });
+
+  it("does not overrule what the hub has told, nor bring back an order that left", () => {
+    const bobs = station.reducer(waiting, received([{ type: "arrived", order: { ...order("a", 1), claimedBy: "Bob" } }]));
+    expect(by(tell(bobs, "a", "Ana", true))).toEqual(["Bob", undefined]);
+    expect(by(tell(bobs, "a", "Ana", false))).toEqual(["Bob", undefined]);
+    expect(tell(waiting, "c", "Ana", true)).toEqual(waiting);
   });
 });
 

@@ -38,10 +38,17 @@ export const station = createSlice({
     received(state, action: PayloadAction<FeedEvent[]>) {
       for (const event of action.payload) apply(state, event);
     },
+
+    /** The line has taken a claim, or its end. The hub tells it a moment later; until then the card would say what was before. */
+    held(state, { payload: { id, by, on } }: PayloadAction<{ id: string; by: string; on: boolean }>) {
+      const order = state.shown[id];
+      if (on && order && !order.claimedBy) order.claimedBy = by;
+      if (!on && order?.claimedBy === by) delete order.claimedBy;
+    },
   },
 });
 
-export const { opened, received } = station.actions;
+export const { opened, received, held } = station.actions;
 
 function apply(state: StationState, event: FeedEvent): void {
   switch (event.type) {
