@@ -27,13 +27,18 @@ type build struct {
 }
 
 // compile builds the program for a platform from a checkout without changes.
-func compile(ctx context.Context, platform string) (build, error) {
+func compile(ctx context.Context, platform string) (b build, err error) {
 	goos, goarch, _ := strings.Cut(platform, "/")
 	dir, err := os.MkdirTemp("", "ecupcakes-release-")
 	if err != nil {
 		return build{}, err
 	}
-	b := build{goos: goos, goarch: goarch, path: filepath.Join(dir, "ecupcakes")}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	b = build{goos: goos, goarch: goarch, path: filepath.Join(dir, "ecupcakes")}
 	if goos == "windows" {
 		b.path += ".exe"
 	}

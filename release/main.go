@@ -50,6 +50,11 @@ func release(ctx context.Context, out string, platforms []string) error {
 		return err
 	}
 	var builds []build
+	defer func() {
+		for _, b := range builds {
+			_ = os.RemoveAll(filepath.Dir(b.path))
+		}
+	}()
 	for _, platform := range platforms {
 		b, err := compile(ctx, platform)
 		if err != nil {
@@ -57,11 +62,6 @@ func release(ctx context.Context, out string, platforms []string) error {
 		}
 		builds = append(builds, b)
 	}
-	defer func() {
-		for _, b := range builds {
-			_ = os.RemoveAll(filepath.Dir(b.path))
-		}
-	}()
 	parts, err := components(ctx, builds)
 	if err != nil {
 		return err
