@@ -1,11 +1,11 @@
 import { lazy, Suspense, useEffect } from "react";
 import { problemText, type CallError } from "../../api/problem";
 import { useTranslation } from "../../i18n";
+import { later } from "../../later";
 import { Freshness } from "../../ui/Freshness";
 import { NotFoundPage } from "../../ui/NotFoundPage";
 import { Notice } from "../../ui/Notice";
 import { useStations } from "../../useStations";
-import { later } from "./later";
 
 // Like the feed, without which there is nothing on it, the screen comes while the page asks which stations there are.
 const loadScreen = () => later(() => import("./StationScreen"));

@@ -1,8 +1,9 @@
-import { useEffect, useId, useRef, useState } from "react";
+import { useId, useRef, useState } from "react";
 import type { Order } from "../../api/types";
 import { useTranslation } from "../../i18n";
 import { flavourTitle } from "../../labels";
 import { Button } from "../../ui/Button";
+import { Dialog } from "./Dialog";
 import styles from "./RejectDialog.module.css";
 
 interface RejectDialogProps {
@@ -19,10 +20,9 @@ export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialog
   const [reason, setReason] = useState("");
   const dialog = useRef<HTMLDialogElement>(null);
   const title = useId();
-  useEffect(() => { dialog.current?.showModal(); }, []);
 
   return (
-    <dialog ref={dialog} className={styles.dialog} aria-labelledby={title} onClose={onClose}>
+    <Dialog ref={dialog} heading={title} onClose={onClose}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -54,6 +54,6 @@ export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialog
           </Button>
         </div>
       </form>
-    </dialog>
+    </Dialog>
   );
 }

@@ -1,6 +1,7 @@
 import { useEffect, useId, useRef, type ReactNode } from "react";
 import { useTranslation } from "../../i18n";
 import { Button } from "../../ui/Button";
+import { Dialog } from "./Dialog";
 import styles from "./Sheet.module.css";
 
 /** Something to look at over the page, until it is closed. */
@@ -10,17 +11,14 @@ export function Sheet({ title, onClose, children }: { title: string; onClose: ()
   const heading = useId();
   // The focus begins at the top, so that what is first is seen and read first.
   const top = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-    top.current?.focus();
-  }, []);
+  useEffect(() => { top.current?.focus(); }, []);
   return (
-    <dialog ref={dialog} className={styles.sheet} aria-labelledby={heading} onClose={onClose}>
-      <div className={styles.inside}>
-        <h2 ref={top} id={heading} tabIndex={-1}>{title}</h2>
+    <Dialog ref={dialog} heading={heading} wide onClose={onClose}>
+      <div>
+        <h2 ref={top} id={heading} tabIndex={-1} className={styles.heading}>{title}</h2>
         {children}
         <Button size="kitchen" onClick={() => dialog.current?.close()}>{t("kitchen.close")}</Button>
       </div>
-    </dialog>
+    </Dialog>
   );
 }
