@@ -289,7 +289,9 @@ func preload(ctx context.Context, addr string, orders int) error {
 		return err
 	}
 	defer admin.Close()
-	if err := admin.Apply(ctx, broker.Needed(topology.Cupcakes, 8, 1)); err != nil {
+	topics := broker.Needed(topology.Cupcakes, 8, 1)
+	broker.KeepForever(topics) // As `up` has them.
+	if err := admin.Apply(ctx, topics); err != nil {
 		return err
 	}
 	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(gokaplus.Partitioner(fnv.New32a)))...)
