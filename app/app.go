@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"net"
 	"net/http"
@@ -416,7 +415,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	stops.push("leaving the consumer groups of screens", func() error { groups.Close(); return nil })
 	screens, err = hub.New(api.Screens(p.Line, known, p.trace), api.Stations(p.Line), p.Log, hub.Options{
 		Groups:    groups,
-		Partition: func(id string) int32 { return int32(gokaplus.Partition(fnv.New32a(), []byte(id), int(p.Partitions))) },
+		Partition: func(id string) int32 { return gokaplus.Partition([]byte(id), int(p.Partitions)) },
 		Freshness: api.Freshness(p.Line, fresh.Of),
 		Methods:   methods,
 	})

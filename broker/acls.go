@@ -54,16 +54,22 @@ func camel(o kadm.ACLOperation) string {
 	return b.String()
 }
 
-// ACLs are what a user needs for the roles, sorted, each once and none that
-// another one implies: who may read or write may describe.
-func ACLs(line topology.Line, roles ...Role) []ACL {
-	all := map[ACL]bool{}
-	topic := func(name string, operations ...kadm.ACLOperation) {
-		for _, o := range operations {
-			all[ACL{"topic", name, false, o}] = true
-		}
+// OnTopic are the ACLs for operations on a topic.
+func OnTopic(name string, operations ...kadm.ACLOperation) (all []ACL) {
+	for _, o := range operations {
+		all = append(all, ACL{"topic", name, false, o})
 	}
-	group := func(name string, o kadm.ACLOperation) { all[ACL{"group", name, false, o}] = true }
+	return all
+}
+
+// OnGroup is the ACL for an operation on a consumer group.
+func OnGroup(name string, o kadm.ACLOperation) ACL { return ACL{"group", name, false, o} }
+
+// ACLs are what a user needs for the roles, as Least has them.
+func ACLs(line topology.Line, roles ...Role) []ACL {
+	var all []ACL
+	topic := func(name string, operations ...kadm.ACLOperation) { all = append(all, OnTopic(name, operations...)...) }
+	group := func(name string, o kadm.ACLOperation) { all = append(all, OnGroup(name, o)) }
 	for _, role := range roles {
 		for name := range line.Topics() {
 			switch role {
@@ -108,21 +114,31 @@ func ACLs(line topology.Line, roles ...Role) []ACL {
 			topic(line.DeadLetters, kadm.OpWrite)
 		case API:
 			topic(line.DeadLetters, kadm.OpRead, kadm.OpWrite)
-			all[ACL{"group", screenGroups, true, kadm.OpRead}] = true
+			all = append(all, ACL{"group", screenGroups, true, kadm.OpRead})
 		}
 	}
-	var needed []ACL
+	return Least(all)
+}
+
+// Least sorts ACLs and leaves out what is there twice and what another one
+// implies: who may read or write may describe.
+func Least(acls []ACL) []ACL {
+	all := map[ACL]bool{}
+	for _, a := range acls {
+		all[a] = true
+	}
+	var least []ACL
 	for a := range all {
 		read, write := a, a
 		read.Operation, write.Operation = kadm.OpRead, kadm.OpWrite
 		if a.Operation != kadm.OpDescribe || !all[read] && !all[write] {
-			needed = append(needed, a)
+			least = append(least, a)
 		}
 	}
-	slices.SortFunc(needed, func(a, b ACL) int {
+	slices.SortFunc(least, func(a, b ACL) int {
 		return cmp.Or(strings.Compare(b.Resource, a.Resource), strings.Compare(a.Name, b.Name), strings.Compare(camel(a.Operation), camel(b.Operation)))
 	})
-	return needed
+	return least
 }
 
 // Grant is what may be done with some resources.

@@ -16,6 +16,8 @@ import (
 
 	"ecupcakes/broker"
 	"ecupcakes/deploy"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // Connector is a connector as it should be.
@@ -73,17 +75,49 @@ func Names(connectors []Connector) []string {
 	return names
 }
 
+// What deploy/connect/worker.properties and the sink's configuration call them.
+const (
+	workers     = "ecupcakes-connect" // Their consumer group.
+	configs     = "connect-configs"
+	offsets     = "connect-offsets"
+	status      = "connect-status"
+	deadLetters = "connect-deadletters"
+)
+
 // Topics are those that a worker with deploy/connect/worker.properties and the
 // connectors need besides the line's, for a cluster of so many brokers. Workers
 // create the first three themselves if they may, and if the broker is Apache
 // Kafka.
 func Topics(brokers int) []broker.Topic {
 	return []broker.Topic{
-		broker.Compacted("connect-configs", 1, brokers),
-		broker.Compacted("connect-offsets", 5, brokers),
-		broker.Compacted("connect-status", 5, brokers),
-		broker.Kept("connect-deadletters", 1, brokers, -1),
+		broker.Compacted(configs, 1, brokers),
+		broker.Compacted(offsets, 5, brokers),
+		broker.Compacted(status, 5, brokers),
+		broker.Kept(deadLetters, 1, brokers, -1),
 	}
+}
+
+// ACLs are what the user of the workers needs on a cluster with ACLs: for the
+// workers themselves, and for the connectors, which are as Connectors returns
+// them. The topics must be there.
+func ACLs(connectors []Connector) []broker.ACL {
+	all := []broker.ACL{broker.OnGroup(workers, kadm.OpRead)}
+	for _, topic := range []string{configs, offsets, status} {
+		all = append(all, broker.OnTopic(topic, kadm.OpDescribeConfigs, kadm.OpRead, kadm.OpWrite)...)
+	}
+	for _, c := range connectors {
+		if read, sink := c.Config["topics"]; sink {
+			for topic := range strings.SplitSeq(read, ",") {
+				all = append(all, broker.OnTopic(topic, kadm.OpRead)...)
+			}
+			all = append(all, broker.OnGroup("connect-"+c.Name, kadm.OpRead)) // As every sink has it.
+			all = append(all, broker.OnTopic(deadLetters, kadm.OpWrite)...)
+		}
+		if prefix, source := c.Config["topic.prefix"]; source {
+			all = append(all, broker.OnTopic(prefix+"."+c.Config["collection.include.list"], kadm.OpWrite)...)
+		}
+	}
+	return broker.Least(all)
 }
 
 // Status is how a connector stands.

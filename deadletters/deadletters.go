@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"time"
@@ -225,7 +224,7 @@ func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client)
 		return err
 	}
 	key := []byte(letter.Key)
-	r := &kgo.Record{Topic: letter.Topic, Partition: int32(gokaplus.Partition(fnv.New32a(), key, len(ends))), Key: key, Value: letter.Value}
+	r := &kgo.Record{Topic: letter.Topic, Partition: gokaplus.Partition(key, len(ends)), Key: key, Value: letter.Value}
 	if letter.Trace != "" {
 		r.Headers = []kgo.RecordHeader{{Key: codecs.TraceHeader, Value: []byte(letter.Trace)}}
 	}

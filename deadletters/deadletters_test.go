@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"slices"
 	"testing"
@@ -58,7 +57,7 @@ func fatal(t *testing.T, err error) {
 // send writes a message to the partition of its key, and says where it is.
 func (d *desk) send(topic, key, value string, headers ...string) (partition int32, offset int64) {
 	d.t.Helper()
-	r := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value), Partition: int32(gokaplus.Partition(fnv.New32a(), []byte(key), partitions))}
+	r := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value), Partition: gokaplus.Partition([]byte(key), partitions)}
 	for i := 0; i < len(headers); i += 2 {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headers[i], Value: []byte(headers[i+1])})
 	}

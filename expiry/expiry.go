@@ -8,7 +8,6 @@ package expiry
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"time"
 
@@ -116,7 +115,7 @@ func (s *sweep) drop(ctx context.Context, o Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
 	for _, f := range s.found {
-		if behind[int32(gokaplus.Partition(fnv.New32a(), []byte(f.ID), partitions))] {
+		if behind[gokaplus.Partition([]byte(f.ID), partitions)] {
 			continue
 		}
 		g.Go(func() error { return report(ctx, o, f) })

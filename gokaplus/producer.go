@@ -63,21 +63,25 @@ func retryBackoff(fails int) time.Duration {
 	return d - rand.N(d/4)
 }
 
-// Partition returns the partition of a key as goka chooses it: the hash of the key, taken as a signed number, modulo the
-// number of partitions, without its sign. h is reset.
-func Partition(h hash.Hash32, key []byte, partitions int) int {
+// Partition returns the partition that goka puts a key in: with goka.DefaultHasher(), unless set otherwise, the hash of
+// the key, taken as a signed number, modulo the number of partitions, without its sign.
+func Partition(key []byte, partitions int) int32 {
+	return partition(goka.DefaultHasher()(), key, partitions)
+}
+
+func partition(h hash.Hash32, key []byte, partitions int) int32 {
 	h.Reset()
 	h.Write(key)
-	p := int(int32(h.Sum32()) % int32(partitions))
+	p := int32(h.Sum32()) % int32(partitions)
 	return max(p, -p)
 }
 
-// Partitioner assigns records to partitions as goka does, see [Partition]. Every franz-go client that writes to an input of goka has to use it with the
-// hasher of the processors and views, which is goka.DefaultHasher() unless set otherwise.
+// Partitioner assigns records to partitions as goka does, see [Partition]. Every franz-go client that writes to an input
+// of goka has to use it with the hasher of the processors and views, which is goka.DefaultHasher() unless set otherwise.
 func Partitioner(hasher func() hash.Hash32) kgo.Partitioner {
 	return kgo.BasicConsistentPartitioner(func(string) func(*kgo.Record, int) int {
 		h := hasher() // franz-go partitions the records of one topic one at a time
-		return func(r *kgo.Record, n int) int { return Partition(h, r.Key, n) }
+		return func(r *kgo.Record, n int) int { return int(partition(h, r.Key, n)) }
 	})
 }
 

@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -93,7 +92,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 }
 
 func partitionOf(key string) int32 {
-	return int32(gokaplus.Partition(fnv.New32a(), []byte(key), partitions))
+	return gokaplus.Partition([]byte(key), partitions)
 }
 
 // send writes a message to its key's partition.

@@ -8,7 +8,6 @@ package processors
 
 import (
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"strconv"
 	"time"
@@ -201,7 +200,7 @@ func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason
 	if id != from.Key {
 		return e, WrongKey, fmt.Sprintf("its key %.80q is not its order's id %q", from.Key, id)
 	}
-	if p := gokaplus.Partition(fnv.New32a(), []byte(from.Key), int(partitions)); int32(p) != from.Partition {
+	if p := gokaplus.Partition([]byte(from.Key), int(partitions)); p != from.Partition {
 		return e, WrongPartition, fmt.Sprintf("it is in partition %d and its key belongs to %d: produce it with the partitioner that the line uses (FNV-1a)", from.Partition, p)
 	}
 	return e, "", ""

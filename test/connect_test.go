@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -45,6 +46,22 @@ type warehouse struct {
 // besides starts a warehouse for a factory, without connectors.
 func besides(t *testing.T, f *factory) *warehouse {
 	t.Helper()
+	return besidesWith(t, f, deployed(t, "worker.properties"), "ECUPCAKES_BROKERS="+f.kafka)
+}
+
+// deployed is a file of deploy/connect.
+func deployed(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../deploy/connect", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// besidesWith is besides with other properties of the worker and environment.
+func besidesWith(t *testing.T, f *factory, properties string, env ...string) *warehouse {
+	t.Helper()
 	w := &warehouse{factory: f}
 	var err error
 	if w.mongo, err = mongo.Start(t.Context(), t.TempDir(), "inventory"); err != nil {
@@ -57,11 +74,7 @@ func besides(t *testing.T, f *factory) *warehouse {
 	if out := w.connect("topics", "--brokers", f.kafka); !strings.Contains(out, "4 of 4 topics created") {
 		t.Fatalf("`connect topics` says %s", out)
 	}
-	properties, err := os.ReadFile("../deploy/connect/worker.properties")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.worker, err = realconnect.Start(t.Context(), t.TempDir(), string(properties), "ECUPCAKES_BROKERS="+f.kafka, "ECUPCAKES_MONGODB_URI="+w.mongo.URI)
+	w.worker, err = realconnect.Start(t.Context(), t.TempDir(), properties, append(env, "ECUPCAKES_MONGODB_URI="+w.mongo.URI)...)
 	if err != nil {
 		needsJava(t, err)
 	}
@@ -373,6 +386,35 @@ func testConnect(t *testing.T, f *factory) {
 	w.guide()
 	took("the guide is done")
 	f.stop()
+}
+
+// Kafka Connect has its own user at a cluster with users and ACLs, and needs just
+// the ACLs that the program says.
+func TestConnectACLs(t *testing.T) {
+	t.Parallel()
+	k := securedKafka(t, "connect")
+	f := openOn(t, k.Brokers()) // Where all is allowed.
+	k.allow("connect", "connect", "acls")
+	properties := deployed(t, "worker.properties") + deployed(t, "sasl.properties")
+	for _, client := range []string{"", "producer.", "consumer.", "admin."} {
+		properties += fmt.Sprintf("%[1]sssl.truststore.type=PEM\n%[1]sssl.truststore.location=%[2]s\n", client, k.CA)
+	}
+	w := besidesWith(t, f, properties, "ECUPCAKES_BROKERS="+k.SASL, "ECUPCAKES_KAFKA_USER=connect", "ECUPCAKES_KAFKA_PASSWORD="+password)
+	w.seed()
+	w.connect("apply")
+	w.eventually("the inventory has come", func() bool { return len(w.read("rawmaterial.inventory.ingredients")) > 0 })
+	f.must(http.StatusOK, "POST", "/api/v1/order/reporterror", fmt.Sprintf(`{"Order":{"Id":%q},"Reason":"no oven"}`, f.place()))
+	f.walk()
+	bad := map[string]bool{`[1,2]`: true}
+	w.produceBad(bad)
+	w.complete()
+	w.eventually("what is bad is a dead letter", func() bool { return len(w.deadLetters(bad)) == 1 })
+	w.eventually("the sink has committed everything", w.caughtUp)
+	// A worker tries to create its topics before it looks whether they are there.
+	want := []string{"topic connect-configs create", "topic connect-offsets create", "topic connect-status create"}
+	if denied := k.exactly("connect", "connect", "acls"); !slices.Equal(slices.Sorted(slices.Values(denied)), want) {
+		t.Errorf("the worker was denied %q, want %q", denied, want)
+	}
 }
 
 // guide does what docs/connect.md says, in one shell, with other addresses.

@@ -372,7 +372,7 @@ func (s *scene) poisoned() {
 	produce(s.t, s.brokers, all)
 }
 
-// partitionOf is FNV-1a as goka takes it.
+// partitionOf is FNV-1a as goka takes it, written once more: tests do not ask the program where its orders are.
 func partitionOf(key []byte) int32 {
 	h := fnv.New32a()
 	h.Write(key)

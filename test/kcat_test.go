@@ -83,7 +83,7 @@ func kcatPage(t *testing.T, f *factory) {
 func TestKcatSecured(t *testing.T) {
 	t.Parallel()
 	k := securedKafka(t, "line")
-	k.allow("line", "processors,api,setup")
+	k.allow("line", "topics", "acls", "--roles", "processors,api,setup")
 	l := k.sasl("line", "PLAIN")
 	f := k.open(l)
 	id := f.walk()

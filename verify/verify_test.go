@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"maps"
 	"slices"
@@ -35,7 +34,7 @@ type world struct {
 }
 
 func (w *world) add(topic, key string, value []byte, headers ...kgo.RecordHeader) {
-	p := int32(gokaplus.Partition(fnv.New32a(), []byte(key), partitions))
+	p := gokaplus.Partition([]byte(key), partitions)
 	w.topics[topic] = append(w.topics[topic], &kgo.Record{
 		Topic: topic, Key: []byte(key), Value: value, Partition: p, Headers: headers,
 		Timestamp: time.UnixMilli(1_700_000_000_000 + int64(len(w.topics[topic]))),
@@ -45,7 +44,7 @@ func (w *world) add(topic, key string, value []byte, headers ...kgo.RecordHeader
 // offset is that of the last message of a key.
 func (w *world) offset(topic, key string) (offset int64) {
 	var n int64
-	p := int32(gokaplus.Partition(fnv.New32a(), []byte(key), partitions))
+	p := gokaplus.Partition([]byte(key), partitions)
 	for _, r := range w.topics[topic] {
 		if r.Partition == p {
 			if string(r.Key) == key {
@@ -255,7 +254,7 @@ func TestBears(t *testing.T) {
 		"a dead letter": {func(w *world) {
 			w.add("orderrequests", "bad", []byte("rubbish"))
 			h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
-			p := fmt.Sprint(gokaplus.Partition(fnv.New32a(), []byte("bad"), partitions))
+			p := fmt.Sprint(gokaplus.Partition([]byte("bad"), partitions))
 			w.add("deadletters", "bad", []byte("rubbish"), h("topic", "orderrequests"), h("partition", p), h("offset", fmt.Sprint(w.offset("orderrequests", "bad"))))
 		}, func(r *Report) bool { return r.DeadLetters == 1 && r.Stages[0].Bad == 1 }},
 		"what is in flight": {func(w *world) {

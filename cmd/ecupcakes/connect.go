@@ -18,6 +18,7 @@ type connectCmd struct {
 	Apply  connectApply  `cmd:"" help:"See to it that the connectors are there as they should be, and run."`
 	Status connectStatus `cmd:"" help:"Tell how the connectors are; exit 1 if one does not run."`
 	Delete connectDelete `cmd:"" help:"Delete the connectors. What they have read so far is remembered."`
+	ACLs   connectACLs   `cmd:"" name:"acls" help:"Print what the workers' user must be allowed to do on a cluster with ACLs."`
 	Watch  connectWatch  `cmd:"" help:"Stay, restart what fails of the connectors, and show how they are on /metrics."`
 }
 
@@ -51,6 +52,16 @@ type connectTopics struct {
 
 func (c *connectTopics) Run(g *global) error {
 	return kafka{Brokers: c.Brokers, login: c.login}.compared(g, connect.Topics, apply)
+}
+
+type connectACLs struct{ grants }
+
+func (c *connectACLs) Run() error {
+	connectors, err := connect.Connectors(connect.Site{})
+	if err != nil {
+		return err
+	}
+	return c.print(connect.ACLs(connectors))
 }
 
 type connectApply struct {

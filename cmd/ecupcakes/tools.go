@@ -109,16 +109,23 @@ type roles struct {
 
 type topicsACLs struct {
 	roles
+	grants
+}
+
+func (c *topicsACLs) Run() error { return c.print(broker.ACLs(topology.Cupcakes, c.Roles...)) }
+
+// grants are flags that say how ACLs are printed.
+type grants struct {
 	User    string `help:"Kafka's name of the user." default:"User:ecupcakes" env:"ECUPCAKES_ACL_USER"`
 	Brokers string `help:"Whom the commands are for." default:"127.0.0.1:9092" env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER"`
 	Table   bool   `help:"Print a table instead of the commands."`
 }
 
-func (c *topicsACLs) Run() error {
-	grants := broker.Grants(broker.ACLs(topology.Cupcakes, c.Roles...))
-	if !c.Table {
+func (f grants) print(acls []broker.ACL) error {
+	grants := broker.Grants(acls)
+	if !f.Table {
 		for _, g := range grants {
-			fmt.Println(g.Command(c.Brokers, c.User))
+			fmt.Println(g.Command(f.Brokers, f.User))
 		}
 		return nil
 	}

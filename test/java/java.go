@@ -92,7 +92,7 @@ var given struct {
 	next int
 }
 
-// Program is a Java program that can be killed and started again.
+// Program is a Java program that can be killed, paused and started again.
 type Program struct {
 	Name string                          // For errors.
 	Args []string                        // Of java: options, class and arguments.
@@ -107,12 +107,20 @@ type Program struct {
 
 // Start starts the program and returns when it serves, or why it does not.
 func (p *Program) Start(ctx context.Context) error {
-	exited, err := p.launch()
-	if err != nil {
+	if err := p.Launch(); err != nil {
 		return err
 	}
+	return p.Await(ctx)
+}
+
+// Await returns when a program that was launched serves, or why it does not, and
+// kills it then.
+func (p *Program) Await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	p.mu.Lock()
+	exited := p.exited
+	p.mu.Unlock()
 	for {
 		err := p.Up(ctx)
 		if err == nil {
@@ -129,15 +137,17 @@ func (p *Program) Start(ctx context.Context) error {
 	}
 }
 
-func (p *Program) launch() (exited chan struct{}, err error) {
+// Launch starts the program and does not wait until it serves: several that need
+// one another are all launched first.
+func (p *Program) Launch() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
-		return nil, fmt.Errorf("%s runs already", p.Name)
+		return fmt.Errorf("%s runs already", p.Name)
 	}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
 	cmd := exec.Command("java", p.Args...)
@@ -147,15 +157,15 @@ func (p *Program) launch() (exited chan struct{}, err error) {
 	// nothing behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p.Name, err)
+		return fmt.Errorf("starting %s: %w", p.Name, err)
 	}
-	exited = make(chan struct{})
+	exited := make(chan struct{})
 	go func() {
 		_ = cmd.Wait()
 		close(exited)
 	}()
 	p.cmd, p.exited = cmd, exited
-	return exited, nil
+	return nil
 }
 
 // Kill is kill -9; it returns when the process is gone. A program that does not
@@ -179,6 +189,22 @@ func (p *Program) end(signal syscall.Signal) {
 		<-p.exited
 	}
 	p.cmd = nil
+}
+
+// Pause stops the process with its connections open, as a long collection of
+// garbage does, until Resume.
+func (p *Program) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (p *Program) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Program) signal(s os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return fmt.Errorf("%s does not run", p.Name)
+	}
+	return p.cmd.Process.Signal(s)
 }
 
 // LastWords is the end of what the program has printed.

@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -28,10 +27,6 @@ import (
 //go:embed pom.xml
 var pom []byte
 
-// patience bounds a start: after kill -9 the controller refuses a node until
-// the session of its former life has timed out, and three nodes share the CPU.
-const patience = 2 * time.Minute
-
 // Cluster is a running cluster.
 type Cluster struct {
 	Nodes []*Node
@@ -39,14 +34,11 @@ type Cluster struct {
 
 // Node is one broker, which is a controller as well.
 type Node struct {
+	java.Program
 	Address string // host:port for clients.
 	listen  string // Where it listens: there, unless something stands between.
 	dir     string
 	jars    string
-
-	mu     sync.Mutex
-	cmd    *exec.Cmd
-	exited chan struct{}
 }
 
 // Start runs a cluster of one or three nodes with their data below dir, and
@@ -94,13 +86,13 @@ func start(ctx context.Context, dir string, nodes int, front func(listen string)
 		c.Nodes = append(c.Nodes, n)
 	}
 	for _, n := range c.Nodes {
-		if err := n.launch(); err != nil {
+		if err := n.Launch(); err != nil {
 			c.Kill()
 			return nil, err
 		}
 	}
 	for _, n := range c.Nodes {
-		if err := n.wait(ctx); err != nil {
+		if err := n.Await(ctx); err != nil {
 			c.Kill()
 			return nil, err
 		}
@@ -122,42 +114,6 @@ func (c *Cluster) Kill() {
 	for _, n := range c.Nodes {
 		n.Kill()
 	}
-}
-
-// Kill is kill -9; it returns when the process is gone. A node that does not
-// run stays so.
-func (n *Node) Kill() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cmd != nil {
-		_ = n.cmd.Process.Kill()
-		<-n.exited
-		n.cmd = nil
-	}
-}
-
-// Pause stops the process with its connections open, as a long collection of
-// garbage does, until Resume.
-func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
-
-// Resume ends a Pause.
-func (n *Node) Resume() error { return n.signal(syscall.SIGCONT) }
-
-func (n *Node) signal(s os.Signal) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cmd == nil {
-		return errors.New("the node does not run")
-	}
-	return n.cmd.Process.Signal(s)
-}
-
-// Start starts a killed node again on its data, and returns when it serves.
-func (n *Node) Start(ctx context.Context) error {
-	if err := n.launch(); err != nil {
-		return err
-	}
-	return n.wait(ctx)
 }
 
 func (n *Node) format(ctx context.Context, id, nodes, controller int, voters string, besides []listener, settings []string) error {
@@ -196,7 +152,7 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		"status = error",
 		"appender.f.type = File",
 		"appender.f.name = F",
-		"appender.f.fileName = " + filepath.Join(n.dir, "server.log"),
+		"appender.f.fileName = " + n.log(),
 		"appender.f.layout.type = PatternLayout",
 		"appender.f.layout.pattern = [%d] %p %m (%c)%n",
 		"rootLogger.level = INFO",
@@ -211,86 +167,53 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		"logger.a.additivity = false",
 		"logger.a.appenderRef.a.ref = A",
 	}
-	for name, lines := range map[string][]string{"server.properties": append(properties, settings...), "log4j2.properties": logging} {
-		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+	for file, lines := range map[string][]string{n.properties(): append(properties, settings...), filepath.Join(n.dir, "log4j2.properties"): logging} {
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
 	}
-	cmd := n.java(ctx, "-Xmx128m", "-XX:TieredStopAtLevel=1")
-	cmd.Args = append(cmd.Args, "kafka.tools.StorageTool", "format", "-t", "cupcakesTestCluster000", "-c", filepath.Join(n.dir, "server.properties"))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := n.tool(ctx, "kafka.tools.StorageTool", "format", "-t", "cupcakesTestCluster000", "-c", n.properties()).CombinedOutput(); err != nil {
 		return fmt.Errorf("formatting the storage of Kafka node %d: %w\n%s", id, err, out)
 	}
+	n.Program.Name = "the Kafka node " + n.Address
+	n.Program.Args = append(n.java("-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true"), "kafka.Kafka", n.properties())
+	n.Program.Log = n.log() // Both append to it.
+	n.Program.Up = n.up
 	return nil
 }
 
-func (n *Node) java(ctx context.Context, options ...string) *exec.Cmd {
-	args := append(options, "-Dlog4j2.configurationFile="+filepath.Join(n.dir, "log4j2.properties"), "-cp", filepath.Join(n.jars, "*"))
-	cmd := exec.CommandContext(ctx, "java", args...)
+func (n *Node) properties() string { return filepath.Join(n.dir, "server.properties") }
+
+func (n *Node) log() string { return filepath.Join(n.dir, "server.log") }
+
+// java are the arguments of java up to the class.
+func (n *Node) java(options ...string) []string {
+	return append(options, "-Dlog4j2.configurationFile="+filepath.Join(n.dir, "log4j2.properties"), "-cp", filepath.Join(n.jars, "*"))
+}
+
+// tool prepares a run of one of Kafka's own tools, by its class.
+func (n *Node) tool(ctx context.Context, class string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "java", append(append(n.java("-Xmx128m", "-XX:TieredStopAtLevel=1"), class), args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the test, which then kills it.
 	return cmd
 }
 
-// launch starts the process.
-func (n *Node) launch() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cmd != nil {
-		return errors.New("the node runs already")
-	}
-	stdout, err := os.Create(filepath.Join(n.dir, "stdout.log"))
-	if err != nil {
-		return err
-	}
-	defer stdout.Close()
-	cmd := n.java(context.Background(), "-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true")
-	cmd.Args = append(cmd.Args, "kafka.Kafka", filepath.Join(n.dir, "server.properties"))
-	cmd.Stdout, cmd.Stderr = stdout, stdout
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // A test that is killed leaves nothing behind.
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting Kafka: %w", err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(exited)
-	}()
-	n.cmd, n.exited = cmd, exited
-	return nil
-}
-
-// wait returns when the node answers, or why it does not.
-func (n *Node) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+// up says why the node does not serve yet: one that starts answers before it is
+// a part of the cluster.
+func (n *Node) up(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(n.Address), kgo.RetryTimeout(time.Second))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	n.mu.Lock()
-	exited := n.exited
-	n.mu.Unlock()
-	for {
-		// A node that starts answers before it is a part of the cluster.
-		m, err := kadm.NewClient(client).BrokerMetadata(ctx)
-		if err == nil {
-			for _, b := range m.Brokers {
-				if net.JoinHostPort(b.Host, fmt.Sprint(b.Port)) == n.Address {
-					return nil
-				}
-			}
-		}
-		select {
-		case <-exited:
-			return fmt.Errorf("the Kafka node %s has ended:\n%s", n.Address, n.lastWords())
-		case <-ctx.Done():
-			return fmt.Errorf("the Kafka node %s does not serve: %w\n%s", n.Address, errors.Join(err, ctx.Err()), n.lastWords())
-		case <-time.After(100 * time.Millisecond):
+	m, err := kadm.NewClient(client).BrokerMetadata(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range m.Brokers {
+		if net.JoinHostPort(b.Host, fmt.Sprint(b.Port)) == n.Address {
+			return nil
 		}
 	}
-}
-
-func (n *Node) lastWords() []byte {
-	return append(java.Tail(filepath.Join(n.dir, "stdout.log")), java.Tail(filepath.Join(n.dir, "server.log"))...)
+	return errors.New("it is not a part of the cluster yet")
 }

@@ -128,9 +128,7 @@ func (s *Secured) Authorized() (string, error) {
 
 // Tool prepares a run of one of Kafka's own tools, by its class.
 func (c *Cluster) Tool(ctx context.Context, class string, args ...string) *exec.Cmd {
-	cmd := c.Nodes[0].java(ctx, "-Xmx128m", "-XX:TieredStopAtLevel=1")
-	cmd.Args = append(append(cmd.Args, class), args...)
-	return cmd
+	return c.Nodes[0].tool(ctx, class, args...)
 }
 
 // authority signs certificates.
