@@ -176,7 +176,7 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		return fmt.Errorf("formatting the storage of Kafka node %d: %w\n%s", id, err, out)
 	}
 	n.Program.Name = "the Kafka node " + n.Address
-	n.Program.Args = append(n.java("-Xms384m", "-Xmx384m", "-XX:+UseG1GC", "-Djava.awt.headless=true"), "kafka.Kafka", n.properties())
+	n.Program.Args = append(n.java("-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"), "kafka.Kafka", n.properties())
 	n.Program.Log = n.log() // Both append to it.
 	n.Program.Up = n.up
 	return nil
