@@ -89,10 +89,14 @@ test("a rejected order is made again once, however many press", async ({ factory
   const id = await factory.order("Strawberry", 9);
   await reject(factory.url, id, "Dropped", "Ana");
   const managers = [await factory.enter("Max", "Manager"), await factory.enter("Mia", "Manager")];
-  const press = managers.map((page) => page.getByRole("button", { name: `make order ${id.slice(-6)} again` }));
-  for (const button of press) await expect(button).toBeVisible();
-  // Neither sees in time that the other has pressed.
-  await Promise.all(press.map((button) => button.click()));
+  // What they press leaves only when both have pressed, so that neither sees in time that the other has.
+  let bothHavePressed = (): void => {};
+  const pressed = new Promise<void>((resolve) => { bothHavePressed = resolve; });
+  for (const page of managers) {
+    await page.route("**/api/v1/order/remake", async (route) => { await pressed; await route.continue(); });
+    await page.getByRole("button", { name: `make order ${id.slice(-6)} again` }).click();
+  }
+  bothHavePressed();
   for (const page of managers) {
     await expect(page.getByRole("region", { name: "Rejected orders" }).getByRole("listitem").filter({ hasText: id.slice(-6) })).toContainText("made again as");
   }

@@ -208,10 +208,10 @@ func (p *Program) signal(s os.Signal) error {
 }
 
 // LastWords is the end of what the program has printed.
-func (p *Program) LastWords() []byte { return Tail(p.Log) }
+func (p *Program) LastWords() []byte { return tail(p.Log) }
 
-// Tail is the end of a text file; nothing of one that is not there.
-func Tail(file string) []byte {
+// tail is the end of a text file; nothing of one that is not there.
+func tail(file string) []byte {
 	b, _ := os.ReadFile(file)
 	lines := bytes.Split(b, []byte("\n"))
 	return bytes.Join(lines[max(0, len(lines)-30):], []byte("\n"))

@@ -1,4 +1,4 @@
-import { useId, useRef, useState } from "react";
+import { useId, useState } from "react";
 import type { Order } from "../../api/types";
 import { useTranslation } from "../../i18n";
 import { flavourTitle } from "../../labels";
@@ -18,17 +18,16 @@ interface RejectDialogProps {
 export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialogProps) {
   const { t } = useTranslation();
   const [reason, setReason] = useState("");
-  const dialog = useRef<HTMLDialogElement>(null);
   const title = useId();
 
   return (
-    <Dialog ref={dialog} heading={title} onClose={onClose}>
+    <Dialog heading={title} onClose={onClose}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
           if (!reason.trim()) return;
           onReject(reason.trim());
-          dialog.current?.close();
+          onClose();
         }}
       >
         <h2 id={title}>
@@ -49,7 +48,7 @@ export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialog
           <Button type="submit" look="main" size="kitchen" idle={!reason.trim()}>
             {t("kitchen.rejectOrder")}
           </Button>
-          <Button size="kitchen" onClick={() => dialog.current?.close()}>
+          <Button size="kitchen" onClick={onClose}>
             {t("kitchen.keep")}
           </Button>
         </div>

@@ -7,17 +7,16 @@ import styles from "./Sheet.module.css";
 /** Something to look at over the page, until it is closed. */
 export function Sheet({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
   const { t } = useTranslation();
-  const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   // The focus begins at the top, so that what is first is seen and read first.
   const top = useRef<HTMLHeadingElement>(null);
   useEffect(() => { top.current?.focus(); }, []);
   return (
-    <Dialog ref={dialog} heading={heading} wide onClose={onClose}>
+    <Dialog heading={heading} wide onClose={onClose}>
       <div>
         <h2 ref={top} id={heading} tabIndex={-1} className={styles.heading}>{title}</h2>
         {children}
-        <Button size="kitchen" onClick={() => dialog.current?.close()}>{t("kitchen.close")}</Button>
+        <Button size="kitchen" onClick={onClose}>{t("kitchen.close")}</Button>
       </div>
     </Dialog>
   );

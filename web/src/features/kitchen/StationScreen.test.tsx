@@ -18,7 +18,6 @@ HTMLDialogElement.prototype.showModal = function () {
 };
 HTMLDialogElement.prototype.close = function () {
   this.open = false;
-  this.dispatchEvent(new Event("close"));
 };
 
 const station: Station = {
@@ -177,6 +176,15 @@ describe("an order's card", () => {
     await seconds(10);
     expect(screen.queryByRole("dialog")).toBeNull();
     expect(calls).toHaveLength(0);
+  });
+
+  it("asks again who has only just kept it", async () => {
+    show();
+    fireEvent.click(button(/^REJECT/));
+    fireEvent.click(screen.getByRole("button", { name: "Keep it" }));
+    fireEvent.click(button(/^REJECT/));
+    await seconds(1);
+    expect(screen.getByRole("dialog")).toBeTruthy();
   });
 });
 
