@@ -15,7 +15,6 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	measure := func(t *testing.T, room string, args ...string) string {
 		t.Helper()
-		t.Parallel()
 		program := filepath.Join(t.TempDir(), "bench")
 		if out, err := exec.Command("go", "build", "-o", program, room).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)

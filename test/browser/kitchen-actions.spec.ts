@@ -71,6 +71,7 @@ test("without a network, work goes on; it survives a reload and is sent in order
   expect(keys).toHaveLength(2);
   // The device is restarted. The page comes back before the line does: it has its files, but no answer.
   const context = ana.context();
+  await ana.goto("about:blank"); // A page that is closed has a network for a moment, and would send.
   await ana.close();
   const page = await context.newPage();
   await page.route(/order\/(mix|reporterror)$/, (route) => route.abort("connectionrefused"));
