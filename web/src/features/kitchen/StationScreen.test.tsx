@@ -18,6 +18,7 @@ HTMLDialogElement.prototype.showModal = function () {
 };
 HTMLDialogElement.prototype.close = function () {
   this.open = false;
+  setTimeout(() => this.dispatchEvent(new Event("close"))); // As late as browsers are with it.
 };
 
 const station: Station = {
