@@ -13,7 +13,8 @@ RUN npm run build -w web
 FROM golang:1.26.8-bookworm AS program
 WORKDIR /source
 COPY go.mod go.sum ./
-RUN go mod download
+COPY gokaplus/go.mod gokaplus/go.sum gokaplus/
+RUN GOWORK=off go mod download
 COPY . .
 COPY --from=client /source/web/dist web/dist
 # The sources come without git, so the version has to be told: --build-arg VERSION=$(git describe --always --dirty)

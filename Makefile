@@ -57,19 +57,19 @@ check:
 	@unformatted=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) mod verify >/dev/null
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
-	$(GO) -C test/deploy vet ./...
-	$(GO) -C bench/philippseith vet ./...
+	$(GO) vet ./... ./gokaplus/...
+	$(GO) tool staticcheck ./... ./gokaplus/...
+	GOWORK=off $(GO) -C test/deploy vet ./...
+	GOWORK=off $(GO) -C bench/philippseith vet ./...
 
 # The system tests first: they take longest and mostly wait, so that the others
 # run beside them, and three of theirs at once keep two cores busy.
 go-test: build
-	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 30m -parallel 3 ./test ./...
+	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 30m -parallel 3 ./test ./... ./gokaplus/...
 
 # What is deployed with. Its results are not kept: the files are not in its module.
 deploy-test: build $(HADOLINT)
-	$(GO) -C test/deploy test -count=1 ./...
+	GOWORK=off $(GO) -C test/deploy test -count=1 ./...
 
 web-test: $(NPM)
 	npm run typecheck
@@ -88,11 +88,11 @@ bench: build
 
 # Built first: it starts itself again for what it kills.
 bench-gokaplus:
-	$(GO) build -o bin/bench-gokaplus ./gokaplus/bench
+	$(GO) build -o bin/bench-gokaplus ./bench/gokaplus
 	bin/bench-gokaplus $(ARGS)
 
 dist: build
-	$(GO) run ./release -out dist
+	$(GO) run ./internal/release -out dist
 
 screenshots: build
 	npm run pictures -w test/browser

@@ -17,11 +17,11 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/api"
-	"ecupcakes/api/hub"
-	"ecupcakes/broker"
-	"ecupcakes/order"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/hub"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -656,7 +656,7 @@ func testWithoutBroker(t *testing.T, f *factory) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	producer, err := broker.NewProducer(broker.Config{Brokers: []string{nobody}})
+	producer, err := kafka.NewProducer(kafka.Config{Brokers: []string{nobody}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"ecupcakes/codecs"
-	"ecupcakes/order"
-	"ecupcakes/topology"
-	"ecupcakes/tracing"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/tracing"
+	"github.com/ecupcakes/ecupcakes/views"
 
 	"github.com/danielgtaylor/huma/v2"
 )

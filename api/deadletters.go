@@ -9,8 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ecupcakes/deadletters"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/ops/deadletters"
+	"github.com/ecupcakes/ecupcakes/views"
 )
 
 // maxLetters bounds the requests about dead letters that are served at a time.

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/api"
-	"ecupcakes/broker"
-	"ecupcakes/deadletters"
+	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/ops/deadletters"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -36,7 +36,7 @@ const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 // desk is an API with an embedded broker and nobody else.
 type desk struct {
 	url    string // Of the dead letters.
-	kafka  broker.Config
+	kafka  kafka.Config
 	client *kgo.Client
 }
 
@@ -52,7 +52,7 @@ func openDesk(t *testing.T) *desk {
 }
 
 // serveLetters serves the dead letters of a Kafka and returns their address.
-func serveLetters(t *testing.T, kafka broker.Config, patience time.Duration) string {
+func serveLetters(t *testing.T, kafka kafka.Config, patience time.Duration) string {
 	t.Helper()
 	l, err := deadletters.Open(kafka, line)
 	if err != nil {
@@ -334,7 +334,7 @@ func TestTooManyDeadLetters(t *testing.T) {
 }
 
 // silent is a broker that takes connections and never answers.
-func silent(t *testing.T) broker.Config {
+func silent(t *testing.T) kafka.Config {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -356,5 +356,5 @@ func silent(t *testing.T) broker.Config {
 			held = append(held, c)
 		}
 	}()
-	return broker.Config{Brokers: []string{l.Addr().String()}}
+	return kafka.Config{Brokers: []string{l.Addr().String()}}
 }

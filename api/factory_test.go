@@ -11,15 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/api"
-	"ecupcakes/api/hub"
-	"ecupcakes/broker"
-	"ecupcakes/gokaplus"
-	"ecupcakes/inventory"
-	"ecupcakes/order"
-	"ecupcakes/processors"
-	"ecupcakes/topology"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/hub"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/processors"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/views/inventory"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -52,11 +53,11 @@ type factory struct {
 }
 
 // startKafka starts an embedded broker with the line's topics.
-func startKafka(t *testing.T) (broker.Config, *broker.Admin) {
+func startKafka(t *testing.T) (kafka.Config, *kafka.Admin) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	embedded, err := broker.StartEmbedded(t.TempDir(), "127.0.0.1:0", quiet)
+	embedded, err := embedded.Start(t.TempDir(), "127.0.0.1:0", quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,13 +66,13 @@ func startKafka(t *testing.T) (broker.Config, *broker.Admin) {
 			t.Error(err)
 		}
 	})
-	config := broker.Config{Brokers: []string{embedded.Addr()}}
-	admin, err := broker.NewAdmin(config)
+	config := kafka.Config{Brokers: []string{embedded.Addr()}}
+	admin, err := kafka.NewAdmin(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	if err := admin.Apply(ctx, broker.Needed(line, partitions, 1)); err != nil {
+	if err := admin.Apply(ctx, kafka.Needed(line, partitions, 1)); err != nil {
 		t.Fatal(err)
 	}
 	return config, admin
@@ -80,7 +81,7 @@ func startKafka(t *testing.T) (broker.Config, *broker.Admin) {
 func open(t *testing.T) *factory {
 	t.Helper()
 	config, admin := startKafka(t)
-	producer, err := broker.NewProducer(config)
+	producer, err := kafka.NewProducer(config)
 	if err != nil {
 		t.Fatal(err)
 	}

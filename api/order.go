@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"ecupcakes/order"
-	"ecupcakes/topology"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/views"
 
 	"github.com/danielgtaylor/huma/v2"
 )

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"ecupcakes/order"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views"
 )
 
 // maxWait bounds how long a client may have us wait for a change.

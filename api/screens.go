@@ -11,12 +11,12 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"ecupcakes/api/hub"
-	"ecupcakes/freshness"
-	"ecupcakes/order"
-	"ecupcakes/topology"
-	"ecupcakes/tracing"
-	"ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/hub"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/tracing"
+	"github.com/ecupcakes/ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/views/freshness"
 )
 
 // Stations are what the hub shows of a line.

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"ecupcakes/forecast"
-	"ecupcakes/order"
-	"ecupcakes/stats"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views/forecast"
+	"github.com/ecupcakes/ecupcakes/views/stats"
 )
 
 // StageStats is how a stage does.

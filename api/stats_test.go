@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/api"
-	"ecupcakes/forecast"
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views/forecast"
 
 	"github.com/prometheus/client_golang/prometheus"
 )

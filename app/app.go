@@ -18,23 +18,24 @@ import (
 	"sync"
 	"time"
 
-	"ecupcakes/api"
-	"ecupcakes/api/hub"
-	"ecupcakes/broker"
-	"ecupcakes/claims"
-	"ecupcakes/deadletters"
-	"ecupcakes/expiry"
-	"ecupcakes/forecast"
-	"ecupcakes/freshness"
-	"ecupcakes/gokaplus"
-	"ecupcakes/inventory"
-	"ecupcakes/membership"
-	"ecupcakes/order"
-	"ecupcakes/processors"
-	"ecupcakes/topology"
-	"ecupcakes/tracing"
-	"ecupcakes/views"
-	"ecupcakes/web"
+	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/hub"
+	"github.com/ecupcakes/ecupcakes/hub/screengroups"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/ops/deadletters"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/processors"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/tracing"
+	"github.com/ecupcakes/ecupcakes/upkeep/claims"
+	"github.com/ecupcakes/ecupcakes/upkeep/expiry"
+	"github.com/ecupcakes/ecupcakes/views"
+	"github.com/ecupcakes/ecupcakes/views/forecast"
+	"github.com/ecupcakes/ecupcakes/views/freshness"
+	"github.com/ecupcakes/ecupcakes/views/inventory"
+	"github.com/ecupcakes/ecupcakes/web"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -44,7 +45,7 @@ import (
 // Options say what to run and where.
 type Options struct {
 	Line        topology.Line
-	Kafka       broker.Config // Without brokers, an embedded one runs.
+	Kafka       kafka.Config  // Without brokers, an embedded one runs.
 	Data        string        // Directory of the embedded broker.
 	KafkaListen string        // Address of the embedded broker, host:port.
 	Session     time.Duration // After which a processor that is not heard of is taken for dead.
@@ -101,13 +102,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	o.Kafka.Metrics = broker.NewMetrics(o.Registry)
+	o.Kafka.Metrics = kafka.NewMetrics(o.Registry)
 	var stops stack
 	defer func() { err = errors.Join(err, stops.unwind()) }()
 
 	instance, embeds := o.Instance, len(o.Kafka.Brokers) == 0
 	if embeds {
-		embedded, err := broker.StartEmbedded(o.Data, o.KafkaListen, o.Log)
+		embedded, err := embedded.Start(o.Data, o.KafkaListen, o.Log)
 		if err != nil {
 			return err
 		}
@@ -208,8 +209,8 @@ func (o *Options) validate() error {
 
 // prepare waits for the cluster, or the embedded broker, and sees to it that it
 // has the line's topics.
-func prepare(ctx context.Context, o Options, embedded bool) (*broker.Admin, error) {
-	admin, err := broker.NewAdmin(o.Kafka)
+func prepare(ctx context.Context, o Options, embedded bool) (*kafka.Admin, error) {
+	admin, err := kafka.NewAdmin(o.Kafka)
 	if err != nil {
 		return nil, err
 	}
@@ -222,14 +223,14 @@ func prepare(ctx context.Context, o Options, embedded bool) (*broker.Admin, erro
 	return admin, nil
 }
 
-func ensureTopics(ctx context.Context, admin *broker.Admin, o Options, embedded bool) error {
+func ensureTopics(ctx context.Context, admin *kafka.Admin, o Options, embedded bool) error {
 	brokers, err := admin.Reach(ctx)
 	if err != nil {
 		return err
 	}
-	needed := broker.Needed(o.Line, o.Partitions, brokers)
+	needed := kafka.Needed(o.Line, o.Partitions, brokers)
 	if embedded {
-		broker.KeepForever(needed)
+		kafka.KeepForever(needed)
 	}
 	findings, err := admin.Check(ctx, needed)
 	if err != nil {
@@ -257,7 +258,7 @@ func ensureTopics(ctx context.Context, admin *broker.Admin, o Options, embedded 
 type process struct {
 	Options
 	goka   gokaplus.Options
-	admin  *broker.Admin
+	admin  *kafka.Admin
 	failed chan error // Capacity 1; the first failure for good.
 	stages *processors.Metrics
 	trace  *tracing.Tracer // nil for none.
@@ -361,7 +362,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	producer, err := broker.NewProducer(p.Kafka)
+	producer, err := kafka.NewProducer(p.Kafka)
 	if err != nil {
 		return "", err
 	}
@@ -409,7 +410,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	})
 
 	var screens *hub.Hub
-	groups := membership.New(p.Kafka, func(group, topic string, s membership.Share) {
+	groups := screengroups.New(p.Kafka, func(group, topic string, s screengroups.Share) {
 		screens.Shared(group, topic, s.Partitions, s.People, s.Joined)
 	})
 	stops.push("leaving the consumer groups of screens", func() error { groups.Close(); return nil })

@@ -13,9 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/broker"
-	"ecupcakes/connect"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/ops/connect"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"go.uber.org/goleak"
 )
@@ -175,7 +176,7 @@ func TestRoles(t *testing.T) {
 		t.Errorf("the worker has an API: %d", status)
 	}
 	o = options("")
-	o.Kafka, o.Stages = broker.Config{Brokers: []string{worker.Kafka}}, nil
+	o.Kafka, o.Stages = kafka.Config{Brokers: []string{worker.Kafka}}, nil
 	server, stopServer := start(t, o)
 	ready(t, server.URL)
 	status, body := do(t, "POST", server.URL+"/api/v1/order", `{"Order":{"Flavour":"Coffee","Quantity":1,"Size":"S"}}`)
@@ -239,7 +240,7 @@ func TestPortInUse(t *testing.T) {
 			t.Errorf("with the port in use: %v, want %s in it", err, want)
 		}
 	}
-	again, err := broker.StartEmbedded(data, "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	again, err := embedded.Start(data, "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("the data is still in use: %v", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"ecupcakes/connect"
+	"github.com/ecupcakes/ecupcakes/ops/connect"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"time"
 
-	"ecupcakes/gokaplus"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"

@@ -29,12 +29,13 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"ecupcakes/broker"
-	"ecupcakes/codecs"
-	"ecupcakes/gokaplus"
-	"ecupcakes/load"
-	"ecupcakes/order"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -152,7 +153,7 @@ func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) er
 
 // pipeline measures the processors alone, on a broker in this process.
 func (f *Figures) pipeline(ctx context.Context, binary, dir string) error {
-	b, err := broker.StartEmbedded(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	b, err := embedded.Start(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func (f *Figures) limit(ctx context.Context, addr string) error {
 
 // up measures everything in one process, working off what is there.
 func (f *Figures) up(ctx context.Context, binary, dir string) error {
-	b, err := broker.StartEmbedded(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	b, err := embedded.Start(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -283,14 +284,14 @@ func sampleOrder(id string, placed time.Time) *order.Order {
 // preload creates the topics and writes the orders and everything that the
 // kitchen will report about them.
 func preload(ctx context.Context, addr string, orders int) error {
-	config := broker.Config{Brokers: []string{addr}}
-	admin, err := broker.NewAdmin(config)
+	config := kafka.Config{Brokers: []string{addr}}
+	admin, err := kafka.NewAdmin(config)
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	topics := broker.Needed(topology.Cupcakes, 8, 1)
-	broker.KeepForever(topics) // As `up` has them.
+	topics := kafka.Needed(topology.Cupcakes, 8, 1)
+	kafka.KeepForever(topics) // As `up` has them.
 	if err := admin.Apply(ctx, topics); err != nil {
 		return err
 	}
@@ -324,7 +325,7 @@ func preload(ctx context.Context, addr string, orders int) error {
 
 // shipped waits until so many orders have come out of the line.
 func shipped(ctx context.Context, addr string, orders int) error {
-	admin, err := broker.NewAdmin(broker.Config{Brokers: []string{addr}})
+	admin, err := kafka.NewAdmin(kafka.Config{Brokers: []string{addr}})
 	if err != nil {
 		return err
 	}

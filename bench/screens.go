@@ -21,7 +21,7 @@ import (
 	"strings"
 	"time"
 
-	"ecupcakes/api/hub"
+	"github.com/ecupcakes/ecupcakes/hub"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +70,9 @@ func (f *Figures) screens(ctx context.Context, program, dir string) error {
 		return err
 	}
 	other := filepath.Join(dir, "philippseith")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "bench/philippseith", "-o", other, ".").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-C", "bench/philippseith", "-o", other, ".")
+	build.Env = append(os.Environ(), "GOWORK=off") // It has a module of its own.
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the server to compare with: %w\n%s", err, out)
 	}
 	alone := func(screens int) error {

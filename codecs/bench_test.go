@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 
 	"github.com/go-faster/jx"
 	jsonv2 "github.com/go-json-experiment/json"

@@ -21,7 +21,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 
 	"github.com/segmentio/encoding/json"
 )

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 )
 
 // codec is what Order, Report and Row have in common.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 
 	"pgregory.net/rapid"
 )

@@ -12,7 +12,7 @@ import (
 	"github.com/lovoo/goka/codec"
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
 )
 
 // A processor counts words into its table, and a view shows the table. Both are supervised.

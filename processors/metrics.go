@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 
 	"github.com/prometheus/client_golang/prometheus"
 )

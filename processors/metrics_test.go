@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"ecupcakes/order"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/tester"

@@ -12,11 +12,11 @@ import (
 	"strconv"
 	"time"
 
-	"ecupcakes/codecs"
-	"ecupcakes/gokaplus"
-	"ecupcakes/order"
-	"ecupcakes/topology"
-	"ecupcakes/tracing"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/tracing"
 
 	"github.com/lovoo/goka"
 )

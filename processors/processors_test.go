@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/codecs"
-	"ecupcakes/order"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/tester"

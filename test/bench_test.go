@@ -29,7 +29,7 @@ func TestFigures(t *testing.T) {
 	}
 	t.Run("bench", func(t *testing.T) {
 		result := filepath.Join(t.TempDir(), "result.json")
-		printed := measure(t, "ecupcakes/bench", "-binary", binary, "-out", result,
+		printed := measure(t, "github.com/ecupcakes/ecupcakes/bench", "-binary", binary, "-out", result,
 			"-steps", "idle,pipeline,up,screens", "-orders", "500", "-rate", "50", "-screens", "20")
 		written, err := os.ReadFile(result)
 		if err != nil {
@@ -55,7 +55,7 @@ func TestFigures(t *testing.T) {
 		}
 	})
 	t.Run("gokaplus", func(t *testing.T) {
-		printed := measure(t, "ecupcakes/gokaplus/bench", "-broker", "kfake", "-runs", "1", "-rows", "throughput,recovery", "-messages", "20000", "-table", "1000")
+		printed := measure(t, "github.com/ecupcakes/ecupcakes/bench/gokaplus", "-broker", "kfake", "-runs", "1", "-rows", "throughput,recovery", "-messages", "20000", "-table", "1000")
 		if strings.Count(printed, "| kfake, ") != 9 || strings.Contains(printed, "| 0 (") {
 			t.Errorf("not everything was measured:\n%s", printed)
 		}

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/test/java"
-	"ecupcakes/test/realkafka"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"

@@ -19,10 +19,10 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/load"
-	"ecupcakes/test/java"
-	"ecupcakes/test/mongo"
-	"ecupcakes/test/realconnect"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/mongo"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/realconnect"
+	"github.com/ecupcakes/ecupcakes/load"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/load"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -41,7 +41,7 @@ func TestControl(t *testing.T) {
 		parts []part
 	}{
 		{"a leader dies alone", c.leaderDiesAlone, []part{{
-			"all replicas acknowledge an order before its 201", "broker/producer.go",
+			"all replicas acknowledge an order before its 201", "kafka/producer.go",
 			"kgo.RequiredAcks(kgo.AllISRAcks())", "kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()",
 		}}},
 		{"a table's leader cannot be reached", c.tableAway, []part{{
@@ -128,7 +128,7 @@ func overlaid(dir, path string, pieces ...string) (program string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", program, "ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", program, "github.com/ecupcakes/ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the program with another %s: %w\n%s", path, err, out)
 	}
 	return program, nil

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/load"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/load"
 )
 
 // TestExpiry has finished orders forgotten soon, and one that waits kept.

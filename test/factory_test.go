@@ -42,7 +42,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "ecupcakes")
-	if out, err := exec.Command("go", "build", "-o", binary, "ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/ecupcakes/ecupcakes/cmd/ecupcakes").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
 		return 1
 	}

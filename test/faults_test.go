@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/load"
-	"ecupcakes/test/realkafka"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
+	"github.com/ecupcakes/ecupcakes/load"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sys/unix"

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/load"
 )
 
 // The bounds that are promised for a time without brokers.

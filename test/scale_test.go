@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/load"
 )
 
 // TestScaleOut changes the number of processors under load, on Apache Kafka: of

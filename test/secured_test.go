@@ -14,8 +14,8 @@ import (
 	"sync"
 	"testing"
 
-	"ecupcakes/test/java"
-	"ecupcakes/test/realkafka"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"

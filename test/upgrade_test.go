@@ -10,7 +10,7 @@ import (
 	"slices"
 	"testing"
 
-	"ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/load"
 )
 
 // TestUpgrade has the program of the commit before this one work for a while,

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 )
 
 // Stage is one station of the line.

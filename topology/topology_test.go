@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/order"
 )
 
 func TestValidate(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"log/slog"
 	"time"
 
-	"ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/codecs"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel"

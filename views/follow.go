@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"ecupcakes/codecs"
-	"ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"

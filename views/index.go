@@ -5,10 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"ecupcakes/codecs"
-	"ecupcakes/order"
-	"ecupcakes/stats"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/views/stats"
 
 	"github.com/google/uuid"
 	"github.com/tidwall/btree"

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/codecs"
-	"ecupcakes/order"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"pgregory.net/rapid"
 )

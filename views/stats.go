@@ -3,8 +3,8 @@ package views
 import (
 	"time"
 
-	"ecupcakes/order"
-	"ecupcakes/stats"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views/stats"
 )
 
 // count takes what the order's new entry says into the figures in place of what

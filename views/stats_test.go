@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/order"
-	"ecupcakes/stats"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views/stats"
 
 	"pgregory.net/rapid"
 )

@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/broker"
-	"ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 
 	"go.uber.org/goleak"
 )
@@ -52,7 +53,7 @@ func TestView(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 2*deadline)
 	defer cancel()
-	embedded, err := broker.StartEmbedded(t.TempDir(), "127.0.0.1:0", quiet)
+	embedded, err := embedded.Start(t.TempDir(), "127.0.0.1:0", quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,16 +62,16 @@ func TestView(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	config := broker.Config{Brokers: []string{embedded.Addr()}}
-	admin, err := broker.NewAdmin(config)
+	config := kafka.Config{Brokers: []string{embedded.Addr()}}
+	admin, err := kafka.NewAdmin(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	if err := admin.Apply(ctx, broker.Needed(line, 2, 1)); err != nil {
+	if err := admin.Apply(ctx, kafka.Needed(line, 2, 1)); err != nil {
 		t.Fatal(err)
 	}
-	producer, err := broker.NewProducer(config)
+	producer, err := kafka.NewProducer(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
-	"ecupcakes/codecs"
-	"ecupcakes/order"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/google/uuid"
 )

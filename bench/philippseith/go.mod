@@ -1,4 +1,4 @@
-module ecupcakes/bench/philippseith
+module github.com/ecupcakes/ecupcakes/bench/philippseith
 
 go 1.26.5
 

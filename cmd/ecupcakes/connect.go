@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"ecupcakes/app"
-	"ecupcakes/connect"
+	"github.com/ecupcakes/ecupcakes/app"
+	"github.com/ecupcakes/ecupcakes/ops/connect"
 )
 
 type connectCmd struct {
@@ -51,7 +51,7 @@ type connectTopics struct {
 }
 
 func (c *connectTopics) Run(g *global) error {
-	return kafka{Brokers: c.Brokers, login: c.login}.compared(g, connect.Topics, apply)
+	return cluster{Brokers: c.Brokers, login: c.login}.compared(g, connect.Topics, apply)
 }
 
 type connectACLs struct{ grants }

@@ -10,8 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"ecupcakes/deadletters"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/ops/deadletters"
+	"github.com/ecupcakes/ecupcakes/topology"
 )
 
 type deadlettersCmd struct {
@@ -22,7 +22,7 @@ type deadlettersCmd struct {
 }
 
 // open gives the dead letters of the cluster that the flags name.
-func (k kafka) open(g *global, f func(ctx context.Context, l *deadletters.Letters) error) error {
+func (k cluster) open(g *global, f func(ctx context.Context, l *deadletters.Letters) error) error {
 	config, _, err := k.reach(g, "")
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (k kafka) open(g *global, f func(ctx context.Context, l *deadletters.Letter
 }
 
 type letterList struct {
-	kafka
+	cluster
 	Stage string `help:"Those of one stage only." env:"ECUPCAKES_STAGE"`
 	All   bool   `help:"Those that something has been done about, too." env:"ECUPCAKES_ALL"`
 	Limit int    `help:"The newest so many." default:"50" env:"ECUPCAKES_LIMIT"`
@@ -77,7 +77,7 @@ func (c *letterList) Run(g *global) error {
 }
 
 type letterShow struct {
-	kafka
+	cluster
 	ID string `arg:"" help:"Its id, from the list."`
 }
 
@@ -98,7 +98,7 @@ func (c *letterShow) Run(g *global) error {
 
 // chosen are the flags of what is done about letters.
 type chosen struct {
-	kafka
+	cluster
 	IDs      []string `arg:"" optional:"" help:"Their ids, from the list."`
 	AllStage string   `help:"All of a stage, in place of ids; 10,000 at a time." name:"all-of-stage" env:"ECUPCAKES_ALL_OF_STAGE"`
 	By       string   `help:"Who does it; the name of the user if absent." env:"ECUPCAKES_BY"`

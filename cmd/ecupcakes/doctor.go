@@ -9,12 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"ecupcakes/doctor"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/ops/doctor"
+	"github.com/ecupcakes/ecupcakes/topology"
 )
 
 type doctorCmd struct {
-	kafka
+	cluster
 	roles
 	ConnectURL string `help:"Where Kafka Connect is, if there is one." name:"connect-url" env:"ECUPCAKES_CONNECT_URL" placeholder:"URL"`
 	Data       string `help:"Directory of the embedded broker's data, on this machine, whose disk is looked at." env:"ECUPCAKES_DATA" placeholder:"DIR"`

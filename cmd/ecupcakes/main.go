@@ -18,11 +18,11 @@ import (
 	"syscall"
 	"time"
 
-	"ecupcakes/app"
-	"ecupcakes/broker"
-	"ecupcakes/gokaplus"
-	"ecupcakes/topology"
-	"ecupcakes/tracing"
+	"github.com/ecupcakes/ecupcakes/app"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/tracing"
 
 	"github.com/IBM/sarama"
 	"github.com/alecthomas/kong"
@@ -82,9 +82,9 @@ type global struct {
 	log *slog.Logger
 }
 
-// kafka are the flags of a cluster. The ENV_KAFKA_… names are those of Confluent
+// cluster has the flags of a cluster. The ENV_KAFKA_… names are those of Confluent
 // Cloud's examples: a user given there means SASL over TLS.
-type kafka struct {
+type cluster struct {
 	Brokers []string `help:"Addresses of the Kafka cluster, host:port." env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER" placeholder:"HOST:PORT"`
 	login
 	Partitions int32 `help:"Partitions of each topic, a power of two. Fixed for the life of the topics." default:"8" env:"ECUPCAKES_PARTITIONS"`
@@ -102,8 +102,8 @@ type login struct {
 	KafkaKey          string `help:"PEM file with its key." placeholder:"FILE" env:"ECUPCAKES_KAFKA_KEY"`
 }
 
-func (k kafka) config() broker.Config {
-	c := broker.Config{
+func (k cluster) config() kafka.Config {
+	c := kafka.Config{
 		Brokers: k.Brokers, User: k.KafkaUser, PasswordFile: k.KafkaPasswordFile, Mechanism: k.KafkaSASL,
 		Password: cmp.Or(os.Getenv("ECUPCAKES_KAFKA_PASSWORD"), os.Getenv("ENV_KAFKA_USER_PASSWORD")),
 		CAFile:   k.KafkaCA, CertFile: k.KafkaCert, KeyFile: k.KafkaKey,
@@ -117,7 +117,7 @@ func (k kafka) config() broker.Config {
 
 // server are the flags of a process that stays.
 type server struct {
-	kafka
+	cluster
 	Listen         string            `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
 	Instance       string            `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
 	Monitor        string            `help:"Address of /metrics, /healthz and /readyz of their own, for a process without the api role; port 0 picks a free one." placeholder:"HOST:PORT" env:"ECUPCAKES_MONITOR"`

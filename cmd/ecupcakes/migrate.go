@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"ecupcakes/migrate"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/ops/migrate"
+	"github.com/ecupcakes/ecupcakes/topology"
 )
 
 type migrateCmd struct {
@@ -20,12 +20,12 @@ type migrateCmd struct {
 }
 
 func (c *migrateCmd) Run(g *global) (err error) {
-	from, stop, err := kafka{}.reach(g, c.From)
+	from, stop, err := cluster{}.reach(g, c.From)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	to, _, err := kafka{Brokers: c.To, login: c.login}.reach(g, "")
+	to, _, err := cluster{Brokers: c.To, login: c.login}.reach(g, "")
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"ecupcakes/api"
-	"ecupcakes/broker"
-	"ecupcakes/load"
-	"ecupcakes/topology"
+	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/load"
+	"github.com/ecupcakes/ecupcakes/topology"
 )
 
 type topicsCmd struct {
@@ -26,17 +26,17 @@ type topicsCmd struct {
 const timeout = 30 * time.Second
 
 // lineTopics are the topics of the line on a cluster of so many brokers.
-func (k kafka) lineTopics(brokers int) []broker.Topic {
-	return broker.Needed(topology.Cupcakes, k.Partitions, brokers)
+func (k cluster) lineTopics(brokers int) []kafka.Topic {
+	return kafka.Needed(topology.Cupcakes, k.Partitions, brokers)
 }
 
 // compared connects to the cluster and compares it with what is needed there.
-func (k kafka) compared(g *global, need func(brokers int) []broker.Topic, f func(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error) error {
+func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f func(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.Finding) error) error {
 	c := k.config()
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	admin, err := broker.NewAdmin(c)
+	admin, err := kafka.NewAdmin(c)
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,10 @@ func (k kafka) compared(g *global, need func(brokers int) []broker.Topic, f func
 	return f(ctx, admin, needed, findings)
 }
 
-type topicsPlan struct{ kafka }
+type topicsPlan struct{ cluster }
 
 func (c *topicsPlan) Run(g *global) error {
-	return c.compared(g, c.lineTopics, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, _ []broker.Finding) error {
+	return c.compared(g, c.lineTopics, func(_ context.Context, _ *kafka.Admin, needed []kafka.Topic, _ []kafka.Finding) error {
 		for _, t := range needed {
 			fmt.Printf("%-20s partitions=%d replication=%d cleanup.policy=%s min.insync.replicas=%s\n",
 				t.Name, t.Partitions, t.Replication, t.Configs["cleanup.policy"], t.Configs["min.insync.replicas"])
@@ -67,18 +67,18 @@ func (c *topicsPlan) Run(g *global) error {
 	})
 }
 
-type topicsApply struct{ kafka }
+type topicsApply struct{ cluster }
 
 func (c *topicsApply) Run(g *global) error {
 	return c.compared(g, c.lineTopics, apply)
 }
 
 // apply creates the topics that are missing.
-func apply(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
+func apply(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.Finding) error {
 	if err := a.Apply(ctx, needed); err != nil {
 		return err
 	}
-	created, wrong := 0, []broker.Finding{}
+	created, wrong := 0, []kafka.Finding{}
 	for _, f := range findings {
 		if f.Missing {
 			created++
@@ -90,10 +90,10 @@ func apply(ctx context.Context, a *broker.Admin, needed []broker.Topic, findings
 	return differences(wrong)
 }
 
-type topicsCheck struct{ kafka }
+type topicsCheck struct{ cluster }
 
 func (c *topicsCheck) Run(g *global) error {
-	return c.compared(g, c.lineTopics, func(_ context.Context, _ *broker.Admin, needed []broker.Topic, findings []broker.Finding) error {
+	return c.compared(g, c.lineTopics, func(_ context.Context, _ *kafka.Admin, needed []kafka.Topic, findings []kafka.Finding) error {
 		if err := differences(findings); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (c *topicsCheck) Run(g *global) error {
 
 // roles are flags that say what a user of the cluster is there for.
 type roles struct {
-	Roles []broker.Role `help:"What the user is there for: processors, api, setup (topics apply), auditor (verify)." enum:"processors,api,setup,auditor" default:"processors,api" env:"ECUPCAKES_ROLES"`
+	Roles []kafka.Role `help:"What the user is there for: processors, api, setup (topics apply), auditor (verify)." enum:"processors,api,setup,auditor" default:"processors,api" env:"ECUPCAKES_ROLES"`
 }
 
 type topicsACLs struct {
@@ -112,7 +112,7 @@ type topicsACLs struct {
 	grants
 }
 
-func (c *topicsACLs) Run() error { return c.print(broker.ACLs(topology.Cupcakes, c.Roles...)) }
+func (c *topicsACLs) Run() error { return c.print(kafka.ACLs(topology.Cupcakes, c.Roles...)) }
 
 // grants are flags that say how ACLs are printed.
 type grants struct {
@@ -121,8 +121,8 @@ type grants struct {
 	Table   bool   `help:"Print a table instead of the commands."`
 }
 
-func (f grants) print(acls []broker.ACL) error {
-	grants := broker.Grants(acls)
+func (f grants) print(acls []kafka.ACL) error {
+	grants := kafka.Grants(acls)
 	if !f.Table {
 		for _, g := range grants {
 			fmt.Println(g.Command(f.Brokers, f.User))
@@ -141,7 +141,7 @@ func (f grants) print(acls []broker.ACL) error {
 	return w.Flush()
 }
 
-func differences(findings []broker.Finding) error {
+func differences(findings []kafka.Finding) error {
 	var errs []error
 	for _, f := range findings {
 		errs = append(errs, fmt.Errorf("topic %s %s", f.Topic, f.What))

@@ -11,13 +11,14 @@ import (
 	"slices"
 	"text/tabwriter"
 
-	"ecupcakes/broker"
-	"ecupcakes/topology"
-	"ecupcakes/verify"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/ops/verify"
+	"github.com/ecupcakes/ecupcakes/topology"
 )
 
 type verifyCmd struct {
-	kafka
+	cluster
 	Data string `help:"Without --brokers: directory of an embedded broker's data, which no program may be using." env:"ECUPCAKES_DATA"`
 	JSON bool   `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
@@ -45,17 +46,17 @@ func (c *verifyCmd) Run(g *global) (err error) {
 
 // reach gives the cluster that the flags name, or starts a broker on the data
 // directory until stop is called.
-func (k kafka) reach(g *global, data string) (config broker.Config, stop func() error, err error) {
+func (k cluster) reach(g *global, data string) (config kafka.Config, stop func() error, err error) {
 	config, stop = k.config(), func() error { return nil }
 	if len(k.Brokers) == 0 && data != "" {
 		if _, err := os.Stat(data); err != nil {
 			return config, stop, fmt.Errorf("there is no data: %w", err)
 		}
-		embedded, err := broker.StartEmbedded(data, "127.0.0.1:0", g.log)
+		embedded, err := embedded.Start(data, "127.0.0.1:0", g.log)
 		if err != nil {
 			return config, stop, err
 		}
-		return broker.Config{Brokers: []string{embedded.Addr()}}, embedded.Close, nil
+		return kafka.Config{Brokers: []string{embedded.Addr()}}, embedded.Close, nil
 	}
 	if len(k.Brokers) == 0 {
 		return config, stop, errors.New("name the line's Kafka with --brokers, or the directory of a stopped embedded broker with --data")
@@ -63,7 +64,7 @@ func (k kafka) reach(g *global, data string) (config broker.Config, stop func() 
 	if err := config.Validate(); err != nil {
 		return config, stop, err
 	}
-	admin, err := broker.NewAdmin(config)
+	admin, err := kafka.NewAdmin(config)
 	if err != nil {
 		return config, stop, err
 	}

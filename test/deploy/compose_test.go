@@ -164,7 +164,7 @@ func TestComposeSettingsAreDocumented(t *testing.T) {
 
 // What is composed is what is tested with.
 func TestVersionsAgree(t *testing.T) {
-	kafka := regexp.MustCompile(`<kafka.version>(.*)</kafka.version>`).FindStringSubmatch(read(t, "test/realkafka/pom.xml"))
+	kafka := regexp.MustCompile(`<kafka.version>(.*)</kafka.version>`).FindStringSubmatch(read(t, "internal/testkit/realkafka/pom.xml"))
 	if kafka == nil || compose(t).Services["kafka"].Image != "apache/kafka:"+kafka[1] {
 		t.Errorf("the tests' Kafka is %v, the composed one %s", kafka, compose(t).Services["kafka"].Image)
 	}

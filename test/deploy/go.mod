@@ -1,10 +1,10 @@
-module ecupcakes/test/deploy
+module github.com/ecupcakes/ecupcakes/test/deploy
 
 go 1.26.5
 
 require (
-	ecupcakes v0.0.0
 	github.com/compose-spec/compose-go/v2 v2.16.2
+	github.com/ecupcakes/ecupcakes v0.0.0
 	github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.87.1
 	go.mongodb.org/mongo-driver/v2 v2.10.0
 	k8s.io/api v0.35.0
@@ -72,4 +72,6 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-replace ecupcakes => ../..
+replace github.com/ecupcakes/ecupcakes => ../..
+
+replace github.com/ecupcakes/ecupcakes/gokaplus => ../../gokaplus

@@ -18,11 +18,11 @@ import (
 	"testing"
 	"time"
 
-	"ecupcakes/deploy"
-	"ecupcakes/test/java"
-	"ecupcakes/test/mongo"
-	"ecupcakes/test/realconnect"
-	"ecupcakes/test/realkafka"
+	"github.com/ecupcakes/ecupcakes/deploy"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/mongo"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/realconnect"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.mongodb.org/mongo-driver/v2/bson"

@@ -1,0 +1,215 @@
+// Package kafka is how Kafka is reached: addresses, TLS and SASL for every
+// client, the topics that the line needs, a producer for what comes from
+// outside, and an embedded broker for those who have no cluster.
+//
+// It never knows what the stages or their messages mean.
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+	xdg "github.com/xdg-go/scram"
+)
+
+// Config says where the cluster is and who we are there. One configuration
+// feeds both client libraries, sarama under goka and franz-go. What the files
+// say is read anew, so that a certificate or password can be replaced while the
+// program runs.
+type Config struct {
+	Brokers      []string // host:port, at least one.
+	User         string   // SASL; empty for none.
+	Password     string
+	PasswordFile string // Instead of Password; a line's end at its end does not count.
+	Mechanism    string // "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512"; with User only.
+	TLS          bool
+	CAFile       string   // PEM file with the authorities to trust; empty for the system's.
+	CertFile     string   // PEM file with the certificate by which the brokers know us; empty for none.
+	KeyFile      string   // PEM file with its key.
+	Metrics      *Metrics // Counts what fails on the way to the brokers; may be nil.
+}
+
+// dialTimeout bounds one attempt to connect.
+const dialTimeout = 5 * time.Second
+
+// Validate returns what is wrong with the configuration and what to do.
+func (c Config) Validate() error {
+	if len(c.Brokers) == 0 {
+		return errors.New("no Kafka brokers are named: give --brokers host:port")
+	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return fmt.Errorf("the broker address %q is not host:port: %w", b, err)
+		}
+	}
+	if !c.TLS && (c.CAFile != "" || c.CertFile != "" || c.KeyFile != "") {
+		return errors.New("there are certificates for a connection that is not encrypted: leave out --no-kafka-tls, or the certificates")
+	}
+	if _, err := c.mechanism(); err != nil {
+		return err
+	}
+	_, err := c.tls()
+	return err
+}
+
+func (c Config) tls() (*tls.Config, error) {
+	if !c.TLS {
+		return nil, nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificate authorities to trust: %w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s has no certificate in PEM form", c.CAFile)
+		}
+	}
+	if c.CertFile == "" && c.KeyFile == "" {
+		return t, nil
+	}
+	if c.CertFile == "" || c.KeyFile == "" {
+		return nil, errors.New("a client's certificate and its key belong together: give both --kafka-cert and --kafka-key")
+	}
+	if _, err := c.certificate(); err != nil {
+		return nil, err
+	}
+	t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate() }
+	return t, nil
+}
+
+func (c Config) certificate() (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate %s and its key %s: %w", c.CertFile, c.KeyFile, err)
+	}
+	return &cert, nil
+}
+
+// Principal is Kafka's name of who we are there, unless the brokers have rules
+// that make another one of a certificate's subject.
+func (c Config) Principal() string {
+	if c.User != "" {
+		return "User:" + c.User
+	}
+	if c.CertFile != "" {
+		if cert, err := c.certificate(); err == nil {
+			return "User:" + cert.Leaf.Subject.String()
+		}
+	}
+	return "User:ANONYMOUS"
+}
+
+func (c Config) password() (string, error) {
+	password := c.Password
+	if c.PasswordFile != "" {
+		b, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return "", fmt.Errorf("reading the Kafka password: %w", err)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	if password == "" {
+		return "", errors.New("there is a Kafka user without a password: set ENV_KAFKA_USER_PASSWORD, or name a file that has one with --kafka-password-file")
+	}
+	return password, nil
+}
+
+func (c Config) mechanism() (sasl.Mechanism, error) {
+	if c.User == "" {
+		return nil, nil
+	}
+	if _, err := c.password(); err != nil {
+		return nil, err
+	}
+	scrams := func(context.Context) (scram.Auth, error) {
+		password, err := c.password()
+		return scram.Auth{User: c.User, Pass: password}, err
+	}
+	switch m := strings.ToUpper(c.Mechanism); m {
+	case sarama.SASLTypePlaintext:
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			password, err := c.password()
+			return plain.Auth{User: c.User, Pass: password}, err
+		}), nil
+	case sarama.SASLTypeSCRAMSHA256:
+		return scram.Sha256(scrams), nil
+	case sarama.SASLTypeSCRAMSHA512:
+		return scram.Sha512(scrams), nil
+	default:
+		return nil, fmt.Errorf("unknown SASL mechanism %q: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
+	}
+}
+
+// Client returns the options for a franz-go client. The configuration must
+// have passed Validate.
+func (c Config) Client() []kgo.Opt {
+	opts := append(gokaplus.ClientOptions(), kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout))
+	if t, _ := c.tls(); t != nil {
+		opts = append(opts, kgo.DialTLSConfig(t))
+	}
+	if m, _ := c.mechanism(); m != nil {
+		opts = append(opts, kgo.SASL(m))
+	}
+	if c.Metrics != nil {
+		opts = append(opts, kgo.WithHooks(c.Metrics))
+	}
+	return opts
+}
+
+// Sarama sets TLS and SASL of a sarama configuration. The configuration must
+// have passed Validate.
+func (c Config) Sarama(s *sarama.Config) {
+	s.ClientID = "ecupcakes"
+	s.Net.DialTimeout = dialTimeout
+	if t, _ := c.tls(); t != nil {
+		s.Net.TLS.Enable, s.Net.TLS.Config = true, t
+	}
+	if c.Metrics != nil {
+		c.Metrics.sarama(s)
+	}
+	if c.User == "" {
+		return
+	}
+	s.Net.SASL.Enable = true
+	s.Net.SASL.User = c.User
+	s.Net.SASL.Password, _ = c.password()
+	s.Net.SASL.Mechanism = sarama.SASLMechanism(strings.ToUpper(c.Mechanism))
+	switch s.Net.SASL.Mechanism {
+	case sarama.SASLTypeSCRAMSHA256:
+		s.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: xdg.SHA256} }
+	case sarama.SASLTypeSCRAMSHA512:
+		s.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: xdg.SHA512} }
+	}
+}
+
+// scramClient lends sarama a SCRAM implementation; it has none of its own.
+type scramClient struct {
+	hash xdg.HashGeneratorFcn
+	*xdg.ClientConversation
+}
+
+func (s *scramClient) Begin(user, password, authzID string) error {
+	client, err := s.hash.NewClient(user, password, authzID)
+	if err != nil {
+		return fmt.Errorf("preparing SCRAM: %w", err)
+	}
+	s.ClientConversation = client.NewConversation()
+	return nil
+}

@@ -1,0 +1,187 @@
+package embedded_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/topology"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// deadline bounds every wait for what must happen.
+const deadline = 30 * time.Second
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func start(t *testing.T, dir string) *embedded.Broker {
+	t.Helper()
+	e, err := embedded.Start(dir, "127.0.0.1:0", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func closed(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func newAdmin(t *testing.T, c kafka.Config) *kafka.Admin {
+	t.Helper()
+	a, err := kafka.NewAdmin(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+func newProducer(t *testing.T, c kafka.Config) *kafka.Producer {
+	t.Helper()
+	p, err := kafka.NewProducer(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func patient(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// read returns the first n records of a topic.
+func read(t *testing.T, c kafka.Config, topic string, n int) (records []*kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(append(c.Client(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := patient(t)
+	for len(records) < n {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			t.Fatalf("after %d of %d records of %s: %v", len(records), n, topic, err)
+		}
+		records = append(records, fetches.Records()...)
+	}
+	return records
+}
+
+func TestKeepsItsData(t *testing.T) {
+	dir := t.TempDir()
+	topic := []kafka.Topic{{Name: "t", Partitions: 4, Replication: 1}}
+	e := start(t, dir)
+	c := kafka.Config{Brokers: []string{e.Addr()}}
+	if err := newAdmin(t, c).Apply(patient(t), topic); err != nil {
+		t.Fatal(err)
+	}
+	if err := newProducer(t, c).Send(patient(t), "t", "k", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, e)
+
+	e = start(t, dir)
+	defer closed(t, e)
+	c = kafka.Config{Brokers: []string{e.Addr()}}
+	if findings, err := newAdmin(t, c).Check(patient(t), topic); err != nil || len(findings) > 0 {
+		t.Errorf("after a restart: %v, %v", findings, err)
+	}
+	if r := read(t, c, "t", 1)[0]; string(r.Key) != "k" || string(r.Value) != "kept" {
+		t.Errorf("after a restart the topic has %s: %s", r.Key, r.Value)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	dir := t.TempDir()
+	e := start(t, dir)
+	defer closed(t, e)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, dir, address, want string }{
+		{"a directory in use", dir, "127.0.0.1:0", "another program is using the data directory " + dir + ": stop it, or choose another one with --data"},
+		{"a port in use", t.TempDir(), e.Addr(), "choose another address with --kafka-listen"},
+		{"any address", t.TempDir(), "0.0.0.0:0", "name a host that they can reach"},
+		{"any address of IPv6", t.TempDir(), "[::]:0", "name a host that they can reach"},
+		{"no host", t.TempDir(), ":9092", "name a host that they can reach"},
+		{"no port", t.TempDir(), "localhost", "is not host:port"},
+		{"a file as directory", file, "127.0.0.1:0", "making the data directory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			refused, err := embedded.Start(c.dir, c.address, quiet)
+			if err == nil {
+				closed(t, refused)
+				t.Fatal("it started")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %q, want %q in it", err, c.want)
+			}
+		})
+	}
+	t.Run("a directory where a start failed is free again", func(t *testing.T) {
+		other := t.TempDir()
+		if _, err := embedded.Start(other, e.Addr(), quiet); err == nil {
+			t.Fatal("it started on a port in use")
+		}
+		closed(t, start(t, other))
+	})
+}
+
+// What an embedded broker has acknowledged stays, however old it is: neither
+// rows nor events leave with time.
+func TestKeepsWhatIsOld(t *testing.T) {
+	e, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	config := kafka.Config{Brokers: []string{e.Addr()}}
+	admin, err := kafka.NewAdmin(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	needed := kafka.Needed(topology.Cupcakes, 1, 1)
+	kafka.KeepForever(needed)
+	if err := admin.Apply(t.Context(), needed); err != nil {
+		t.Fatal(err)
+	}
+	if findings, err := admin.Check(t.Context(), kafka.Needed(topology.Cupcakes, 1, 1)); err != nil || len(findings) > 0 {
+		t.Errorf("%v, %v", findings, err)
+	}
+	client, err := kgo.NewClient(config.Client()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for topic := range topology.Cupcakes.Topics() {
+		old := &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte("v"), Timestamp: time.Now().Add(-400 * 24 * time.Hour)}
+		if err := client.ProduceSync(t.Context(), old).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.ApplyRetention()
+	for topic := range topology.Cupcakes.Topics() {
+		ranges, err := admin.Ranges(t.Context(), topic)
+		if want := (kafka.Range{Begin: 0, End: 1}); err != nil || ranges[0] != want {
+			t.Errorf("%s has %v, %v, want %v", topic, ranges[0], err, want)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package forecast
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/views"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// watched is a line of one steady stage whose orders and changes a test sets.
+type watched struct {
+	told
+	orders  map[string]views.Order
+	changes chan []views.Change // What Changes returns; nil is a gap.
+}
+
+func (w *watched) Ready() error     { return nil }
+func (w *watched) Position() uint64 { return 0 }
+
+func (w *watched) Ahead(id string) (int, []views.Ahead, bool) {
+	if o, ok := w.orders[id]; !ok || o.State != order.Waiting {
+		return 0, nil, false
+	}
+	return w.told.Ahead(id)
+}
+
+func (w *watched) Order(id string) (views.Order, bool) {
+	o, ok := w.orders[id]
+	return o, ok
+}
+
+func (w *watched) Changes(ctx context.Context, _ uint64) ([]views.Change, error) {
+	select {
+	case c := <-w.changes:
+		if c == nil {
+			return nil, views.ErrGap
+		}
+		return c, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func shipped(on time.Time) views.Order {
+	return views.Order{State: order.Finished, Order: order.Order{History: []order.Step{{Stage: "mixing", On: on}}}}
+}
+
+func counted(t *testing.T, c prometheus.Metric) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}
+
+func TestAccuracy(t *testing.T) {
+	now := time.Now()
+	w := &watched{told: told{{Recent: steady(50, time.Minute)}}, orders: map[string]views.Order{}}
+	a := NewAccuracy(w, prometheus.NewRegistry())
+	p50 := Forecast{P50: now.Add(time.Minute), P90: now.Add(2 * time.Minute)}
+	for id, o := range map[string]views.Order{
+		"before both": shipped(p50.P50.Add(-time.Second)), "at P50": shipped(p50.P50), "before P90": shipped(p50.P50.Add(time.Second)), "at P90": shipped(p50.P90),
+		"after both": shipped(p50.P90.Add(time.Second)), "rejected": {State: order.Refused}, "waits": {State: order.Waiting},
+	} {
+		a.first[id], w.orders[id] = p50, o
+	}
+	a.first["forgotten"] = p50
+	for id := range a.first {
+		a.take(views.Change{ID: id, Left: 0, Arrived: -1}, now)
+	}
+	if len(a.first) != 1 || a.first["waits"] != p50 {
+		t.Errorf("of the forecasts these are kept: %v", a.first)
+	}
+	for what, c := range map[string]struct {
+		c    prometheus.Metric
+		want float64
+	}{"orders": {a.total, 5}, "before P50": {a.within.WithLabelValues("p50"), 2}, "before P90": {a.within.WithLabelValues("p90"), 4}} {
+		if got := counted(t, c.c); got != c.want {
+			t.Errorf("%s are %g, want %g", what, got, c.want)
+		}
+	}
+	var m dto.Metric
+	if err := a.errors.Write(&m); err != nil || m.Histogram.GetSampleCount() != 5 || math.Abs(m.Histogram.GetSampleSum()-123) > 0.001 {
+		t.Errorf("the errors are %v, %v, want five that add up to 1, 0, 1, 60 and 61 s", m.Histogram, err)
+	}
+}
+
+func TestForecastsAreBounded(t *testing.T) {
+	now := time.Now()
+	a := NewAccuracy(&watched{told: told{{Recent: steady(50, time.Minute)}}}, prometheus.NewRegistry())
+	for n := range maxFirst {
+		a.first[fmt.Sprint(n)] = Forecast{P90: now.Add(time.Duration(-n) * given / maxFirst * 2)}
+	}
+	a.forget(now)
+	if n := len(a.first); n < maxFirst/2-1 || n > maxFirst/2+1 {
+		t.Errorf("after a day %d forecasts are kept, want half of %d", n, maxFirst)
+	}
+}
+
+// A gap in the changes loses no order that has been shipped meanwhile.
+func TestAccuracyAfterAGap(t *testing.T) {
+	w := &watched{orders: map[string]views.Order{"o1": shipped(time.Now())}, changes: make(chan []views.Change)}
+	registry := prometheus.NewRegistry()
+	a := NewAccuracy(w, registry)
+	a.first["o1"] = Forecast{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { a.Run(ctx); close(done) }()
+	w.changes <- nil
+	w.changes <- []views.Change{{ID: "other", Left: 0, Arrived: -1}} // The gap has been dealt with.
+	cancel()
+	<-done
+	if got := counted(t, a.total); got != 1 || len(a.first) != 0 {
+		t.Errorf("%g orders were looked at, %d are still waited for", got, len(a.first))
+	}
+}

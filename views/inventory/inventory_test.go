@@ -1,0 +1,215 @@
+package inventory
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ecupcakes/ecupcakes/deploy"
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/kafka"
+	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/topology"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var menu = order.Menu{
+	Flavours:    []string{"Chocolate", "Vanilla", "Air"},
+	Ingredients: map[string][]string{"Chocolate": {"flour", "cocoa"}, "Vanilla": {"flour", "vanilla"}},
+}
+
+func key(id string) string { return fmt.Sprintf(`{"id":%q}`, fmt.Sprintf("%q", id)) }
+
+func change(op, after string) []byte {
+	b, _ := json.Marshal(map[string]any{"op": op, "after": after, "before": nil, "ts_ms": 1})
+	return b
+}
+
+func TestRanOut(t *testing.T) {
+	for value, want := range map[string]struct{ out, told, fails bool }{
+		string(change("c", `{"_id":"flour","stock":5}`)):                     {false, true, false},
+		string(change("u", `{"_id":"flour","stock":0}`)):                     {true, true, false},
+		string(change("r", `{"_id":"flour","stock":-1.5}`)):                  {true, true, false},
+		string(change("u", `{"stock":{"$numberLong":"0"}}`)):                 {true, true, false},
+		string(change("u", `{"stock":{"$numberInt":"7"}}`)):                  {false, true, false},
+		string(change("u", `{"stock":{"$numberDecimal":"0.0"}}`)):            {true, true, false},
+		string(change("u", `{"stock":{"$numberDouble":"0.1"}}`)):             {false, true, false},
+		string(change("u", `{"_id":"flour"}`)):                               {false, true, false},
+		string(change("u", `{"_id":"flour","stock":null}`)):                  {false, true, false},
+		`{"op":"u","after":null,"updateDescription":{"updatedFields":"{}"}}`: {false, false, false}, // Deleted before it was looked up.
+		`{"op":"d","after":null,"before":null}`:                              {false, true, false},
+		string(change("u", `{"stock":"many"}`)):                              {false, false, true},
+		string(change("u", `{"stock":{"$numberLong":"x"}}`)):                 {false, false, true},
+		string(change("u", `{`)):                                             {false, false, true},
+		`nope`:                                                               {false, false, true},
+		`{"op":"u","after":{"stock":0}}`:                                     {false, false, true},
+	} {
+		out, told, err := ranOut([]byte(value))
+		if out != want.out || told != want.told || (err != nil) != want.fails {
+			t.Errorf("%s: %t, %t, %v; want %+v", value, out, told, err, want)
+		}
+	}
+	if out, told, err := ranOut(nil); out || !told || err != nil {
+		t.Errorf("a tombstone: %t, %t, %v", out, told, err)
+	}
+}
+
+func TestIngredient(t *testing.T) {
+	for text, want := range map[string]string{key("flour"): "flour", `{"id":"{\"$oid\":\"5f\"}"}`: "", `{"id":5}`: "", `flour`: "", ``: "", `{}`: "", `null`: ""} {
+		if got := ingredient(text); got != want {
+			t.Errorf("%s is the key of %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Whatever comes is taken or left, and never ends the view.
+func FuzzTake(f *testing.F) {
+	f.Add(key("flour"), change("u", `{"stock":0}`))
+	f.Fuzz(func(t *testing.T, key string, value []byte) {
+		s := New(menu, slog.New(slog.DiscardHandler))
+		s.take(1, key, value)
+		s.read()
+		if got := len(s.known); got != 3 {
+			t.Errorf("%d ingredients are known", got)
+		}
+		_ = s.Missing("Chocolate")
+	})
+}
+
+func TestMissing(t *testing.T) {
+	s := New(menu, slog.New(slog.DiscardHandler))
+	missing := func(flavour string, want ...string) {
+		t.Helper()
+		if got := s.Missing(flavour); !slices.Equal(got, want) {
+			t.Errorf("for %s there is no %v, want %v", flavour, got, want)
+		}
+	}
+	s.take(0, key("cocoa"), change("r", `{"stock":0}`))
+	missing("Chocolate") // The rest has not been read.
+	before := s.Changed()
+	s.read()
+	<-before
+	missing("Chocolate", "cocoa")
+	missing("Vanilla")
+	missing("Air")
+	missing("Mud")
+	s.take(1, key("flour"), change("u", `{"stock":0}`))
+	missing("Chocolate", "flour", "cocoa")
+	missing("Vanilla", "flour")
+	s.take(3, key("cocoa"), change("u", `{"stock":9}`))
+	s.take(2, key("cocoa"), change("u", `{"stock":0}`)) // Read again after a restart of the view.
+	missing("Chocolate", "flour")
+	s.take(4, key("flour"), []byte(`nope`))
+	s.take(5, key("flour"), []byte(`{"op":"u","after":null}`))
+	s.take(6, key("salt"), change("u", `{"stock":0}`))
+	missing("Vanilla", "flour")
+	quiet := s.Changed()
+	s.take(7, key("vanilla"), change("u", `{"stock":1}`))
+	select {
+	case <-quiet:
+		t.Error("nothing has changed, and it is told")
+	default:
+	}
+	s.take(8, key("flour"), []byte(`{"op":"d","after":null}`))
+	missing("Vanilla")
+	<-quiet
+}
+
+// The view follows the topic, on an embedded broker.
+func TestView(t *testing.T) {
+	e, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	config := kafka.Config{Brokers: []string{e.Addr()}}
+	admin, err := kafka.NewAdmin(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := admin.Apply(ctx, kafka.Needed(topology.Cupcakes, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kgo.NewClient(config.Client()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topic := topology.Cupcakes.Ingredients
+	send := func(value []byte) {
+		t.Helper()
+		if err := client.ProduceSync(ctx, &kgo.Record{Topic: topic, Key: []byte(key("cocoa")), Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(change("r", `{"stock":0}`))
+	s := New(menu, slog.New(slog.DiscardHandler))
+	view, err := s.View(topic, config.Brokers, gokaplus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- view.Run(running) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	await := func(want ...string) {
+		t.Helper()
+		for {
+			changed := s.Changed()
+			if slices.Equal(s.Missing("Chocolate"), want) {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				t.Fatalf("there is no %v, want %v", s.Missing("Chocolate"), want)
+			}
+		}
+	}
+	await("cocoa")
+	send(change("u", `{"stock":3}`))
+	await()
+	send(change("u", `{"stock":0}`))
+	await("cocoa")
+	send(nil)
+	await()
+}
+
+// What is shipped for the database has the ingredients of the menu, all in stock.
+func TestSeed(t *testing.T) {
+	var seed []struct {
+		ID    string `json:"_id"`
+		Stock float64
+	}
+	if err := json.Unmarshal(deploy.Ingredients, &seed); err != nil {
+		t.Fatal(err)
+	}
+	s := New(order.DefaultMenu, slog.New(slog.DiscardHandler))
+	if len(seed) != len(s.known) {
+		t.Errorf("there are %d ingredients for a menu with %d", len(seed), len(s.known))
+	}
+	for _, i := range seed {
+		if s.known[i.ID] == nil || i.Stock <= 0 {
+			t.Errorf("%+v is not on the menu, or not in stock", i)
+		}
+	}
+	for _, f := range order.DefaultMenu.Flavours {
+		if len(order.DefaultMenu.Ingredients[f]) == 0 {
+			t.Errorf("nothing is in %s", f)
+		}
+	}
+}
