@@ -46,7 +46,7 @@ type Config struct {
 	Registry *prometheus.Registry
 	Log      *slog.Logger
 	Patience time.Duration   // How long a command waits for Kafka and for its outcome, and a request for the dead letters; 0 means 5 s.
-	Lapse    time.Duration   // How long a claim holds unless it is made again; 0 means 2 min.
+	ClaimTTL time.Duration   // How long a claim holds unless it is made again; 0 means 2 min.
 	Stopping context.Context // Ends when the program stops: requests that wait are answered then. May be nil.
 	Version  string
 	Trace    *tracing.Tracer // May be nil.
@@ -105,7 +105,7 @@ func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 		c.Stock = inventory.New(c.Menu, c.Log)
 	}
 	c.Patience = cmp.Or(c.Patience, patience)
-	c.Lapse = cmp.Or(c.Lapse, 2*time.Minute)
+	c.ClaimTTL = cmp.Or(c.ClaimTTL, 2*time.Minute)
 	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters), waits: make(chan struct{}, maxWaits)}
 	if a.Stopping == nil {
 		a.Stopping = context.Background()

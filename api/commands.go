@@ -70,7 +70,7 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	wanted := in.Body.Order
 	o := order.Order{
 		ID: in.id(), Flavour: wanted.Flavour, Size: string(wanted.Size), Quantity: wanted.Quantity,
-		PlacedOn: a.now(), Status: order.Placed,
+		PlacedOn: a.now(), Status: order.StatusPlaced,
 	}
 	if errs := a.Menu.Check(&o); len(errs) > 0 {
 		return nil, invalidFields(errs)
@@ -101,14 +101,14 @@ func (a *api) begin(ctx context.Context, o *order.Order, derived bool) (*placeOu
 		return nil, err
 	}
 	if !derived {
-		return a.placed(http.StatusCreated, views.Order{Order: *o, State: order.Waiting, Arrived: o.PlacedOn}), nil
+		return a.placed(http.StatusCreated, views.Order{Order: *o, State: order.StateWaiting, Arrived: o.PlacedOn}), nil
 	}
 	// Another order may have come in with the same id just before.
 	ctx, cancel := context.WithTimeout(ctx, a.Patience)
 	defer cancel()
 	seen, err := a.Views.Await(ctx, o.ID, func(views.Order) bool { return true })
 	if err != nil {
-		return a.placed(http.StatusAccepted, views.Order{Order: *o, State: order.Waiting, Arrived: o.PlacedOn}), nil
+		return a.placed(http.StatusAccepted, views.Order{Order: *o, State: order.StateWaiting, Arrived: o.PlacedOn}), nil
 	}
 	if !same(o, &seen.Order) {
 		return nil, reused()
@@ -227,7 +227,7 @@ type orderOutput struct {
 // finish is the command of stage i: its work on the order is done.
 func (a *api) finish(ctx context.Context, i int, in *reportInput) (*orderOutput, error) {
 	s := a.Line.Stages[i]
-	r := order.Report{OrderID: in.field("Id"), Kind: order.Done, By: or(in.field(s.By()), s.Role)}
+	r := order.Report{OrderID: in.field("Id"), Kind: order.KindComplete, By: or(in.field(s.By()), s.Role)}
 	on, err := a.instant(in.field(s.On()), s.On())
 	if err != nil {
 		return nil, err
@@ -245,19 +245,19 @@ func (a *api) reject(ctx context.Context, in *reportInput) (*orderOutput, error)
 		return nil, p
 	}
 	return a.report(ctx, in.Idempotency, -1, order.Report{
-		OrderID: in.field("Id"), Kind: order.Reject, By: strings.TrimSpace(in.Body.ReportedBy), Reason: reason, On: a.now(),
+		OrderID: in.field("Id"), Kind: order.KindReject, By: strings.TrimSpace(in.Body.ReportedBy), Reason: reason, On: a.now(),
 	})
 }
 
 // claim takes an order on for a person, or again, at the stage where it is, so
 // that nobody else can finish it there until the claim lapses.
 func (a *api) claim(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	return a.named(ctx, in, order.Claim)
+	return a.named(ctx, in, order.KindClaim)
 }
 
 // release gives an order back that the person has claimed, or that nobody has.
 func (a *api) release(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	return a.named(ctx, in, order.Release)
+	return a.named(ctx, in, order.KindRelease)
 }
 
 func (a *api) named(ctx context.Context, in *reportInput, kind order.Kind) (*orderOutput, error) {
@@ -271,8 +271,8 @@ func (a *api) named(ctx context.Context, in *reportInput, kind order.Kind) (*ord
 // hold is a report that somebody takes an order on, or gives it back.
 func (a *api) hold(kind order.Kind, id, by string) order.Report {
 	r := order.Report{OrderID: id, Kind: kind, By: by, On: a.now()}
-	if kind == order.Claim {
-		r.Until = r.On.Add(a.Lapse)
+	if kind == order.KindClaim {
+		r.Until = r.On.Add(a.ClaimTTL)
 	}
 	return r
 }
@@ -345,7 +345,7 @@ func (a *api) report(ctx context.Context, k Idempotency, i int, r order.Report) 
 	if err != nil {
 		return nil, err
 	}
-	watch := a.Views.WatchReport(i, r.OrderID, r.ID)
+	watch := a.Views.AwaitReport(i, r.OrderID, r.ID)
 	defer watch.Close()
 	if err := a.send(ctx, a.Line.Stages[i].Reports(), r.OrderID, value); err != nil {
 		return nil, err
@@ -368,14 +368,14 @@ func (a *api) turn(ctx context.Context, i int, id string) (int, error) {
 	if i < 0 {
 		i = a.Views.Present(o)
 	}
-	if o.State != order.Waiting && i >= 0 && a.Views.Present(o) == i {
+	if o.State != order.StateWaiting && i >= 0 && a.Views.Present(o) == i {
 		arrived, err := a.Views.Await(ctx, id, func(o views.Order) bool { return o.At >= i })
 		if err != nil {
 			return i, problem(notReady, http.StatusServiceUnavailable, "The order is on its way to %s: try again.", a.Line.Stages[i].Name).about(a.order(o)).retry(time.Second)
 		}
 		o = arrived
 	}
-	if i < 0 || o.At != i || o.State != order.Waiting {
+	if i < 0 || o.At != i || o.State != order.StateWaiting {
 		return i, a.conflict(i, o)
 	}
 	return i, nil
@@ -385,7 +385,7 @@ func (a *api) turn(ctx context.Context, i int, id string) (int, error) {
 func (a *api) conflict(i int, o views.Order) *Problem {
 	p := a.order(o)
 	switch {
-	case o.State == order.Refused:
+	case o.State == order.StateRejected:
 		last := o.History[len(o.History)-1]
 		return problem(alreadyDone, http.StatusConflict, "The order was rejected at %s by %s: %s.", last.Stage, last.By, o.Reason).about(p)
 	case i < 0 || i < len(o.History):
@@ -398,9 +398,9 @@ func (a *api) conflict(i int, o views.Order) *Problem {
 
 func (a *api) answer(i int, result order.Result, o views.Order) (*orderOutput, error) {
 	switch result {
-	case order.Accepted:
+	case order.ResultAccepted:
 		return &orderOutput{Status: http.StatusOK, ETag: a.etag(o), Body: a.order(o)}, nil
-	case order.Taken:
+	case order.ResultTaken:
 		return nil, problem(taken, http.StatusConflict, "%s is on this order.", or(o.Claim, "Somebody else")).about(a.order(o))
 	default:
 		return nil, a.conflict(i, o)

@@ -72,7 +72,7 @@ func startKafka(t *testing.T) (kafka.Config, *kafka.Admin) {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	if err := admin.Apply(ctx, kafka.Needed(line, partitions, 1)); err != nil {
+	if err := admin.Apply(ctx, kafka.RequiredTopics(line, partitions, 1)); err != nil {
 		t.Fatal(err)
 	}
 	return config, admin
@@ -92,7 +92,7 @@ func open(t *testing.T) *factory {
 	}
 	for i := range line.Stages {
 		t.Cleanup(supervise(t, "view", func(ctx context.Context) (gokaplus.Runner, error) {
-			return f.views.View(ctx, i, f.brokers, admin.Ends, f.goka)
+			return f.views.View(ctx, i, f.brokers, admin.EndOffsets, f.goka)
 		}))
 		f.start(t, i)
 		t.Cleanup(func() { f.stages[i]() })
@@ -102,14 +102,14 @@ func open(t *testing.T) *factory {
 	f.send = producer.Send
 	f.url, f.methods = serveAll(t, api.Config{Stock: stock, Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
 	f.impatient = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: impatience})
-	f.hasty = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline, Lapse: 2 * time.Second})
+	f.hasty = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline, ClaimTTL: 2 * time.Second})
 	eventually(t, "the views are ready", func() bool { return f.views.Ready() == nil })
 	return f
 }
 
 func (f *factory) start(t *testing.T, stage int) {
 	f.stages[stage] = supervise(t, line.Stages[stage].Name, func(context.Context) (gokaplus.Runner, error) {
-		return gokaplus.NewProcessor(f.brokers, processors.Graph(line, stage, partitions, processors.Watch{Metrics: f.metrics, Log: quiet}), f.goka, processors.Options()...)
+		return gokaplus.NewProcessor(f.brokers, processors.Graph(line, stage, partitions, processors.Instruments{Metrics: f.metrics, Log: quiet}), f.goka, processors.Options()...)
 	})
 }
 

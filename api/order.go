@@ -54,7 +54,7 @@ func present(line topology.Line, at int, o views.Order) Order {
 	}
 	if at >= 0 {
 		p.Stage = line.Stages[at].Name
-		if o.State == order.Waiting {
+		if o.State == order.StateWaiting {
 			p.ArrivedOn = &o.Arrived
 		} else {
 			p.State = "moving"
@@ -76,7 +76,7 @@ func (a *api) order(o views.Order) Order {
 // remadeAs is the id of the order that is made in the place of a rejected one,
 // empty if there is none.
 func (a *api) remadeAs(o views.Order) string {
-	if o.State != order.Refused {
+	if o.State != order.StateRejected {
 		return ""
 	}
 	again := order.RemakeID(o.ID)

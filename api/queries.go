@@ -96,7 +96,7 @@ func (a *api) patient(ctx context.Context, wait time.Duration) (context.Context,
 // its claim lapses, or when ctx ends.
 func (a *api) change(ctx context.Context, o views.Order) {
 	id, etag := o.ID, a.etag(o)
-	if o.State == order.Refused { // All that can still happen to it.
+	if o.State == order.StateRejected { // All that can still happen to it.
 		id, etag = order.RemakeID(id), ""
 	}
 	if !o.Until.IsZero() {
@@ -228,7 +228,7 @@ func (a *api) stations(context.Context, *struct{}) (*stationsOutput, error) {
 		out.Body.Stations = append(out.Body.Stations, station)
 	}
 	last := a.Line.Stages[len(a.Line.Stages)-1].Done
-	out.Body.Finished = map[string]int{string(last): counts[last], string(order.Rejected): counts[order.Rejected]}
+	out.Body.Finished = map[string]int{string(last): counts[last], string(order.StatusRejected): counts[order.StatusRejected]}
 	return out, nil
 }
 

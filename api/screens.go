@@ -111,7 +111,7 @@ func (s screens) Changes(ctx context.Context, after uint64) ([]hub.Change, error
 // the screen's station, are said to come from who stands before it, and return
 // the order, as POST /order/claim and /order/release do.
 func (a *api) methods() map[string]hub.Method {
-	return map[string]hub.Method{"Claim": a.method(order.Claim), "Release": a.method(order.Release)}
+	return map[string]hub.Method{"Claim": a.method(order.KindClaim), "Release": a.method(order.KindRelease)}
 }
 
 func (a *api) method(kind order.Kind) hub.Method {

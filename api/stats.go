@@ -52,7 +52,7 @@ func (a *api) stats(_ context.Context, in *statsInput) (*statsOutput, error) {
 	out, now := &statsOutput{}, a.now()
 	var stages []stats.Stage
 	var series []stats.Series
-	a.Views.Stats(func(l *stats.Line) {
+	a.Views.Stats(func(l *stats.Figures) {
 		stages = l.Stages(now)
 		out.Body.From, series = l.Series(now, in.Hours)
 	})
@@ -148,7 +148,7 @@ func (a *api) board(context.Context, *struct{}) (*boardOutput, error) {
 		}
 	}
 	var left []stats.Visit
-	a.Views.Stats(func(l *stats.Line) { left = l.Recent(last) })
+	a.Views.Stats(func(l *stats.Figures) { left = l.Recent(last) })
 	since := a.now().Add(-boardTime)
 	for i := len(left) - 1; i >= 0 && left[i].Left.After(since) && len(out.Body.Ready) < maxBoard; i-- {
 		if !left[i].Rejected {
@@ -176,7 +176,7 @@ func (a *api) remake(ctx context.Context, in *reportInput) (*placeOutput, error)
 	if !ok {
 		return nil, unknown(id)
 	}
-	if old.State != order.Refused {
+	if old.State != order.StateRejected {
 		return nil, problem("not-rejected", http.StatusConflict, "The order is %s: only a rejected order is made again.", old.Status).about(a.order(old))
 	}
 	again := old.Remake(by, a.now())

@@ -56,7 +56,7 @@ type Options struct {
 	Stages      []string      // Whose processors run here; nil for none.
 	MaxDead     float64       // The share of a stage's events, 0 to 1, that may become dead letters before this process is not ready.
 	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
-	Lapse       time.Duration // How long a claim holds once its person's screens have gone.
+	ClaimTTL    time.Duration // How long a claim holds once its person's screens have gone.
 	Version     string
 	Traces      tracing.Exporter     // Where traces of orders go; nil for none. Run closes it.
 	Monitor     string               // Address of /metrics, /healthz and /readyz of their own, host:port; empty for none.
@@ -194,8 +194,8 @@ func (o *Options) validate() error {
 	if o.Expiry < 0 {
 		return fmt.Errorf("--expiry %s is negative: give how long finished orders are kept, or 0 for ever", o.Expiry)
 	}
-	if o.Lapse < minLapse {
-		return fmt.Errorf("--claim-lapse %s is less than %s: a claim must outlast a hiccup of the network", o.Lapse, minLapse)
+	if o.ClaimTTL < minLapse {
+		return fmt.Errorf("--claim-lapse %s is less than %s: a claim must outlast a hiccup of the network", o.ClaimTTL, minLapse)
 	}
 	if !o.API && len(o.Stages) == 0 {
 		return errors.New("there is nothing to run: choose a role")
@@ -224,13 +224,13 @@ func prepare(ctx context.Context, o Options, embedded bool) (*kafka.Admin, error
 }
 
 func ensureTopics(ctx context.Context, admin *kafka.Admin, o Options, embedded bool) error {
-	brokers, err := admin.Reach(ctx)
+	brokers, err := admin.WaitForBrokers(ctx)
 	if err != nil {
 		return err
 	}
-	needed := kafka.Needed(o.Line, o.Partitions, brokers)
+	needed := kafka.RequiredTopics(o.Line, o.Partitions, brokers)
 	if embedded {
-		kafka.KeepForever(needed)
+		kafka.DisableRetention(needed)
 	}
 	findings, err := admin.Check(ctx, needed)
 	if err != nil {
@@ -320,7 +320,7 @@ func (p *process) startProcessors(stops *stack) {
 		stop := p.supervise("processor", s.Name, gokaplus.Supervision{
 			ShutdownTimeout: stopTimeout, Progress: p.goka.Progress, Group: goka.Group(s.Group()),
 		}, func(context.Context) (gokaplus.Runner, error) {
-			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, processors.Watch{Metrics: p.stages, Log: p.Log, Trace: p.trace}), p.goka, processors.Options()...)
+			return gokaplus.NewProcessor(p.Kafka.Brokers, processors.Graph(p.Line, i, p.Partitions, processors.Instruments{Metrics: p.stages, Log: p.Log, Trace: p.trace}), p.goka, processors.Options()...)
 		})
 		all = append(all, func() error {
 			defer p.leave(s.Group())
@@ -378,7 +378,7 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	var all []func() error
 	for i, s := range p.Line.Stages {
 		all = append(all, p.supervise("view", s.Name, gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
-			return known.View(ctx, i, p.Kafka.Brokers, p.admin.Ends, p.goka)
+			return known.View(ctx, i, p.Kafka.Brokers, p.admin.EndOffsets, p.goka)
 		}))
 	}
 	stock := inventory.New(order.DefaultMenu, p.Log)
@@ -396,21 +396,21 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 
 	p.Registry.MustRegister(views.Metrics{Views: known})
 	fresh := freshness.New(freshness.Options{
-		Line: p.Line, Ranges: p.admin.AllRanges, Ends: p.admin.AllEnds, Groups: p.admin.Groups, Views: known, Log: p.Log,
+		Line: p.Line, Ranges: p.admin.AllRanges, Ends: p.admin.AllEndOffsets, Groups: p.admin.Groups, Views: known, Log: p.Log,
 	})
-	p.Registry.MustRegister(freshness.Metrics{Gauge: fresh})
+	p.Registry.MustRegister(freshness.Metrics{Monitor: fresh})
 	stops.background("the measuring of freshness", fresh.Run)
 	stopping, stopWaits := context.WithCancel(context.Background())
 	stops.push("ending the waits for orders", func() error { stopWaits(); return nil })
 	handler, methods := api.New(api.Config{
 		Stopping: stopping,
-		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.Registry, Log: p.Log, Lapse: p.Lapse, Version: p.Version, Trace: p.trace,
+		Line:     p.Line, Menu: order.DefaultMenu, Stock: stock, Views: known, Letters: letters, Send: producer.Send, Registry: p.Registry, Log: p.Log, ClaimTTL: p.ClaimTTL, Version: p.Version, Trace: p.trace,
 		Fresh: fresh.Of,
 		Ready: func() error { return errors.Join(known.Ready(), p.unhealthy()) },
 	})
 
 	var screens *hub.Hub
-	groups := screengroups.New(p.Kafka, func(group, topic string, s screengroups.Share) {
+	groups := screengroups.New(p.Kafka, func(group, topic string, s screengroups.Assignment) {
 		screens.Shared(group, topic, s.Partitions, s.People, s.Joined)
 	})
 	stops.push("leaving the consumer groups of screens", func() error { groups.Close(); return nil })
@@ -436,12 +436,12 @@ func (p *process) startAPI(stops *stack) (url string, err error) {
 	stops.push("stopping the hub", func() error { cancel(); return <-hubDone })
 
 	stops.background("the upkeep of claims", func(ctx context.Context) {
-		claims.Run(ctx, claims.Options{Line: p.Line, Lapse: p.Lapse, Views: known, Present: screens.Present, Send: producer.Send, Log: p.Log})
+		claims.Run(ctx, claims.Options{Line: p.Line, TTL: p.ClaimTTL, Views: known, Present: screens.Present, Send: producer.Send, Log: p.Log})
 	})
 	if p.Expiry > 0 {
 		stops.background("the expiry of orders", func(ctx context.Context) {
 			expiry.Run(ctx, expiry.Options{
-				Line: p.Line, After: p.Expiry, Views: known, Ends: p.admin.Ends, Committed: p.admin.Committed, Send: producer.Send, Log: p.Log,
+				Line: p.Line, After: p.Expiry, Views: known, Ends: p.admin.EndOffsets, Committed: p.admin.Committed, Send: producer.Send, Log: p.Log,
 			})
 		})
 	}

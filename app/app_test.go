@@ -27,7 +27,7 @@ const deadline = 60 * time.Second
 func options(data string) Options {
 	return Options{
 		Line: topology.Cupcakes, Data: data, KafkaListen: "127.0.0.1:0", Listen: "127.0.0.1:0", Partitions: 2,
-		Session: 10 * time.Second, Lapse: time.Minute, MaxDead: 0.5, API: true, Stages: topology.Cupcakes.Names(), Version: "test", Log: slog.New(slog.DiscardHandler),
+		Session: 10 * time.Second, ClaimTTL: time.Minute, MaxDead: 0.5, API: true, Stages: topology.Cupcakes.Names(), Version: "test", Log: slog.New(slog.DiscardHandler),
 	}
 }
 

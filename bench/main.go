@@ -278,7 +278,7 @@ func (f *Figures) up(ctx context.Context, binary, dir string) error {
 }
 
 func sampleOrder(id string, placed time.Time) *order.Order {
-	return &order.Order{ID: id, Flavour: "Strawberry", Size: "M", Quantity: 12, Status: order.Placed, PlacedOn: placed.UTC().Truncate(time.Millisecond)}
+	return &order.Order{ID: id, Flavour: "Strawberry", Size: "M", Quantity: 12, Status: order.StatusPlaced, PlacedOn: placed.UTC().Truncate(time.Millisecond)}
 }
 
 // preload creates the topics and writes the orders and everything that the
@@ -290,8 +290,8 @@ func preload(ctx context.Context, addr string, orders int) error {
 		return err
 	}
 	defer admin.Close()
-	topics := kafka.Needed(topology.Cupcakes, 8, 1)
-	kafka.KeepForever(topics) // As `up` has them.
+	topics := kafka.RequiredTopics(topology.Cupcakes, 8, 1)
+	kafka.DisableRetention(topics) // As `up` has them.
 	if err := admin.Apply(ctx, topics); err != nil {
 		return err
 	}
@@ -314,7 +314,7 @@ func preload(ctx context.Context, addr string, orders int) error {
 			return err
 		}
 		for _, s := range topology.Cupcakes.Stages {
-			r, err := codecs.EncodeReport(&order.Report{ID: order.NewID(), OrderID: id, Kind: order.Done, By: "Ana", On: now})
+			r, err := codecs.EncodeReport(&order.Report{ID: order.NewID(), OrderID: id, Kind: order.KindComplete, By: "Ana", On: now})
 			if err := send(s.Reports(), id, r, err); err != nil {
 				return err
 			}
@@ -333,7 +333,7 @@ func shipped(ctx context.Context, addr string, orders int) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	for {
-		ends, err := admin.Ends(ctx, topology.Cupcakes.Output) // A busy broker may miss to answer once.
+		ends, err := admin.EndOffsets(ctx, topology.Cupcakes.Output) // A busy broker may miss to answer once.
 		var n int64
 		for _, end := range ends {
 			n += end

@@ -200,10 +200,10 @@ func jxEncode(w *wireOrder) ([]byte, error) {
 func BenchmarkCodecs(b *testing.B) {
 	o := realistic()
 	on := o.PlacedOn.Add(time.Hour)
-	r := &order.Report{ID: "01996c61-0b7d-7cc2-8a41-3d5e7f901b22", OrderID: o.ID, Kind: order.Done, By: "Noor", On: on, Digest: "9f86d081884c7d65"}
+	r := &order.Report{ID: "01996c61-0b7d-7cc2-8a41-3d5e7f901b22", OrderID: o.ID, Kind: order.KindComplete, By: "Noor", On: on, Digest: "9f86d081884c7d65"}
 	row := &order.Row{
-		State: order.Waiting, Order: *o, Arrived: on, Claim: "Noor", Applied: [2]int64{4711, 815},
-		Outcomes: []order.Outcome{{ReportID: "01996c61-0b7d-7cc2-8a41-3d5e7f901b22", Result: order.Accepted}},
+		State: order.StateWaiting, Order: *o, Arrived: on, Claim: "Noor", NextOffset: [2]int64{4711, 815},
+		Outcomes: []order.Outcome{{ReportID: "01996c61-0b7d-7cc2-8a41-3d5e7f901b22", Result: order.ResultAccepted}},
 	}
 	for _, c := range []struct {
 		name  string
@@ -229,7 +229,7 @@ func BenchmarkCodecs(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				v, err := c.codec.Decode(data)
-				if bad, isBad := v.(*Bad); isBad || err != nil {
+				if bad, isBad := v.(*Undecodable); isBad || err != nil {
 					b.Fatal(bad, err)
 				}
 			}

@@ -32,8 +32,8 @@ import (
 // readers refuse it.
 const Version = 1
 
-// Bad is what could not be decoded.
-type Bad struct {
+// Undecodable is what could not be decoded.
+type Undecodable struct {
 	Raw []byte // As it came; nil for a tombstone.
 	Why string // For a person.
 }
@@ -117,12 +117,12 @@ func encoded(v any) ([]byte, error) {
 func decode[T any](what string, data []byte, f func([]byte) (*T, error)) (v any) {
 	defer func() {
 		if r := recover(); r != nil {
-			v = &Bad{data, fmt.Sprintf("decoding %s panicked: %v", what, r)}
+			v = &Undecodable{data, fmt.Sprintf("decoding %s panicked: %v", what, r)}
 		}
 	}()
 	t, err := f(data)
 	if err != nil {
-		return &Bad{data, fmt.Sprintf("not %s: %v", what, err)}
+		return &Undecodable{data, fmt.Sprintf("not %s: %v", what, err)}
 	}
 	return t
 }
@@ -272,11 +272,11 @@ func EncodeRow(r *order.Row, orderJSON []byte) ([]byte, error) {
 	defer wireRows.Put(w)
 	*w = wireRow{
 		V: Version, State: r.State, Arrived: toWire(r.Arrived), Claim: r.Claim, Until: toWire(r.Until),
-		Arrivals: r.Applied[order.Arrivals], Reports: r.Applied[order.Reports],
+		Arrivals: r.NextOffset[order.Arrivals], Reports: r.NextOffset[order.Reports],
 		Outcomes: w.Outcomes[:0], Pending: w.Pending[:0],
 	}
 	for _, o := range r.Outcomes {
-		if o.Result == order.Accepted {
+		if o.Result == order.ResultAccepted {
 			o.Result = ""
 		}
 		w.Outcomes = append(w.Outcomes, wireOutcome(o))
@@ -288,7 +288,7 @@ func EncodeRow(r *order.Row, orderJSON []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the row of order %s: %w", r.Order.ID, err)
 	}
-	if r.State == order.Early {
+	if r.State == order.StateEarly {
 		return b, nil
 	}
 	b = append(b[:len(b)-1], `,"order":`...)
@@ -346,7 +346,7 @@ func decodeOrder(data []byte) (*order.Order, error) {
 		PlacedOn: placed, Status: w.Status, Reason: w.Reason, RemakeOf: w.RemakeOf, RemadeBy: w.RemadeBy, Unknown: unknown,
 	}
 	if o.Status == "" { // Written by hand, with kcat say: a new order.
-		o.Status = order.Placed
+		o.Status = order.StatusPlaced
 	}
 	if len(w.History) > 0 {
 		o.History = make([]order.Step, len(w.History))
@@ -423,12 +423,12 @@ func decodeRow(data []byte) (*order.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &order.Row{State: w.State, Arrived: arrived, Claim: w.Claim, Until: until, Applied: [2]int64{w.Arrivals, w.Reports}}
+	r := &order.Row{State: w.State, Arrived: arrived, Claim: w.Claim, Until: until, NextOffset: [2]int64{w.Arrivals, w.Reports}}
 	if len(w.Outcomes) > 0 {
 		r.Outcomes = make([]order.Outcome, len(w.Outcomes))
 		for i, o := range w.Outcomes {
 			if o.Result == "" {
-				o.Result = order.Accepted
+				o.Result = order.ResultAccepted
 			}
 			r.Outcomes[i] = order.Outcome(o)
 		}
@@ -441,9 +441,9 @@ func decodeRow(data []byte) (*order.Row, error) {
 		r.Pending = append(r.Pending, p)
 	}
 	switch r.State {
-	case order.Early:
+	case order.StateEarly:
 		return r, nil
-	case order.Waiting, order.Finished, order.Refused:
+	case order.StateWaiting, order.StateCompleted, order.StateRejected:
 	default:
 		return nil, fmt.Errorf("unknown state %.80q", r.State)
 	}

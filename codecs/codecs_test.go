@@ -32,7 +32,7 @@ var (
 func fresh() *order.Order {
 	return &order.Order{
 		ID: "01996c5f-7a3c-7b1e-9d52-0f4a6c8e2b10", Flavour: "Chocolate", Size: "XL", Quantity: 12,
-		PlacedOn: placed, Status: order.Placed,
+		PlacedOn: placed, Status: order.StatusPlaced,
 	}
 }
 
@@ -58,7 +58,7 @@ func report(kind order.Kind, change func(*order.Report)) *order.Report {
 }
 
 func waiting() *order.Row {
-	return &order.Row{State: order.Waiting, Order: *halfway(), Arrived: placed.Add(31 * time.Minute), Applied: [2]int64{4712, 0}}
+	return &order.Row{State: order.StateWaiting, Order: *halfway(), Arrived: placed.Add(31 * time.Minute), NextOffset: [2]int64{4712, 0}}
 }
 
 // golden are the values behind the files in testdata/v1.
@@ -71,7 +71,7 @@ var golden = []struct {
 	{"order-undated", Order{}, changed(fresh(), func(o *order.Order) { o.PlacedOn = time.Time{} })},
 	{"order-history", Order{}, halfway()},
 	{"order-rejected", Order{}, changed(halfway(), func(o *order.Order) {
-		o.Status, o.Reason = order.Rejected, "dropped \"it\"\nall 😢"
+		o.Status, o.Reason = order.StatusRejected, "dropped \"it\"\nall 😢"
 		o.History = append(o.History, order.Step{Stage: "packaging", By: "Noor", On: placed.Add(40 * time.Minute)})
 	})},
 	{"order-unknown", Order{}, changed(halfway(), func(o *order.Order) {
@@ -80,30 +80,30 @@ var golden = []struct {
 	{"order-remake", Order{}, changed(halfway(), func(o *order.Order) {
 		o.RemakeOf, o.RemadeBy, o.Unknown = "01996c5f-0000-7b1e-9d52-0f4a6c8e2b10", "Zoë", []byte(`{"gift":true}`)
 	})},
-	{"report-done", Report{}, report(order.Done, func(r *order.Report) { r.Digest = "9f86d081884c7d65" })},
-	{"report-rejected", Report{}, report(order.Reject, func(r *order.Report) { r.Reason = "burnt" })},
-	{"report-claimed", Report{}, report(order.Claim, func(r *order.Report) { r.On = time.Time{} })},
-	{"report-claimed-until", Report{}, report(order.Claim, func(r *order.Report) { r.Until = placed.Add(2 * time.Minute) })},
-	{"report-released", Report{}, report(order.Release, func(*order.Report) {})},
-	{"row-early", Row{}, &order.Row{State: order.Early, Applied: [2]int64{0, 816}, Pending: []order.Report{
-		*report(order.Claim, func(r *order.Report) { r.ID = "r1" }),
-		*report(order.Reject, func(r *order.Report) { r.ID, r.Reason, r.Digest = "r2", "burnt", "9f86d081884c7d65" }),
+	{"report-done", Report{}, report(order.KindComplete, func(r *order.Report) { r.Digest = "9f86d081884c7d65" })},
+	{"report-rejected", Report{}, report(order.KindReject, func(r *order.Report) { r.Reason = "burnt" })},
+	{"report-claimed", Report{}, report(order.KindClaim, func(r *order.Report) { r.On = time.Time{} })},
+	{"report-claimed-until", Report{}, report(order.KindClaim, func(r *order.Report) { r.Until = placed.Add(2 * time.Minute) })},
+	{"report-released", Report{}, report(order.KindRelease, func(*order.Report) {})},
+	{"row-early", Row{}, &order.Row{State: order.StateEarly, NextOffset: [2]int64{0, 816}, Pending: []order.Report{
+		*report(order.KindClaim, func(r *order.Report) { r.ID = "r1" }),
+		*report(order.KindReject, func(r *order.Report) { r.ID, r.Reason, r.Digest = "r2", "burnt", "9f86d081884c7d65" }),
 	}}},
 	{"row-waiting", Row{}, waiting()},
 	{"row-claimed", Row{}, changed(waiting(), func(r *order.Row) {
-		r.Claim, r.Applied[order.Reports] = "Noor", 9_007_199_254_740_993 // Not every reader's number can be that large.
-		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.Accepted, Digest: "9f86d081884c7d65"}, {ReportID: "r2", Result: order.Taken}}
+		r.Claim, r.NextOffset[order.Reports] = "Noor", 9_007_199_254_740_993 // Not every reader's number can be that large.
+		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.ResultAccepted, Digest: "9f86d081884c7d65"}, {ReportID: "r2", Result: order.ResultTaken}}
 	})},
 	{"row-claimed-until", Row{}, changed(waiting(), func(r *order.Row) { r.Claim, r.Until = "Noor", placed.Add(time.Hour) })},
 	{"row-finished", Row{}, changed(waiting(), func(r *order.Row) {
-		r.State, r.Order.Status, r.Applied[order.Reports] = order.Finished, "packaged", 817
+		r.State, r.Order.Status, r.NextOffset[order.Reports] = order.StateCompleted, "packaged", 817
 		r.Order.History = append(r.Order.History, order.Step{Stage: "packaging", By: "Noor", On: placed.Add(40 * time.Minute)})
 		r.Order.Unknown = []byte(`{"gift":true}`)
-		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.Accepted}, {ReportID: "r2", Result: order.TooLate}}
+		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.ResultAccepted}, {ReportID: "r2", Result: order.ResultTooLate}}
 	})},
 	{"row-refused", Row{}, changed(waiting(), func(r *order.Row) {
-		r.State, r.Order.Status, r.Order.Reason, r.Applied[order.Reports] = order.Refused, order.Rejected, "burnt", 817
-		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.Accepted}}
+		r.State, r.Order.Status, r.Order.Reason, r.NextOffset[order.Reports] = order.StateRejected, order.StatusRejected, "burnt", 817
+		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.ResultAccepted}}
 	})},
 }
 
@@ -144,7 +144,7 @@ func TestGolden(t *testing.T) {
 
 // TestOrdersOfOthers decodes what this program would not write itself.
 func TestOrdersOfOthers(t *testing.T) {
-	least := order.Order{ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, Status: order.Placed}
+	least := order.Order{ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, Status: order.StatusPlaced}
 	with := func(change func(*order.Order)) order.Order { o := least; change(&o); return o }
 	unknown := func(fields string) order.Order { return with(func(o *order.Order) { o.Unknown = []byte(fields) }) }
 	for _, c := range []struct {
@@ -274,7 +274,7 @@ func TestBad(t *testing.T) {
 func checkBad(t *testing.T, c codec, name, data, why string) {
 	t.Helper()
 	v, err := c.Decode([]byte(data))
-	bad, ok := v.(*Bad)
+	bad, ok := v.(*Undecodable)
 	if err != nil || !ok {
 		t.Errorf("%T: %s became %+v, %v", c, name, v, err)
 		return
@@ -287,14 +287,14 @@ func checkBad(t *testing.T, c codec, name, data, why string) {
 func TestTombstone(t *testing.T) {
 	for _, c := range []codec{Order{}, Report{}, Row{}} {
 		v, err := c.Decode(nil)
-		if bad, ok := v.(*Bad); err != nil || !ok || bad.Raw != nil {
+		if bad, ok := v.(*Undecodable); err != nil || !ok || bad.Raw != nil {
 			t.Errorf("%T: a tombstone became %+v, %v", c, v, err)
 		}
 	}
 }
 
 func TestEncodeTakesOnlyItsOwn(t *testing.T) {
-	own := map[codec]any{Order{}: fresh(), Report{}: report(order.Done, func(*order.Report) {}), Row{}: waiting(), Raw{}: []byte("raw")}
+	own := map[codec]any{Order{}: fresh(), Report{}: report(order.KindComplete, func(*order.Report) {}), Row{}: waiting(), Raw{}: []byte("raw")}
 	for c := range own {
 		if got, err := c.Encode(Encoded("done before")); err != nil || string(got) != "done before" {
 			t.Errorf("%T encodes what is encoded to %q, %v", c, got, err)
@@ -328,7 +328,7 @@ func TestImpossibleTimesAreLeftOut(t *testing.T) {
 			t.Errorf("%v: %s became %+v, %v", on, b, got, err)
 		}
 	}
-	r := report(order.Done, func(r *order.Report) { r.On = time.UnixMilli(-1) })
+	r := report(order.KindComplete, func(r *order.Report) { r.On = time.UnixMilli(-1) })
 	if b, err := EncodeReport(r); err != nil || bytes.Contains(b, []byte(`"on"`)) {
 		t.Errorf("a report of 1969 became %s, %v", b, err)
 	}
@@ -348,7 +348,7 @@ func TestTimesAreWrittenInUTC(t *testing.T) {
 // What one message leaves in a pooled buffer must not get into the next.
 func TestNothingLeaksIntoTheNextMessage(t *testing.T) {
 	full, err := Row{}.Encode(changed(waiting(), func(r *order.Row) {
-		r.Claim, r.Outcomes = "Noor", []order.Outcome{{ReportID: "r1", Result: order.Accepted, Digest: "d"}}
+		r.Claim, r.Outcomes = "Noor", []order.Outcome{{ReportID: "r1", Result: order.ResultAccepted, Digest: "d"}}
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -360,7 +360,7 @@ func TestNothingLeaksIntoTheNextMessage(t *testing.T) {
 		}
 		v, _ := Row{}.Decode([]byte(sparse))
 		row, ok := v.(*order.Row)
-		if !ok || row.Claim != "" || row.Outcomes[0] != (order.Outcome{Result: order.Accepted}) || row.Order.History[0] != (order.Step{}) {
+		if !ok || row.Claim != "" || row.Outcomes[0] != (order.Outcome{Result: order.ResultAccepted}) || row.Order.History[0] != (order.Step{}) {
 			t.Fatalf("the sparse row became %+v", v)
 		}
 	}
@@ -370,15 +370,15 @@ func TestNothingLeaksIntoTheNextMessage(t *testing.T) {
 // the default limit, 1 MB, several times.
 func TestTheLargestRowFits(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("<", n) } // Six bytes each when escaped.
-	row := &order.Row{State: order.Finished, Arrived: placed, Claim: long(order.MaxName), Order: order.Order{
+	row := &order.Row{State: order.StateCompleted, Arrived: placed, Claim: long(order.MaxName), Order: order.Order{
 		ID: strings.Repeat("x", order.MaxID), Flavour: long(order.MaxName), Size: long(order.MaxName), Quantity: 1_000_000, PlacedOn: placed,
 		Status: order.Status(long(order.MaxID)), Reason: long(order.MaxReason),
 		History: slices.Repeat([]order.Step{{Stage: long(order.MaxID), By: long(order.MaxName), On: placed}}, 64),
 		Unknown: []byte(`{"x":"` + strings.Repeat("x", 16<<10-8) + `"}`),
 	}}
-	row.Outcomes = slices.Repeat([]order.Outcome{{ReportID: row.Order.ID, Result: order.Accepted, Digest: long(order.MaxID)}}, 8)
+	row.Outcomes = slices.Repeat([]order.Outcome{{ReportID: row.Order.ID, Result: order.ResultAccepted, Digest: long(order.MaxID)}}, 8)
 	row.Pending = slices.Repeat([]order.Report{{
-		ID: row.Order.ID, OrderID: row.Order.ID, Kind: order.Reject, By: long(order.MaxName), On: placed, Reason: long(order.MaxReason), Digest: long(order.MaxID),
+		ID: row.Order.ID, OrderID: row.Order.ID, Kind: order.KindReject, By: long(order.MaxName), On: placed, Reason: long(order.MaxReason), Digest: long(order.MaxID),
 	}}, 32)
 	data, err := Row{}.Encode(row)
 	if err != nil || len(data) > 256<<10 {
@@ -401,7 +401,7 @@ func checkDecoded(t interface {
 	if err != nil {
 		t.Fatalf("%q: %v", data, err)
 	}
-	if bad, ok := v.(*Bad); ok {
+	if bad, ok := v.(*Undecodable); ok {
 		if !bytes.Equal(bad.Raw, data) || bad.Why == "" || len(bad.Why) > 1000 {
 			t.Fatalf("%q is bad: %+v", data, bad)
 		}

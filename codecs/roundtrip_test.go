@@ -100,7 +100,7 @@ func TestOthersReadTheSame(t *testing.T) {
 // and orders as bytes: whatever valid messages come, at whatever times, the row
 // can be read again, and all that is emitted about an order is the same bytes.
 func TestWhatNextDecidesIsReadable(t *testing.T) {
-	baking := order.Stage{Name: "baking", After: "mixed", Done: "baked"}
+	baking := order.Stage{Name: "baking", Expects: "mixed", Done: "baked"}
 	rapid.Check(t, func(t *rapid.T) {
 		var row, emitted []byte
 		for offset := range rapid.Int64Range(1, 20).Draw(t, "events") {
@@ -119,15 +119,15 @@ func TestWhatNextDecidesIsReadable(t *testing.T) {
 					v, _ := Row{}.Decode(row)
 					r, ok := v.(*order.Row)
 					if !ok {
-						t.Fatalf("the row\n%s\nis bad: %s", row, v.(*Bad).Why)
+						t.Fatalf("the row\n%s\nis bad: %s", row, v.(*Undecodable).Why)
 					}
 					before = *r
 				}
 				d := order.Next(baking, before, e)
-				if redelivered && d.Verdict == order.Applied {
+				if redelivered && d.Verdict == order.VerdictApplied {
 					t.Fatalf("%+v is applied twice", e)
 				}
-				if d.Verdict != order.Applied && d.Verdict != order.Repeated {
+				if d.Verdict != order.VerdictApplied && d.Verdict != order.VerdictRedelivered {
 					continue
 				}
 				written, err := Row{}.Encode(&d.Row)
@@ -160,7 +160,7 @@ func reread[T any](t *rapid.T, c codec, v *T) *T {
 		t.Fatal(err)
 	}
 	got, _ := c.Decode(data)
-	if bad, ok := got.(*Bad); ok {
+	if bad, ok := got.(*Undecodable); ok {
 		t.Fatalf("%s is bad: %s", data, bad.Why)
 	}
 	return got.(*T)
@@ -204,16 +204,16 @@ func aReport(orderID string) *rapid.Generator[order.Report] {
 	return rapid.Custom(func(t *rapid.T) order.Report {
 		r := order.Report{
 			ID: anID().Draw(t, "id"), OrderID: orderID, By: text(1, order.MaxName).Draw(t, "by"), On: aTime().Draw(t, "on"),
-			Kind:   rapid.SampledFrom([]order.Kind{order.Done, order.Reject, order.Claim, order.Release}).Draw(t, "kind"),
+			Kind:   rapid.SampledFrom([]order.Kind{order.KindComplete, order.KindReject, order.KindClaim, order.KindRelease}).Draw(t, "kind"),
 			Digest: text(0, order.MaxID/4).Draw(t, "digest"),
 		}
 		if orderID == "" {
 			r.OrderID = anID().Draw(t, "order id")
 		}
-		if r.Kind == order.Reject {
+		if r.Kind == order.KindReject {
 			r.Reason = text(1, order.MaxReason).Draw(t, "reason")
 		}
-		if r.Kind == order.Claim {
+		if r.Kind == order.KindClaim {
 			r.Until = aTime().Draw(t, "until")
 		}
 		return r
@@ -223,16 +223,16 @@ func aReport(orderID string) *rapid.Generator[order.Report] {
 func aRow() *rapid.Generator[order.Row] {
 	return rapid.Custom(func(t *rapid.T) order.Row {
 		r := order.Row{
-			State:   rapid.SampledFrom([]order.State{order.Early, order.Waiting, order.Finished, order.Refused}).Draw(t, "state"),
+			State:   rapid.SampledFrom([]order.State{order.StateEarly, order.StateWaiting, order.StateCompleted, order.StateRejected}).Draw(t, "state"),
 			Arrived: aTime().Draw(t, "arrived"), Claim: text(0, order.MaxName).Draw(t, "claim"), Until: aTime().Draw(t, "until"),
-			Applied: [2]int64{rapid.Int64().Draw(t, "arrivals"), rapid.Int64().Draw(t, "reports")},
+			NextOffset: [2]int64{rapid.Int64().Draw(t, "arrivals"), rapid.Int64().Draw(t, "reports")},
 			Outcomes: some(t, 8, func(t *rapid.T) order.Outcome {
-				result := rapid.SampledFrom([]order.Result{order.Accepted, order.TooLate, order.Taken}).Draw(t, "result")
+				result := rapid.SampledFrom([]order.Result{order.ResultAccepted, order.ResultTooLate, order.ResultTaken}).Draw(t, "result")
 				return order.Outcome{ReportID: anID().Draw(t, "id"), Result: result, Digest: text(0, order.MaxID/4).Draw(t, "digest")}
 			}),
 			Pending: some(t, 3, func(t *rapid.T) order.Report { return aReport("").Draw(t, "pending") }),
 		}
-		if r.State != order.Early {
+		if r.State != order.StateEarly {
 			r.Order = anOrder().Draw(t, "order")
 		}
 		return r

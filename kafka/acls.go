@@ -97,7 +97,7 @@ func ACLs(line topology.Line, roles ...Role) []ACL {
 				topic(s.Input, kadm.OpRead)
 				topic(s.Reports(), kadm.OpRead)
 				topic(s.Table(), kadm.OpRead, kadm.OpWrite) // Read when a partition moves here.
-				topic(line.After(i), kadm.OpWrite)
+				topic(line.NextTopic(i), kadm.OpWrite)
 				group(s.Group(), kadm.OpRead)
 			case API:
 				topic(s.Input, kadm.OpRead, kadm.OpWrite) // Orders, and dead letters that are sent again.

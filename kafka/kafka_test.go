@@ -92,7 +92,7 @@ func read(t *testing.T, c Config, topic string, n int) (records []*kgo.Record) {
 func TestNeeded(t *testing.T) {
 	for brokers, want := range map[int]string{1: "1/1", 2: "1/1", 3: "3/2", 5: "3/2"} {
 		var names []string
-		for _, topic := range Needed(topology.Cupcakes, 8, brokers) {
+		for _, topic := range RequiredTopics(topology.Cupcakes, 8, brokers) {
 			names = append(names, topic.Name)
 			partitions := int32(8)
 			if topic.Name == topology.Cupcakes.Ingredients {
@@ -121,10 +121,10 @@ func TestTopics(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
 	admin, ctx := newAdmin(t, Config{Brokers: []string{e.Addr()}}), patient(t)
-	if n, err := admin.Reach(ctx); n != 1 || err != nil {
+	if n, err := admin.WaitForBrokers(ctx); n != 1 || err != nil {
 		t.Fatalf("reached %d brokers, %v", n, err)
 	}
-	needed := Needed(topology.Cupcakes, 4, 1)
+	needed := RequiredTopics(topology.Cupcakes, 4, 1)
 	findings, err := admin.Check(ctx, needed)
 	if err != nil || len(findings) != len(needed) {
 		t.Fatalf("of %d topics that are not there %v are found, %v", len(needed), findings, err)
@@ -139,7 +139,7 @@ func TestTopics(t *testing.T) {
 	byName := func(topics []Topic, name string) *Topic {
 		return &topics[slices.IndexFunc(topics, func(t Topic) bool { return t.Name == name })]
 	}
-	odd := Needed(topology.Cupcakes, 4, 1)
+	odd := RequiredTopics(topology.Cupcakes, 4, 1)
 	byName(odd, "readytobake").Partitions = 3
 	byName(odd, "mixing-table").Configs["cleanup.policy"] = "delete"
 	byName(odd, "orderfailures").Configs["retention.ms"] = "60000"
@@ -162,13 +162,15 @@ func TestTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Finding{
+	want := []TopicProblem{
 		{"readytobake", false, "has 3 partitions, not 4: run with --partitions 3"},
 		{"mixing-table", false, "has cleanup.policy=delete, not compact"},
 		{"orderfailures", false, "has retention.ms=60000, not 604800000"},
 	}
 	for _, w := range want {
-		if !slices.ContainsFunc(findings, func(f Finding) bool { return f.Topic == w.Topic && !f.Missing && strings.HasPrefix(f.What, w.What) }) {
+		if !slices.ContainsFunc(findings, func(f TopicProblem) bool {
+			return f.Topic == w.Topic && !f.Missing && strings.HasPrefix(f.What, w.What)
+		}) {
 			t.Errorf("%s %q is not among the findings %v", w.Topic, w.What, findings)
 		}
 	}
@@ -190,11 +192,11 @@ func TestEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ends, err := admin.Ends(ctx, "t")
+	ends, err := admin.EndOffsets(ctx, "t")
 	if err != nil || len(ends) != 2 || ends[0]+ends[1] != 3 || ends[0]*ends[1] != 0 {
 		t.Errorf("three messages with one key end at %v, %v", ends, err)
 	}
-	if ends, err := admin.Ends(ctx, "none"); err == nil {
+	if ends, err := admin.EndOffsets(ctx, "none"); err == nil {
 		t.Errorf("a topic that is not there ends at %v", ends)
 	}
 }
@@ -202,7 +204,7 @@ func TestEnds(t *testing.T) {
 func TestReachGivesUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := newAdmin(t, Config{Brokers: []string{nobody(t)}}).Reach(ctx)
+	_, err := newAdmin(t, Config{Brokers: []string{nobody(t)}}).WaitForBrokers(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no Kafka broker answers") {
 		t.Errorf("without a broker: %v", err)
 	}

@@ -29,8 +29,8 @@ type Topic struct {
 	Configs     map[string]string
 }
 
-// Finding is one difference between what is needed and what the cluster has.
-type Finding struct {
+// TopicProblem is one difference between what is needed and what the cluster has.
+type TopicProblem struct {
 	Topic   string
 	Missing bool   // It is not there; Apply creates it.
 	What    string // For a person, with what to do.
@@ -56,10 +56,10 @@ func NewAdmin(c Config) (*Admin, error) {
 // Close closes the connection.
 func (a *Admin) Close() { a.client.Close() }
 
-// Reach waits until the cluster answers, and returns how many brokers it has. It
+// WaitForBrokers waits until the cluster answers, and returns how many brokers it has. It
 // returns why not when ctx ends, or at once when all brokers refuse who we are or
 // are not who they should be.
-func (a *Admin) Reach(ctx context.Context) (brokers int, err error) {
+func (a *Admin) WaitForBrokers(ctx context.Context) (brokers int, err error) {
 	for {
 		brokers, reason, final := a.ask(ctx)
 		if reason == nil {
@@ -79,16 +79,16 @@ func (a *Admin) Reach(ctx context.Context) (brokers int, err error) {
 	}
 }
 
-// Needed lists the line's topics for a cluster of so many brokers. Those that
+// RequiredTopics lists the line's topics for a cluster of so many brokers. Those that
 // orders pass through all have the same number of partitions: an order's key then
 // stays in the same one through all stages. The ingredients have one, because
 // those who write them spread keys in another way than those who read.
-func Needed(line topology.Line, partitions int32, brokers int) []Topic {
+func RequiredTopics(line topology.Line, partitions int32, brokers int) []Topic {
 	var topics []Topic
 	for name, kind := range line.Topics() {
 		switch kind {
 		case topology.Stream:
-			topics = append(topics, Kept(name, partitions, brokers, Retention))
+			topics = append(topics, Retained(name, partitions, brokers, Retention))
 		case topology.Table:
 			topics = append(topics, Compacted(name, partitions, brokers))
 		}
@@ -99,10 +99,10 @@ func Needed(line topology.Line, partitions int32, brokers int) []Topic {
 	return topics
 }
 
-// Kept is a topic that keeps its messages for a time, -1 for ever, on a cluster of
+// Retained is a topic that keeps its messages for a time, -1 for ever, on a cluster of
 // so many brokers. From three brokers on, each message is on three of them and
 // acknowledged by two, so that one may die.
-func Kept(name string, partitions int32, brokers int, retention time.Duration) Topic {
+func Retained(name string, partitions int32, brokers int, retention time.Duration) Topic {
 	ms := int64(-1)
 	if retention >= 0 {
 		ms = retention.Milliseconds()
@@ -127,10 +127,10 @@ func durable(name string, partitions int32, brokers int, configs map[string]stri
 	return Topic{name, partitions, replication, configs}
 }
 
-// KeepForever takes the retention from topics of an embedded broker: a partition
+// DisableRetention takes the retention from topics of an embedded broker: a partition
 // that retention has emptied would begin at offset 0 again after a restart, and
 // new reports would be taken for repeated ones. What that costs is disk space.
-func KeepForever(topics []Topic) {
+func DisableRetention(topics []Topic) {
 	for _, t := range topics {
 		if _, stream := t.Configs["retention.ms"]; stream {
 			t.Configs["retention.ms"] = "-1"
@@ -139,7 +139,7 @@ func KeepForever(topics []Topic) {
 }
 
 // Check compares what is needed with what is there.
-func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
+func (a *Admin) Check(ctx context.Context, needed []Topic) ([]TopicProblem, error) {
 	names := make([]string, len(needed))
 	for i, t := range needed {
 		names[i] = t.Name
@@ -148,18 +148,18 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing topics: %w", unauthorized(err))
 	}
-	var findings []Finding
+	var findings []TopicProblem
 	var present []string
 	for _, t := range needed {
 		h := have[t.Name]
 		switch {
 		case errors.Is(h.Err, kerr.UnknownTopicOrPartition):
-			findings = append(findings, Finding{t.Name, true, fmt.Sprintf("is missing: `topics apply` creates it with %d partitions and replication %d", t.Partitions, t.Replication)})
+			findings = append(findings, TopicProblem{t.Name, true, fmt.Sprintf("is missing: `topics apply` creates it with %d partitions and replication %d", t.Partitions, t.Replication)})
 			continue
 		case h.Err != nil:
 			return nil, fmt.Errorf("looking at topic %s: %w", t.Name, unauthorized(h.Err))
 		case len(h.Partitions) != int(t.Partitions):
-			findings = append(findings, Finding{t.Name, false, fmt.Sprintf(
+			findings = append(findings, TopicProblem{t.Name, false, fmt.Sprintf(
 				"has %d partitions, not %d: run with --partitions %d; the number cannot be changed, because an order would then be looked for in another partition; to have more, start a new line on another cluster and let this one run dry",
 				len(h.Partitions), t.Partitions, len(h.Partitions))})
 		}
@@ -184,8 +184,8 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 		for _, c := range h.Configs {
 			values[c.Key] = c.MaybeValue()
 		}
-		for _, d := range t.Differs(values) {
-			findings = append(findings, Finding{t.Name, false, fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", d.Key, d.Have, d.Need)})
+		for _, d := range t.Diff(values) {
+			findings = append(findings, TopicProblem{t.Name, false, fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", d.Key, d.Have, d.Need)})
 		}
 	}
 	return findings, nil
@@ -194,10 +194,10 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]Finding, error) {
 // Difference is a setting that is not as it must be.
 type Difference struct{ Key, Have, Need string }
 
-// Differs compares the settings of a topic with those needed; what is not told
+// Diff compares the settings of a topic with those needed; what is not told
 // does not differ. More retention and more replicas than needed are fine, and how
 // often segments are closed costs only space.
-func (t Topic) Differs(have map[string]string) (all []Difference) {
+func (t Topic) Diff(have map[string]string) (all []Difference) {
 	for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
 		value, need := have[key], t.Configs[key]
 		enough := value == "" || value == need
@@ -273,7 +273,7 @@ func (a *Admin) Ranges(ctx context.Context, topic string) (map[int32]Range, erro
 
 // AllRanges is Ranges of several topics at once, by their name.
 func (a *Admin) AllRanges(ctx context.Context, topics ...string) (map[string]map[int32]Range, error) {
-	ends, err := a.AllEnds(ctx, topics...)
+	ends, err := a.AllEndOffsets(ctx, topics...)
 	if err != nil {
 		return nil, err
 	}
@@ -321,14 +321,14 @@ func (a *Admin) Leave(ctx context.Context, group, instance string) error {
 	return nil
 }
 
-// Ends tells where the partitions of a topic end now, by their number.
-func (a *Admin) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
-	ends, err := a.AllEnds(ctx, topic)
+// EndOffsets tells where the partitions of a topic end now, by their number.
+func (a *Admin) EndOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+	ends, err := a.AllEndOffsets(ctx, topic)
 	return ends[topic], err
 }
 
-// AllEnds is Ends of several topics at once, by their name.
-func (a *Admin) AllEnds(ctx context.Context, topics ...string) (map[string]map[int32]int64, error) {
+// AllEndOffsets is Ends of several topics at once, by their name.
+func (a *Admin) AllEndOffsets(ctx context.Context, topics ...string) (map[string]map[int32]int64, error) {
 	listed, err := a.client.ListEndOffsets(ctx, topics...)
 	if err == nil {
 		err = listed.Error()

@@ -7,9 +7,9 @@ import (
 
 // Stage is what the decision needs to know of a stage of the line.
 type Stage struct {
-	Name  string // "baking"
-	After Status // Status of an order that may arrive: "mixed".
-	Done  Status // Status that the stage gives it: "baked".
+	Name    string // "baking"
+	Expects Status // Status of an order that may arrive: "mixed".
+	Done    Status // Status that the stage gives it: "baked".
 }
 
 // Event is one message of one of a stage's inputs: an Order on Arrivals, a
@@ -46,16 +46,16 @@ const (
 // Verdict says what an event meant to a stage.
 type Verdict string
 
-// The verdicts. After Applied and Repeated the row must be written and the
-// emissions sent; after Dropped the row must be deleted; after Nothing neither;
-// after Misplaced the message belongs to the dead letters and the row stays as
+// The verdicts. After VerdictApplied and VerdictRedelivered the row must be written and the
+// emissions sent; after VerdictForgotten the row must be deleted; after
+// VerdictIgnored neither; after VerdictInvalid the message belongs to the dead letters and the row stays as
 // it is.
 const (
-	Applied   Verdict = "applied"
-	Repeated  Verdict = "repeated"  // Delivered before; everything is written and sent again.
-	Dropped   Verdict = "dropped"   // The order is forgotten.
-	Nothing   Verdict = "nothing"   // It brings nothing new.
-	Misplaced Verdict = "misplaced" // It cannot be right: see Decision.Why.
+	VerdictApplied     Verdict = "applied"
+	VerdictRedelivered Verdict = "repeated"  // Delivered before; everything is written and sent again.
+	VerdictForgotten   Verdict = "dropped"   // The order is forgotten.
+	VerdictIgnored     Verdict = "nothing"   // It brings nothing new.
+	VerdictInvalid     Verdict = "misplaced" // It cannot be right: see Decision.Why.
 )
 
 // Decision is what Next decided.
@@ -63,7 +63,7 @@ type Decision struct {
 	Verdict   Verdict
 	Row       Row
 	Emissions []Emission
-	Why       string // For a person; only with Misplaced.
+	Why       string // For a person; only with VerdictInvalid.
 }
 
 // Next decides what an event means for an order at a stage, given the row that
@@ -94,9 +94,9 @@ type Decision struct {
 func Next(stage Stage, row Row, e Event) Decision {
 	switch why := misplaced(stage, e.Order); {
 	case why != "":
-		return Decision{Verdict: Misplaced, Row: row, Why: why}
-	case e.Offset < row.Applied[e.input()]:
-		return Decision{Verdict: Repeated, Row: row, Emissions: row.Emissions()}
+		return Decision{Verdict: VerdictInvalid, Row: row, Why: why}
+	case e.Offset < row.NextOffset[e.input()]:
+		return Decision{Verdict: VerdictRedelivered, Row: row, Emissions: row.Emissions()}
 	case e.Order != nil:
 		return arrive(stage, row, e)
 	default:
@@ -111,8 +111,8 @@ func misplaced(stage Stage, o *Order) string {
 	switch {
 	case o == nil:
 		return ""
-	case o.Status != stage.After:
-		return "an order that comes to " + stage.Name + " must be " + string(stage.After) + ", this one is " + string(o.Status)
+	case o.Status != stage.Expects:
+		return "an order that comes to " + stage.Name + " must be " + string(stage.Expects) + ", this one is " + string(o.Status)
 	case len(o.History) >= maxSteps:
 		return "its history has no room for another step"
 	default:
@@ -123,9 +123,9 @@ func misplaced(stage Stage, o *Order) string {
 // Emissions is everything that the stage has emitted about the order.
 func (r *Row) Emissions() []Emission {
 	switch r.State {
-	case Finished:
+	case StateCompleted:
 		return []Emission{{Onward, &r.Order}}
-	case Refused:
+	case StateRejected:
 		return []Emission{{Failures, &r.Order}}
 	default:
 		return nil
@@ -133,19 +133,19 @@ func (r *Row) Emissions() []Emission {
 }
 
 func arrive(stage Stage, row Row, e Event) Decision {
-	if row.State != None && row.State != Early {
-		return Decision{Verdict: Nothing, Row: row}
+	if row.State != StateNone && row.State != StateEarly {
+		return Decision{Verdict: VerdictIgnored, Row: row}
 	}
 	pending := row.Pending
-	row.State, row.Order, row.Arrived, row.Pending = Waiting, *e.Order, e.Time, nil
+	row.State, row.Order, row.Arrived, row.Pending = StateWaiting, *e.Order, e.Time, nil
 	if row.Order.PlacedOn.IsZero() {
 		row.Order.PlacedOn = e.Time
 	}
-	row.Applied[Arrivals] = e.Offset + 1
+	row.NextOffset[Arrivals] = e.Offset + 1
 	for _, r := range pending {
 		row = decide(stage, row, r)
 	}
-	return Decision{Verdict: Applied, Row: row, Emissions: row.Emissions()}
+	return Decision{Verdict: VerdictApplied, Row: row, Emissions: row.Emissions()}
 }
 
 func report(stage Stage, row Row, e Event) Decision {
@@ -153,22 +153,22 @@ func report(stage Stage, row Row, e Event) Decision {
 	if r.On.IsZero() {
 		r.On = e.Time
 	}
-	if r.Kind == Expire {
-		if row.Gone() || row.State == Early {
-			return Decision{Verdict: Dropped}
+	if r.Kind == KindExpire {
+		if row.Closed() || row.State == StateEarly {
+			return Decision{Verdict: VerdictForgotten}
 		}
-		return Decision{Verdict: Nothing, Row: row}
+		return Decision{Verdict: VerdictIgnored, Row: row}
 	}
 	if _, known := row.Outcome(r.ID); known {
-		return Decision{Verdict: Nothing, Row: row}
+		return Decision{Verdict: VerdictIgnored, Row: row}
 	}
-	if row.State == None || row.State == Early {
+	if row.State == StateNone || row.State == StateEarly {
 		return park(stage, row, e.Offset, r)
 	}
 	before := row.State
 	row = decide(stage, row, r)
-	row.Applied[Reports] = e.Offset + 1
-	d := Decision{Verdict: Applied, Row: row}
+	row.NextOffset[Reports] = e.Offset + 1
+	d := Decision{Verdict: VerdictApplied, Row: row}
 	if row.State != before {
 		d.Emissions = row.Emissions()
 	}
@@ -180,29 +180,29 @@ func report(stage Stage, row Row, e Event) Decision {
 func park(stage Stage, row Row, offset int64, r Report) Decision {
 	last := row.Pending[max(0, len(row.Pending)-maxOutcomes):]
 	if slices.ContainsFunc(last, func(p Report) bool { return p.ID == r.ID }) {
-		return Decision{Verdict: Nothing, Row: row}
+		return Decision{Verdict: VerdictIgnored, Row: row}
 	}
 	if len(row.Pending) >= maxPending {
-		return Decision{Verdict: Misplaced, Row: row, Why: "too many reports about an order that has not come to " + stage.Name}
+		return Decision{Verdict: VerdictInvalid, Row: row, Why: "too many reports about an order that has not come to " + stage.Name}
 	}
-	row.State = Early
+	row.State = StateEarly
 	row.Pending = append(slices.Clip(row.Pending), r)
-	row.Applied[Reports] = offset + 1
-	return Decision{Verdict: Applied, Row: row}
+	row.NextOffset[Reports] = offset + 1
+	return Decision{Verdict: VerdictApplied, Row: row}
 }
 
 // decide applies a report that the row has not seen to an order that is here.
 func decide(stage Stage, row Row, r Report) Row {
-	result := Accepted
+	result := ResultAccepted
 	claimed := row.ClaimedBy(r.On)
 	switch {
-	case row.Gone():
-		result = TooLate
+	case row.Closed():
+		result = ResultTooLate
 	case claimed != "" && claimed != r.By:
-		result = Taken
-	case r.Kind == Claim:
+		result = ResultTaken
+	case r.Kind == KindClaim:
 		row.Claim, row.Until = r.By, r.Until
-	case r.Kind == Release:
+	case r.Kind == KindRelease:
 		row.Claim, row.Until = "", time.Time{}
 	default:
 		row = finish(stage, row, r)
@@ -213,9 +213,9 @@ func decide(stage Stage, row Row, r Report) Row {
 }
 
 func finish(stage Stage, row Row, r Report) Row {
-	row.State, row.Order.Status = Finished, stage.Done
-	if r.Kind == Reject {
-		row.State, row.Order.Status, row.Order.Reason = Refused, Rejected, r.Reason
+	row.State, row.Order.Status = StateCompleted, stage.Done
+	if r.Kind == KindReject {
+		row.State, row.Order.Status, row.Order.Reason = StateRejected, StatusRejected, r.Reason
 	}
 	row.Claim, row.Until, row.Arrived = "", time.Time{}, time.Time{} // The history says it from now on.
 	row.Order.History = append(slices.Clip(row.Order.History), Step{stage.Name, r.By, r.On})

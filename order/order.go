@@ -39,8 +39,8 @@ type Status string
 
 // The two statuses that belong to no stage.
 const (
-	Placed   Status = "placed"
-	Rejected Status = "rejected"
+	StatusPlaced   Status = "placed"
+	StatusRejected Status = "rejected"
 )
 
 // Step says which stage finished with an order (by doing or by rejecting it),
@@ -91,7 +91,7 @@ func RemakeID(id string) string { return DeriveID("remake\n" + id) }
 // rejected.
 func (o *Order) Remake(by string, on time.Time) Order {
 	return Order{
-		ID: RemakeID(o.ID), Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, PlacedOn: on, Status: Placed,
+		ID: RemakeID(o.ID), Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, PlacedOn: on, Status: StatusPlaced,
 		RemakeOf: o.ID, RemadeBy: by, Unknown: o.Unknown,
 	}
 }
@@ -119,11 +119,11 @@ type Kind string
 
 // The reports.
 const (
-	Done    Kind = "done"     // The stage's work is finished.
-	Reject  Kind = "rejected" // The order cannot be made; it leaves the line.
-	Claim   Kind = "claimed"  // The reporter takes the order on.
-	Release Kind = "released" // The reporter gives it back.
-	Expire  Kind = "expired"  // The order was finished long ago: the stage may forget it.
+	KindComplete Kind = "done"     // The stage's work is finished.
+	KindReject   Kind = "rejected" // The order cannot be made; it leaves the line.
+	KindClaim    Kind = "claimed"  // The reporter takes the order on.
+	KindRelease  Kind = "released" // The reporter gives it back.
+	KindExpire   Kind = "expired"  // The order was finished long ago: the stage may forget it.
 )
 
 // Report is what a person says about an order at one stage.
@@ -145,15 +145,15 @@ func (r *Report) Validate() error {
 		return fmt.Errorf("report id %.80q is not 1 to %d letters, digits and hyphens", r.ID, MaxID)
 	case !ValidID(r.OrderID):
 		return fmt.Errorf("order id %.80q is not 1 to %d letters, digits and hyphens", r.OrderID, MaxID)
-	case r.Kind != Done && r.Kind != Reject && r.Kind != Claim && r.Kind != Release && r.Kind != Expire:
+	case r.Kind != KindComplete && r.Kind != KindReject && r.Kind != KindClaim && r.Kind != KindRelease && r.Kind != KindExpire:
 		return fmt.Errorf("unknown kind of report %.80q", r.Kind)
 	case r.By == "" || runesOver(r.By, MaxName):
 		return fmt.Errorf("the reporter's name must have 1 to %d characters", MaxName)
-	case r.Kind == Reject && (r.Reason == "" || runesOver(r.Reason, MaxReason)):
+	case r.Kind == KindReject && (r.Reason == "" || runesOver(r.Reason, MaxReason)):
 		return fmt.Errorf("the reason of a rejection must have 1 to %d characters", MaxReason)
-	case r.Kind != Reject && r.Reason != "":
+	case r.Kind != KindReject && r.Reason != "":
 		return fmt.Errorf("a %q report has no reason", r.Kind)
-	case r.Kind != Claim && !r.Until.IsZero():
+	case r.Kind != KindClaim && !r.Until.IsZero():
 		return fmt.Errorf("a %q report does not lapse", r.Kind)
 	case len(r.Digest) > MaxID:
 		return fmt.Errorf("the digest is longer than %d characters", MaxID)

@@ -110,8 +110,8 @@ func TestDefaultMenu(t *testing.T) {
 func wide(n int) string { return strings.Repeat("€", n) }
 
 func TestReportValidate(t *testing.T) {
-	good := Report{ID: "r1", OrderID: "o1", Kind: Done, By: "Ann"}
-	reject := Report{ID: "r1", OrderID: "o1", Kind: Reject, By: "Ann", Reason: "burnt"}
+	good := Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann"}
+	reject := Report{ID: "r1", OrderID: "o1", Kind: KindReject, By: "Ann", Reason: "burnt"}
 	for _, c := range []struct {
 		name   string
 		from   Report
@@ -119,11 +119,11 @@ func TestReportValidate(t *testing.T) {
 		want   string // Part of the error; empty when there is none.
 	}{
 		{"done", good, func(*Report) {}, ""},
-		{"claimed", good, func(r *Report) { r.Kind = Claim }, ""},
-		{"claimed for a while", good, func(r *Report) { r.Kind, r.Until = Claim, noon }, ""},
-		{"released", good, func(r *Report) { r.Kind = Release }, ""},
-		{"released for a while", good, func(r *Report) { r.Kind, r.Until = Release, noon }, "does not lapse"},
-		{"expired", good, func(r *Report) { r.Kind = Expire }, ""},
+		{"claimed", good, func(r *Report) { r.Kind = KindClaim }, ""},
+		{"claimed for a while", good, func(r *Report) { r.Kind, r.Until = KindClaim, noon }, ""},
+		{"released", good, func(r *Report) { r.Kind = KindRelease }, ""},
+		{"released for a while", good, func(r *Report) { r.Kind, r.Until = KindRelease, noon }, "does not lapse"},
+		{"expired", good, func(r *Report) { r.Kind = KindExpire }, ""},
 		{"rejected", reject, func(*Report) {}, ""},
 		{"longest", reject, func(r *Report) { r.By, r.Reason, r.Digest = wide(MaxName), wide(MaxReason), strings.Repeat("f", MaxID) }, ""},
 		{"no id", good, func(r *Report) { r.ID = "" }, "report id"},
@@ -152,7 +152,7 @@ func TestOrderValidate(t *testing.T) {
 		want   string
 	}{
 		{"good", func(*Order) {}, ""},
-		{"fresh", func(o *Order) { o.Status, o.History = Placed, nil }, ""},
+		{"fresh", func(o *Order) { o.Status, o.History = StatusPlaced, nil }, ""},
 		{"largest", func(o *Order) {
 			o.ID, o.Flavour, o.Size, o.Quantity, o.Reason = strings.Repeat("x", MaxID), wide(MaxName), wide(MaxName), maxQuantity, wide(MaxReason)
 			o.History, o.Unknown = slices.Repeat([]Step{{"s", wide(MaxName), noon}}, maxSteps), make([]byte, maxUnknown)
@@ -205,12 +205,12 @@ func TestArrivedOn(t *testing.T) {
 // An order is made again once, under an id that no idempotency key gives.
 func TestRemake(t *testing.T) {
 	old := Order{
-		ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon, Status: Rejected, Reason: "burnt",
+		ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon, Status: StatusRejected, Reason: "burnt",
 		History: []Step{{"mixing", "Ann", noon}}, Unknown: []byte(`{"gift":true}`),
 	}
 	again := old.Remake("Zoe", noon.Add(time.Hour))
 	want := Order{
-		ID: RemakeID("o1"), Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon.Add(time.Hour), Status: Placed,
+		ID: RemakeID("o1"), Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon.Add(time.Hour), Status: StatusPlaced,
 		RemakeOf: "o1", RemadeBy: "Zoe", Unknown: []byte(`{"gift":true}`),
 	}
 	if !reflect.DeepEqual(again, want) || again.Validate() != nil {

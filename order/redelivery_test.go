@@ -50,15 +50,15 @@ func (s *station) take(t *rapid.T, in Input) {
 func (s *station) takeOne(t *rapid.T, in Input) {
 	e := s.log[in][s.next[in]]
 	d := Next(s.stage, s.row, e)
-	if rank(d.Row.State) < rank(s.row.State) || s.row.Gone() && d.Row.State != s.row.State {
+	if rank(d.Row.State) < rank(s.row.State) || s.row.Closed() && d.Row.State != s.row.State {
 		t.Fatalf("%+v moved the row from %q back to %q", e, s.row.State, d.Row.State)
 	}
 	switch d.Verdict {
-	case Applied, Repeated:
+	case VerdictApplied, VerdictRedelivered:
 		s.row = d.Row
 		s.writes = append(s.writes, d.Row)
 		s.emits = append(s.emits, d.Emissions...)
-	case Misplaced:
+	case VerdictInvalid:
 		s.emits = append(s.emits, Emission{deadLetter, e.Order})
 	}
 	s.pending = append(s.pending, effects{in, s.next[in], len(s.writes), len(s.emits)})
@@ -125,7 +125,7 @@ func (s *station) run(t *rapid.T) {
 func straight(stage Stage, log [2][]Event) (row Row) {
 	for _, events := range log {
 		for _, e := range events {
-			if d := Next(stage, row, e); d.Verdict == Applied {
+			if d := Next(stage, row, e); d.Verdict == VerdictApplied {
 				row = d.Row
 			}
 		}
@@ -134,7 +134,7 @@ func straight(stage Stage, log [2][]Event) (row Row) {
 }
 
 func rank(s State) int {
-	return map[State]int{None: 0, Early: 1, Waiting: 2, Finished: 3, Refused: 3}[s]
+	return map[State]int{StateNone: 0, StateEarly: 1, StateWaiting: 2, StateCompleted: 3, StateRejected: 3}[s]
 }
 
 // logged gives the events the offsets of a topic that they share with others.
@@ -172,13 +172,13 @@ func drawReports(t *rapid.T, stage string) (events []Event) {
 		} else {
 			r = Report{
 				ID: fmt.Sprint(stage, "-", i), OrderID: "o1",
-				Kind: rapid.SampledFrom([]Kind{Done, Reject, Claim, Claim, Release, Release}).Draw(t, "kind"),
+				Kind: rapid.SampledFrom([]Kind{KindComplete, KindReject, KindClaim, KindClaim, KindRelease, KindRelease}).Draw(t, "kind"),
 				By:   rapid.SampledFrom([]string{"Ann", "Bob", "Cem"}).Draw(t, "by"),
 			}
-			if r.Kind == Reject {
+			if r.Kind == KindReject {
 				r.Reason = "because of " + r.ID
 			}
-			if r.Kind == Claim && rapid.Bool().Draw(t, "lapses") {
+			if r.Kind == KindClaim && rapid.Bool().Draw(t, "lapses") {
 				r.Until = noon.Add(time.Duration(rapid.IntRange(-1, 40).Draw(t, "until")) * time.Millisecond)
 			}
 		}
@@ -201,7 +201,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 		}
 		letters := map[*Order]bool{}
 		for _, e := range log[Arrivals] {
-			if e.Order.Status != baking.After {
+			if e.Order.Status != baking.Expects {
 				letters[e.Order] = true
 			}
 		}
@@ -216,8 +216,8 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 				t.Fatalf("emitted\n%+v to %d, the row says\n%+v", *e.Order, e.To, want.Emissions())
 			}
 		}
-		if emitted != want.Gone() {
-			t.Fatalf("emitted: %t, gone: %t", emitted, want.Gone())
+		if emitted != want.Closed() {
+			t.Fatalf("emitted: %t, gone: %t", emitted, want.Closed())
 		}
 		if len(letters) > 0 {
 			t.Fatalf("%d misplaced orders are not among the dead letters", len(letters))
@@ -229,7 +229,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 // each of which reads what the one before has emitted, repetitions included.
 func TestTheLineTakesEachStageOnce(t *testing.T) {
 	line := []Stage{
-		{"mixing", Placed, "mixed"},
+		{"mixing", StatusPlaced, "mixed"},
 		{"baking", "mixed", "baked"},
 		{"decorating", "baked", "decorated"},
 		{"packaging", "decorated", "packaged"},
@@ -237,13 +237,13 @@ func TestTheLineTakesEachStageOnce(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		placed := mixed()
-		placed.Status, placed.History = Placed, nil
+		placed.Status, placed.History = StatusPlaced, nil
 		arrivals := logged(t, slices.Repeat([]Event{{Order: &placed}}, rapid.IntRange(1, 3).Draw(t, "arrivals")))
 		var steps []string
 		for i, stage := range line {
 			reports := drawReports(t, stage.Name)
 			if rapid.IntRange(0, 4).Draw(t, "done first") > 0 { // So that most orders come far.
-				first := Event{Report: &Report{ID: stage.Name, OrderID: "o1", Kind: Done, By: "Ann"}}
+				first := Event{Report: &Report{ID: stage.Name, OrderID: "o1", Kind: KindComplete, By: "Ann"}}
 				reports = logged(t, slices.Insert(reports, 0, first))
 				reports = reports[:min(len(reports), maxPending)]
 			}
@@ -253,7 +253,7 @@ func TestTheLineTakesEachStageOnce(t *testing.T) {
 			if want := straight(stage, s.log); !reflect.DeepEqual(s.durable, want) {
 				t.Fatalf("%s: the row became\n%+v, without interruptions it is\n%+v", stage.Name, s.durable, want)
 			}
-			if s.durable.Gone() {
+			if s.durable.Closed() {
 				steps = append(steps, stage.Name)
 			}
 			var passed []string
@@ -269,7 +269,7 @@ func TestTheLineTakesEachStageOnce(t *testing.T) {
 					arrivals = append(arrivals, Event{Order: e.Order})
 				}
 			}
-			if (len(arrivals) > 0) != (s.durable.State == Finished) {
+			if (len(arrivals) > 0) != (s.durable.State == StateCompleted) {
 				t.Fatalf("%s is %q and passes on %d orders", stage.Name, s.durable.State, len(arrivals))
 			}
 			if len(arrivals) == 0 {
@@ -290,13 +290,13 @@ func TestNextIsPure(t *testing.T) { rapid.Check(t, nextIsPure) }
 
 func nextIsPure(t *rapid.T) {
 	row := Row{
-		State:    drawOneOf(t, "state", None, Early, Waiting, Finished, Refused, "nonsense"),
-		Order:    drawOrder(t),
-		Claim:    drawOneOf(t, "claim", "", "Ann", "Bob"),
-		Until:    time.UnixMilli(drawOffset(t)),
-		Applied:  [2]int64{drawOffset(t), drawOffset(t)},
-		Outcomes: roomy(t, 12, func(t *rapid.T) Outcome { return Outcome{ReportID: drawReport(t).ID, Result: Accepted} }),
-		Pending:  roomy(t, maxPending+2, drawReport),
+		State:      drawOneOf(t, "state", StateNone, StateEarly, StateWaiting, StateCompleted, StateRejected, "nonsense"),
+		Order:      drawOrder(t),
+		Claim:      drawOneOf(t, "claim", "", "Ann", "Bob"),
+		Until:      time.UnixMilli(drawOffset(t)),
+		NextOffset: [2]int64{drawOffset(t), drawOffset(t)},
+		Outcomes:   roomy(t, 12, func(t *rapid.T) Outcome { return Outcome{ReportID: drawReport(t).ID, Result: ResultAccepted} }),
+		Pending:    roomy(t, maxPending+2, drawReport),
 	}
 	e := Event{Offset: drawOffset(t), Time: time.UnixMilli(drawOffset(t))}
 	if o, r := drawOrder(t), drawReport(t); rapid.Bool().Draw(t, "order") {
@@ -313,19 +313,19 @@ func nextIsPure(t *rapid.T) {
 	if !reflect.DeepEqual(d, again) {
 		t.Fatalf("decided\n%+v, then\n%+v", d, again)
 	}
-	if d.Verdict == Dropped {
-		if row.State == Waiting || !reflect.DeepEqual(d.Row, Row{}) || len(d.Emissions) > 0 {
+	if d.Verdict == VerdictForgotten {
+		if row.State == StateWaiting || !reflect.DeepEqual(d.Row, Row{}) || len(d.Emissions) > 0 {
 			t.Fatalf("dropped the row %+v: %+v", row, d)
 		}
 		return
 	}
-	if rank(d.Row.State) < rank(row.State) || row.Gone() && d.Row.State != row.State {
+	if rank(d.Row.State) < rank(row.State) || row.Closed() && d.Row.State != row.State {
 		t.Fatalf("the row went from %q back to %q", row.State, d.Row.State)
 	}
-	if d.Verdict != Applied && !reflect.DeepEqual(d.Row, row) {
+	if d.Verdict != VerdictApplied && !reflect.DeepEqual(d.Row, row) {
 		t.Fatalf("%s changed the row", d.Verdict)
 	}
-	if (d.Verdict == Misplaced) != (d.Why != "") {
+	if (d.Verdict == VerdictInvalid) != (d.Why != "") {
 		t.Fatalf("%s, because %q", d.Verdict, d.Why)
 	}
 	if len(d.Emissions) > 0 && !reflect.DeepEqual(d.Emissions, d.Row.Emissions()) {
@@ -368,13 +368,13 @@ func drawOffset(t *rapid.T) int64 {
 func drawReport(t *rapid.T) Report {
 	return Report{
 		ID: fmt.Sprint("r", rapid.IntRange(0, 40).Draw(t, "id")), OrderID: "o1",
-		Kind: drawOneOf(t, "kind", Done, Reject, Claim, Release, Expire, "nonsense"), By: drawOneOf(t, "by", "", "Ann", "Bob"),
+		Kind: drawOneOf(t, "kind", KindComplete, KindReject, KindClaim, KindRelease, KindExpire, "nonsense"), By: drawOneOf(t, "by", "", "Ann", "Bob"),
 	}
 }
 
 func drawOrder(t *rapid.T) Order {
 	o := mixed()
-	o.Status = drawOneOf(t, "status", "mixed", "mixed", Placed, Rejected, "nonsense")
+	o.Status = drawOneOf(t, "status", "mixed", "mixed", StatusPlaced, StatusRejected, "nonsense")
 	o.History = roomy(t, maxSteps, func(*rapid.T) Step { return Step{"mixing", "Maria", noon} })
 	return o
 }

@@ -5,14 +5,14 @@ import "time"
 // State is where an order stands at one stage.
 type State string
 
-// The states. An order goes from none or Early to Waiting, and from there to
-// Finished or Refused; it never goes back.
+// The states. An order goes from StateNone or StateEarly to StateWaiting, and from there to
+// StateCompleted or StateRejected; it never goes back.
 const (
-	None     State = ""         // The stage has never heard of the order.
-	Early    State = "early"    // Reports came before the order itself.
-	Waiting  State = "waiting"  // It waits for the stage's people.
-	Finished State = "done"     // The stage is done with it and has passed it on.
-	Refused  State = "rejected" // The stage rejected it.
+	StateNone      State = ""         // The stage has never heard of the order.
+	StateEarly     State = "early"    // Reports came before the order itself.
+	StateWaiting   State = "waiting"  // It waits for the stage's people.
+	StateCompleted State = "done"     // The stage is done with it and has passed it on.
+	StateRejected  State = "rejected" // The stage rejected it.
 )
 
 // Input says on which of a stage's two input topics an event came.
@@ -28,14 +28,14 @@ const (
 // group table. Whatever the stage emits can be rebuilt from it (Emissions).
 type Row struct {
 	State   State
-	Order   Order     // Zero while Early.
-	Arrived time.Time // When the order arrived here; UTC, whole milliseconds. Only while Waiting.
+	Order   Order     // Zero while StateEarly.
+	Arrived time.Time // When the order arrived here; UTC, whole milliseconds. Only while StateWaiting.
 	Claim   string    // Who has taken it on; empty when nobody.
 	Until   time.Time // When the claim lapses: from then on it keeps nobody out. Zero is never.
 
-	// Applied holds, for each input, one more than the offset of the last
+	// NextOffset holds, for each input, one more than the offset of the last
 	// event that changed this row; 0 means none did.
-	Applied [2]int64
+	NextOffset [2]int64
 
 	// Outcomes are those of the last maxOutcomes reports, oldest first.
 	Outcomes []Outcome
@@ -56,9 +56,9 @@ type Result string
 
 // The results.
 const (
-	Accepted Result = "accepted" // It did what it says, or that was so already.
-	TooLate  Result = "late"     // The stage had finished with the order before.
-	Taken    Result = "taken"    // Somebody else has claimed the order.
+	ResultAccepted Result = "accepted" // It did what it says, or that was so already.
+	ResultTooLate  Result = "late"     // The stage had finished with the order before.
+	ResultTaken    Result = "taken"    // Somebody else has claimed the order.
 )
 
 const (
@@ -89,5 +89,5 @@ func Holder(claim string, until, now time.Time) string {
 	return claim
 }
 
-// Gone says that the stage has finished with the order, one way or the other.
-func (r *Row) Gone() bool { return r.State == Finished || r.State == Refused }
+// Closed says that the stage has finished with the order, one way or the other.
+func (r *Row) Closed() bool { return r.State == StateCompleted || r.State == StateRejected }

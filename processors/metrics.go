@@ -21,13 +21,13 @@ type Metrics struct {
 	letters *prometheus.CounterVec
 
 	mu     sync.Mutex
-	shares map[string]*share // By stage.
+	shares map[string]*deadLetterRatio // By stage.
 }
 
 // NewMetrics registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		shares: map[string]*share{},
+		shares: map[string]*deadLetterRatio{},
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_stage_events_total",
 			Help: "Events that a stage has taken from its topics, by what they meant to it.",
@@ -69,7 +69,7 @@ type counted struct {
 	orders  map[outcome]prometheus.Counter
 	seconds prometheus.Observer
 	letters map[Reason]prometheus.Counter
-	share   *share
+	share   *deadLetterRatio
 }
 
 func (m *Metrics) of(stage string) counted {
@@ -77,7 +77,7 @@ func (m *Metrics) of(stage string) counted {
 		events: map[order.Verdict][2]prometheus.Counter{}, orders: map[outcome]prometheus.Counter{}, letters: map[Reason]prometheus.Counter{},
 		seconds: m.seconds.WithLabelValues(stage), share: m.share(stage),
 	}
-	for _, v := range []order.Verdict{order.Applied, order.Repeated, order.Dropped, order.Nothing, order.Misplaced, deadLettered} {
+	for _, v := range []order.Verdict{order.VerdictApplied, order.VerdictRedelivered, order.VerdictForgotten, order.VerdictIgnored, order.VerdictInvalid, deadLettered} {
 		c.events[v] = [2]prometheus.Counter{
 			order.Arrivals: m.events.WithLabelValues(stage, "arrivals", string(v)),
 			order.Reports:  m.events.WithLabelValues(stage, "reports", string(v)),
@@ -86,7 +86,7 @@ func (m *Metrics) of(stage string) counted {
 	for _, o := range []outcome{arrived, done, rejected} {
 		c.orders[o] = m.orders.WithLabelValues(stage, string(o))
 	}
-	for _, r := range []Reason{Empty, Unreadable, WrongKey, WrongPartition, UnreadableRow, Misplaced} {
+	for _, r := range []Reason{Empty, Unreadable, WrongKey, WrongPartition, UnreadableRow, Invalid} {
 		c.letters[r] = m.letters.WithLabelValues(stage, string(r))
 	}
 	return c
@@ -95,20 +95,22 @@ func (m *Metrics) of(stage string) counted {
 // event counts what an event meant.
 func (c counted) event(in order.Input, verdict order.Verdict) {
 	c.events[verdict][in].Inc()
-	c.share.count(time.Now(), verdict == deadLettered || verdict == order.Misplaced)
+	c.share.count(time.Now(), verdict == deadLettered || verdict == order.VerdictInvalid)
 }
 
 // step counts what an event that was applied changed: the order's state was
 // before, and the row is as it is now.
 func (c counted) step(before order.State, row *order.Row) {
-	here := func(s order.State) bool { return s == order.Waiting || s == order.Finished || s == order.Refused }
+	here := func(s order.State) bool {
+		return s == order.StateWaiting || s == order.StateCompleted || s == order.StateRejected
+	}
 	if here(row.State) && !here(before) {
 		c.orders[arrived].Inc()
 	}
-	if row.State == before || !row.Gone() {
+	if row.State == before || !row.Closed() {
 		return
 	}
-	if row.State == order.Finished {
+	if row.State == order.StateCompleted {
 		c.orders[done].Inc()
 	} else {
 		c.orders[rejected].Inc()
@@ -118,11 +120,11 @@ func (c counted) step(before order.State, row *order.Row) {
 }
 
 // share returns the stage's, which lives longer than its processor.
-func (m *Metrics) share(stage string) *share {
+func (m *Metrics) share(stage string) *deadLetterRatio {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.shares[stage] == nil {
-		m.shares[stage] = &share{}
+		m.shares[stage] = &deadLetterRatio{}
 	}
 	return m.shares[stage]
 }

@@ -22,12 +22,12 @@ import (
 func TestMetrics(t *testing.T) {
 	line := start(t, topology.Cupcakes)
 	for range 2 {
-		line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn, offset(7))
-		line.kafka.Consume("mixing-reports", "o1", newReport("c1", "o1", order.Claim), offset(7))
-		line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.Done), offset(8))
+		line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn, offset(7))
+		line.kafka.Consume("mixing-reports", "o1", newReport("c1", "o1", order.KindClaim), offset(7))
+		line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.KindComplete), offset(8))
 	}
-	line.kafka.Consume("mixing-reports", "o2", newReport("r2", "o2", order.Reject), offset(9))
-	line.kafka.Consume("orderrequests", "o2", newOrder("o2", order.Placed), offset(9))
+	line.kafka.Consume("mixing-reports", "o2", newReport("r2", "o2", order.KindReject), offset(9))
+	line.kafka.Consume("orderrequests", "o2", newOrder("o2", order.StatusPlaced), offset(9))
 	line.kafka.Consume("orderrequests", "o3", newOrder("o3", "baked"), offset(10))
 	for o, want := range map[outcome]float64{arrived: 2, done: 1, rejected: 1} {
 		if got := testutil.ToFloat64(line.metrics.orders.WithLabelValues("mixing", string(o))); got != want {
@@ -37,7 +37,7 @@ func TestMetrics(t *testing.T) {
 	if got := testutil.ToFloat64(line.metrics.orders.WithLabelValues("baking", string(arrived))); got != 1 {
 		t.Errorf("%g orders are counted as arrived at baking, want 1", got)
 	}
-	if got := testutil.ToFloat64(line.metrics.letters.WithLabelValues("mixing", string(Misplaced))); got != 1 {
+	if got := testutil.ToFloat64(line.metrics.letters.WithLabelValues("mixing", string(Invalid))); got != 1 {
 		t.Errorf("%g dead letters are counted as misplaced, want 1", got)
 	}
 	var m dto.Metric
@@ -57,14 +57,14 @@ func TestLogs(t *testing.T) {
 		var b bytes.Buffer
 		kafka := tester.New(t)
 		log := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: level}))
-		p, err := goka.NewProcessor(nil, Graph(topology.Cupcakes, 0, 1, Watch{Metrics: NewMetrics(prometheus.NewRegistry()), Log: log}), append(Options(), goka.WithTester(kafka))...)
+		p, err := goka.NewProcessor(nil, Graph(topology.Cupcakes, 0, 1, Instruments{Metrics: NewMetrics(prometheus.NewRegistry()), Log: log}), append(Options(), goka.WithTester(kafka))...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error, 1)
 		go func() { done <- p.Run(t.Context()) }()
-		kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn)
-		kafka.Consume("orderrequests", "o2", newOrder("o3", order.Placed), sentOn)
+		kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
+		kafka.Consume("orderrequests", "o2", newOrder("o3", order.StatusPlaced), sentOn)
 		p.Stop()
 		if err := <-done; err != nil {
 			t.Fatal(err)

@@ -34,7 +34,7 @@ const (
 	WrongKey       Reason = "wrong-key"       // Its key is not its order's id.
 	WrongPartition Reason = "wrong-partition" // Its key belongs to another partition.
 	UnreadableRow  Reason = "unreadable-row"  // What the stage knows of its order cannot be read.
-	Misplaced      Reason = "misplaced"       // It cannot be right at this stage.
+	Invalid        Reason = "misplaced"       // It cannot be right at this stage.
 )
 
 // maxDeadLetter bounds what is kept of a bad message, in bytes, so that a dead
@@ -54,8 +54,8 @@ type stage struct {
 	trace      *tracing.Tracer
 }
 
-// Watch is how others see what the stages do.
-type Watch struct {
+// Instruments is how others see what the stages do.
+type Instruments struct {
 	Metrics *Metrics
 	Log     *slog.Logger    // Of every event at level debug and of every dead letter at level info.
 	Trace   *tracing.Tracer // May be nil.
@@ -66,13 +66,13 @@ type Watch struct {
 //
 // Needed of the processor's options: in-order commits and an initial offset of
 // oldest, or orders can be lost; nil messages are processed (Options does so).
-func Graph(line topology.Line, i int, partitions int32, w Watch) *goka.GroupGraph {
+func Graph(line topology.Line, i int, partitions int32, w Instruments) *goka.GroupGraph {
 	s := line.Stages[i]
 	p := &stage{
-		decides:    line.Decides(i),
+		decides:    line.DecisionStage(i),
 		partitions: partitions,
 		inputs:     [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
-		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.After(i)), order.Failures: goka.Stream(line.Failures)},
+		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.NextTopic(i)), order.Failures: goka.Stream(line.Failures)},
 		dead:       goka.Stream(line.DeadLetters),
 		counted:    w.Metrics.of(s.Name),
 		log:        w.Log.With("stage", s.Name),
@@ -151,21 +151,21 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	case nil:
 	case *order.Row:
 		row = *v
-	case *codecs.Bad: // Nobody can tell what was done for this order: touch nothing.
+	case *codecs.Undecodable: // Nobody can tell what was done for this order: touch nothing.
 		p.deadLetter(ctx, msg, UnreadableRow, "the stage's row for this order cannot be read: "+v.Why)
 		return deadLettered
 	}
 	d := Decide(p.decides, row, event)
 	switch d.Verdict {
-	case order.Applied, order.Repeated:
+	case order.VerdictApplied, order.VerdictRedelivered:
 		p.apply(ctx, &d)
-		if d.Verdict == order.Applied {
+		if d.Verdict == order.VerdictApplied {
 			p.counted.step(row.State, &d.Row)
 		}
-	case order.Dropped:
+	case order.VerdictForgotten:
 		ctx.Delete()
-	case order.Misplaced:
-		p.deadLetter(ctx, msg, Misplaced, d.Why)
+	case order.VerdictInvalid:
+		p.deadLetter(ctx, msg, Invalid, d.Why)
 	}
 	return d.Verdict
 }
@@ -190,7 +190,7 @@ func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason
 	switch m := msg.(type) {
 	case nil:
 		return e, Empty, "it has no value"
-	case *codecs.Bad:
+	case *codecs.Undecodable:
 		return e, Unreadable, m.Why
 	case *order.Order:
 		e.Order, id = m, m.ID
@@ -211,7 +211,7 @@ func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason
 func Decide(stage order.Stage, row order.Row, e order.Event) (d order.Decision) {
 	defer func() {
 		if r := recover(); r != nil {
-			d = order.Decision{Verdict: order.Misplaced, Row: row, Why: fmt.Sprintf("deciding it panicked: %v", r)}
+			d = order.Decision{Verdict: order.VerdictInvalid, Row: row, Why: fmt.Sprintf("deciding it panicked: %v", r)}
 		}
 	}()
 	return order.Next(stage, row, e)
@@ -247,7 +247,7 @@ func (p *stage) deadLetter(ctx goka.Context, msg any, reason Reason, why string)
 	p.log.Info("dead letter", append(place(ctx), "reason", reason, "why", why)...)
 	var raw []byte
 	switch m := msg.(type) {
-	case *codecs.Bad:
+	case *codecs.Undecodable:
 		raw = m.Raw
 	case *order.Order:
 		raw, _ = codecs.EncodeOrder(m)

@@ -42,7 +42,7 @@ func start(t *testing.T, l topology.Line) *line {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	for i, s := range l.Stages {
-		p, err := goka.NewProcessor(nil, Graph(l, i, 1, Watch{Metrics: r.metrics, Log: slog.New(slog.DiscardHandler)}), append(Options(),
+		p, err := goka.NewProcessor(nil, Graph(l, i, 1, Instruments{Metrics: r.metrics, Log: slog.New(slog.DiscardHandler)}), append(Options(),
 			goka.WithTester(r.kafka),
 			goka.WithContextWrapper(func(ctx goka.Context) goka.Context { return atOffset{ctx} }))...)
 		if err != nil {
@@ -138,7 +138,7 @@ func newOrder(id string, status order.Status) *order.Order {
 
 func newReport(id, orderID string, kind order.Kind) *order.Report {
 	r := &order.Report{ID: id, OrderID: orderID, Kind: kind, By: "Ana", On: placedOn.Add(2 * time.Minute)}
-	if kind == order.Reject {
+	if kind == order.KindReject {
 		r.Reason = "burnt"
 	}
 	return r
@@ -162,20 +162,20 @@ func TestWalk(t *testing.T) {
 			}
 			line := start(t, l)
 			out, failures := line.kafka.NewQueueTracker(l.Output), line.kafka.NewQueueTracker(l.Failures)
-			want := newOrder("o1", order.Placed)
+			want := newOrder("o1", order.StatusPlaced)
 			line.kafka.Consume(l.Stages[0].Input, "o1", want, sentOn)
 			for i, s := range l.Stages {
-				if row := line.row(i, "o1"); row.State != order.Waiting || !reflect.DeepEqual(row.Order, *want) {
+				if row := line.row(i, "o1"); row.State != order.StateWaiting || !reflect.DeepEqual(row.Order, *want) {
 					t.Fatalf("before %s its row is %+v, want %+v waiting", s.Name, row, want)
 				}
-				line.kafka.Consume(s.Reports(), "o1", newReport(s.Name+"-1", "o1", order.Done))
+				line.kafka.Consume(s.Reports(), "o1", newReport(s.Name+"-1", "o1", order.KindComplete))
 				want.Status = s.Done
 				want.History = append(want.History, order.Step{Stage: s.Name, By: "Ana", On: placedOn.Add(2 * time.Minute)})
-				if row := line.row(i, "o1"); row.State != order.Finished || !reflect.DeepEqual(row.Order, *want) {
+				if row := line.row(i, "o1"); row.State != order.StateCompleted || !reflect.DeepEqual(row.Order, *want) {
 					t.Fatalf("after %s its row is %+v, want %+v finished", s.Name, row, want)
 				}
-				line.wantCount(i, "arrivals", order.Applied, 1)
-				line.wantCount(i, "reports", order.Applied, 1)
+				line.wantCount(i, "arrivals", order.VerdictApplied, 1)
+				line.wantCount(i, "reports", order.VerdictApplied, 1)
 			}
 			if got := line.next(out); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s has %+v, want %+v", l.Output, got, want)
@@ -192,15 +192,15 @@ func TestReject(t *testing.T) {
 	line := start(t, topology.Cupcakes)
 	failures, decorating := line.kafka.NewQueueTracker("orderfailures"), line.kafka.NewQueueTracker("readytodecorate")
 	line.kafka.Consume("readytobake", "o1", newOrder("o1", "mixed"), sentOn)
-	line.kafka.Consume("baking-reports", "o1", newReport("r1", "o1", order.Reject))
-	want := newOrder("o1", order.Rejected)
+	line.kafka.Consume("baking-reports", "o1", newReport("r1", "o1", order.KindReject))
+	want := newOrder("o1", order.StatusRejected)
 	want.Reason = "burnt"
 	want.History = []order.Step{{Stage: "baking", By: "Ana", On: placedOn.Add(2 * time.Minute)}}
 	if got := line.next(failures); !reflect.DeepEqual(got, want) {
 		t.Errorf("orderfailures has %+v, want %+v", got, want)
 	}
-	line.kafka.Consume("baking-reports", "o1", newReport("r2", "o1", order.Done))
-	if got := line.row(1, "o1"); got.State != order.Refused || got.Outcomes[1].Result != order.TooLate {
+	line.kafka.Consume("baking-reports", "o1", newReport("r2", "o1", order.KindComplete))
+	if got := line.row(1, "o1"); got.State != order.StateRejected || got.Outcomes[1].Result != order.ResultTooLate {
 		t.Errorf("done after the rejection its row is %+v", got)
 	}
 	if o, again := line.next(decorating), line.next(failures); o != nil || again != nil {
@@ -218,8 +218,8 @@ func TestDeadLetters(t *testing.T) {
 		}
 		return b
 	}
-	placed, mixed := encoded(codecs.EncodeOrder(newOrder("o1", order.Placed))), encoded(codecs.EncodeOrder(newOrder("o1", "mixed")))
-	done := encoded(codecs.EncodeReport(newReport("r1", "o1", order.Done)))
+	placed, mixed := encoded(codecs.EncodeOrder(newOrder("o1", order.StatusPlaced))), encoded(codecs.EncodeOrder(newOrder("o1", "mixed")))
+	done := encoded(codecs.EncodeReport(newReport("r1", "o1", order.KindComplete)))
 	unknown := bytes.Replace(done, []byte(`"done"`), []byte(`"eaten"`), 1)
 	newer := bytes.Replace(placed, []byte(`"v":1`), []byte(`"v":2`), 1)
 	large := bytes.Repeat([]byte("x"), maxDeadLetter+1)
@@ -236,7 +236,7 @@ func TestDeadLetters(t *testing.T) {
 		{"an order with another key", "arrivals", "o2", string(placed), deadLettered, `its key "o2" is not its order's id "o1"`},
 		{"a report with another key", "reports", "o2", string(done), deadLettered, `its key "o2" is not its order's id "o1"`},
 		{"goka's own key", "arrivals", "__offset", string(placed), deadLettered, `its key "__offset" is not its order's id`},
-		{"an order with the status of another stage", "arrivals", "o1", string(mixed), order.Misplaced, "must be placed, this one is mixed"},
+		{"an order with the status of another stage", "arrivals", "o1", string(mixed), order.VerdictInvalid, "must be placed, this one is mixed"},
 		{"a report of an unknown kind", "reports", "o1", string(unknown), deadLettered, `unknown kind of report "eaten"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -299,12 +299,12 @@ func (l *line) wantLetter(key string, value []byte, why, topic, offset string) {
 // wantGoingOn checks that the first stage still does its work.
 func (l *line) wantGoingOn() {
 	l.t.Helper()
-	l.kafka.Consume("orderrequests", "good", newOrder("good", order.Placed), offset(42))
-	l.kafka.Consume("mixing-reports", "good", newReport("r9", "good", order.Done), offset(42))
-	if row := l.row(1, "good"); row.State != order.Waiting {
+	l.kafka.Consume("orderrequests", "good", newOrder("good", order.StatusPlaced), offset(42))
+	l.kafka.Consume("mixing-reports", "good", newReport("r9", "good", order.KindComplete), offset(42))
+	if row := l.row(1, "good"); row.State != order.StateWaiting {
 		l.t.Errorf("an order after it has not come to the next stage: %+v", row)
 	}
-	if row := l.row(0, "o1"); row.State != order.None {
+	if row := l.row(0, "o1"); row.State != order.StateNone {
 		l.t.Errorf("the bad message has left the row %+v", row)
 	}
 }
@@ -312,12 +312,12 @@ func (l *line) wantGoingOn() {
 func TestReportBeforeItsOrder(t *testing.T) {
 	line := start(t, topology.Cupcakes)
 	baking := line.kafka.NewQueueTracker("readytobake")
-	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.Done))
-	if row, o := line.row(0, "o1"), line.next(baking); row.State != order.Early || o != nil {
+	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.KindComplete))
+	if row, o := line.row(0, "o1"), line.next(baking); row.State != order.StateEarly || o != nil {
 		t.Fatalf("before the order the row is %+v, baking got %+v", row, o)
 	}
-	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn)
-	if row, o := line.row(0, "o1"), line.next(baking); row.State != order.Finished || o == nil || o.Status != "mixed" || o.History[0].By != "Ana" {
+	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
+	if row, o := line.row(0, "o1"), line.next(baking); row.State != order.StateCompleted || o == nil || o.Status != "mixed" || o.History[0].By != "Ana" {
 		t.Errorf("after the order the row is %+v, baking got %+v", row, o)
 	}
 	line.wantNoDeadLetter()
@@ -326,30 +326,30 @@ func TestReportBeforeItsOrder(t *testing.T) {
 func TestDuplicates(t *testing.T) {
 	line := start(t, topology.Cupcakes)
 	baking := line.kafka.NewQueueTracker("readytobake")
-	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn)
-	line.kafka.Consume("mixing-reports", "o1", newReport("c1", "o1", order.Claim))
+	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
+	line.kafka.Consume("mixing-reports", "o1", newReport("c1", "o1", order.KindClaim))
 	before := line.row(0, "o1")
-	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn)
-	release := newReport("c1", "o1", order.Release) // The same id: it is not looked at again.
+	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
+	release := newReport("c1", "o1", order.KindRelease) // The same id: it is not looked at again.
 	line.kafka.Consume("mixing-reports", "o1", release)
 	if after := line.row(0, "o1"); !reflect.DeepEqual(after, before) {
 		t.Errorf("a duplicate of the waiting order or of the report changed its row from %+v to %+v", before, after)
 	}
-	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.Done))
+	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.KindComplete))
 	if line.next(baking) == nil {
 		t.Fatal("the order has not come to baking")
 	}
 	before = line.row(0, "o1")
-	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn)
-	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.Done))
+	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
+	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.KindComplete))
 	if after := line.row(0, "o1"); !reflect.DeepEqual(after, before) {
 		t.Errorf("a duplicate of what is done changed its row from %+v to %+v", before, after)
 	}
 	if o := line.next(baking); o != nil {
 		t.Errorf("a duplicate came to baking again: %+v", o)
 	}
-	line.wantCount(0, "arrivals", order.Nothing, 2)
-	line.wantCount(0, "reports", order.Nothing, 2)
+	line.wantCount(0, "arrivals", order.VerdictIgnored, 2)
+	line.wantCount(0, "reports", order.VerdictIgnored, 2)
 	line.wantNoDeadLetter()
 }
 
@@ -359,8 +359,8 @@ func TestRedelivery(t *testing.T) {
 	line := start(t, topology.Cupcakes)
 	changelog, baking := line.kafka.NewQueueTracker("mixing-table"), line.kafka.NewQueueTracker("readytobake")
 	deliver := func() {
-		line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.Placed), sentOn, offset(7))
-		line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.Done), offset(7))
+		line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn, offset(7))
+		line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.KindComplete), offset(7))
 	}
 	all := func(q *tester.QueueTracker) (values []string) {
 		for {
@@ -383,9 +383,9 @@ func TestRedelivery(t *testing.T) {
 	if again := all(baking); !slices.Equal(again, []string{orders[0], orders[0]}) {
 		t.Errorf("a redelivery sent %q, want twice %q", again, orders[0])
 	}
-	line.wantCount(0, "arrivals", order.Repeated, 1)
-	line.wantCount(0, "reports", order.Repeated, 1)
-	line.wantCount(1, "arrivals", order.Nothing, 2) // Two copies, which the next stage knows.
+	line.wantCount(0, "arrivals", order.VerdictRedelivered, 1)
+	line.wantCount(0, "reports", order.VerdictRedelivered, 1)
+	line.wantCount(1, "arrivals", order.VerdictIgnored, 2) // Two copies, which the next stage knows.
 }
 
 // Nobody knows what a row that cannot be read says, so it must stay, and what
@@ -394,20 +394,20 @@ func TestUnreadableRow(t *testing.T) {
 	line := start(t, topology.Cupcakes)
 	baking := line.kafka.NewQueueTracker("readytobake")
 	line.kafka.SetTableValue("mixing-table", "o1", codecs.Encoded(`{"v":1`))
-	o := newOrder("o1", order.Placed)
+	o := newOrder("o1", order.StatusPlaced)
 	raw, err := codecs.EncodeOrder(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line.kafka.Consume("orderrequests", "o1", o, offset(3))
 	line.wantLetter("o1", raw, "the stage's row for this order cannot be read: not a row", "orderrequests", "3")
-	report := newReport("r1", "o1", order.Done)
+	report := newReport("r1", "o1", order.KindComplete)
 	if raw, err = codecs.EncodeReport(report); err != nil {
 		t.Fatal(err)
 	}
 	line.kafka.Consume("mixing-reports", "o1", report, offset(4))
 	line.wantLetter("o1", raw, "the stage's row for this order cannot be read: not a row", "mixing-reports", "4")
-	if bad, ok := line.kafka.TableValue("mixing-table", "o1").(*codecs.Bad); !ok || string(bad.Raw) != `{"v":1` {
+	if bad, ok := line.kafka.TableValue("mixing-table", "o1").(*codecs.Undecodable); !ok || string(bad.Raw) != `{"v":1` {
 		t.Errorf("the row is %+v now", bad)
 	}
 	if o := line.next(baking); o != nil {
@@ -415,8 +415,8 @@ func TestUnreadableRow(t *testing.T) {
 	}
 	line.wantCount(0, "arrivals", deadLettered, 1)
 	line.wantCount(0, "reports", deadLettered, 1)
-	line.kafka.Consume("orderrequests", "o2", newOrder("o2", order.Placed))
-	if row := line.row(0, "o2"); row.State != order.Waiting {
+	line.kafka.Consume("orderrequests", "o2", newOrder("o2", order.StatusPlaced))
+	if row := line.row(0, "o2"); row.State != order.StateWaiting {
 		t.Errorf("the row of the next order is %+v", row)
 	}
 }

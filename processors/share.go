@@ -12,8 +12,8 @@ const (
 	perStage = 60          // Buckets of a window.
 )
 
-// share is how many of a stage's last events became dead letters.
-type share struct {
+// deadLetterRatio is how many of a stage's last events became dead letters.
+type deadLetterRatio struct {
 	mu      sync.Mutex
 	buckets [perStage]bucket
 }
@@ -23,7 +23,7 @@ type bucket struct {
 	events, dead int
 }
 
-func (s *share) count(now time.Time, dead bool) {
+func (s *deadLetterRatio) count(now time.Time, dead bool) {
 	number := now.UnixNano() / int64(window/perStage)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,7 +39,7 @@ func (s *share) count(now time.Time, dead bool) {
 
 // exceeds returns an error if more than the limit, a share of 0 to 1, of the
 // last minute's events became dead letters.
-func (s *share) exceeds(now time.Time, limit float64) error {
+func (s *deadLetterRatio) exceeds(now time.Time, limit float64) error {
 	oldest := now.Add(-window).UnixNano() / int64(window/perStage)
 	events, dead := 0, 0
 	s.mu.Lock()

@@ -21,7 +21,7 @@ func TestShareOfDeadLetters(t *testing.T) {
 		"over a minute ago":      {bad: 30, later: window + time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s share
+			var s deadLetterRatio
 			for i := range c.good + c.bad {
 				s.count(now, i < c.bad)
 			}
@@ -35,7 +35,7 @@ func TestShareOfDeadLetters(t *testing.T) {
 
 // A bucket that is used again has forgotten its former second.
 func TestShareForgets(t *testing.T) {
-	var s share
+	var s deadLetterRatio
 	now := time.Unix(1_700_000_000, 0)
 	for range 100 {
 		s.count(now, true)

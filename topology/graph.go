@@ -11,7 +11,7 @@ type edge struct{ from, to string }
 func (l Line) edges() (edges []edge) {
 	for i, s := range l.Stages {
 		edges = append(edges, edge{s.Input, s.Group()}, edge{s.Reports(), s.Group()}, edge{s.Group(), s.Table()},
-			edge{s.Group(), l.After(i)}, edge{s.Group(), l.Failures}, edge{s.Group(), l.DeadLetters})
+			edge{s.Group(), l.NextTopic(i)}, edge{s.Group(), l.Failures}, edge{s.Group(), l.DeadLetters})
 	}
 	return edges
 }
@@ -21,7 +21,7 @@ func (l Line) Text() string {
 	var b strings.Builder
 	for i, s := range l.Stages {
 		fmt.Fprintf(&b, "%-11s %-16s → %-16s table %-17s reports %-19s POST /order/%-9s %s\n",
-			s.Name, s.Input, l.After(i), s.Table(), s.Reports(), s.Verb, s.Event)
+			s.Name, s.Input, l.NextTopic(i), s.Table(), s.Reports(), s.Verb, s.Event)
 	}
 	fmt.Fprintf(&b, "rejected orders: %s   messages that mean nothing: %s\n", l.Failures, l.DeadLetters)
 	return b.String()
@@ -33,7 +33,7 @@ func (l Line) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
 	for i, s := range l.Stages {
-		fmt.Fprintf(&b, "  %s([%s]) --> %s[%s] --> %s([%s])\n", s.Input, s.Input, s.Group(), s.Role, l.After(i), l.After(i))
+		fmt.Fprintf(&b, "  %s([%s]) --> %s[%s] --> %s([%s])\n", s.Input, s.Input, s.Group(), s.Role, l.NextTopic(i), l.NextTopic(i))
 		fmt.Fprintf(&b, "  %s([%s]) -.-> %s\n", s.Reports(), s.Reports(), s.Group())
 		fmt.Fprintf(&b, "  %s --- %s[(%s)]\n", s.Group(), s.Table(), s.Table())
 		fmt.Fprintf(&b, "  %s -- REJECT --> %s([%s])\n", s.Group(), l.Failures, l.Failures)

@@ -70,11 +70,61 @@ type Line struct {
 // Cupcakes is the factory's line.
 var Cupcakes = Line{
 	Stages: []Stage{
-		{"mixing", "mixer", "mix", "MIX", "mixer", "orderrequests", "InformNewOrderToMix", "mixed", usual},
-		{"baking", "baker", "bake", "BAKE", "baker", "readytobake", "InformNewOrderToBake", "baked", usual},
-		{"decorating", "decorator", "decorate", "DECORATE", "decorator", "readytodecorate", "InformNewOrderToDecorate", "decorated", usual},
-		{"packaging", "packer", "box", "PACKAGE", "packaging", "readytopackage", "InformNewOrderToPackage", "packaged", usual},
-		{"shipping", "shipper", "ship", "SHIP", "shipping", "readytoship", "InformNewOrderToShip", "shipped", usual},
+		{
+			Name:  "mixing",
+			Role:  "mixer",
+			Verb:  "mix",
+			Label: "MIX",
+			Page:  "mixer",
+			Input: "orderrequests",
+			Event: "InformNewOrderToMix",
+			Done:  "mixed",
+			Age:   usual,
+		},
+		{
+			Name:  "baking",
+			Role:  "baker",
+			Verb:  "bake",
+			Label: "BAKE",
+			Page:  "baker",
+			Input: "readytobake",
+			Event: "InformNewOrderToBake",
+			Done:  "baked",
+			Age:   usual,
+		},
+		{
+			Name:  "decorating",
+			Role:  "decorator",
+			Verb:  "decorate",
+			Label: "DECORATE",
+			Page:  "decorator",
+			Input: "readytodecorate",
+			Event: "InformNewOrderToDecorate",
+			Done:  "decorated",
+			Age:   usual,
+		},
+		{
+			Name:  "packaging",
+			Role:  "packer",
+			Verb:  "box",
+			Label: "PACKAGE",
+			Page:  "packaging",
+			Input: "readytopackage",
+			Event: "InformNewOrderToPackage",
+			Done:  "packaged",
+			Age:   usual,
+		},
+		{
+			Name:  "shipping",
+			Role:  "shipper",
+			Verb:  "ship",
+			Label: "SHIP",
+			Page:  "shipping",
+			Input: "readytoship",
+			Event: "InformNewOrderToShip",
+			Done:  "shipped",
+			Age:   usual,
+		},
 	},
 	Output:      "shipped",
 	Failures:    "orderfailures",
@@ -103,35 +153,35 @@ func (l Line) WithAges(ages map[string]string) (Line, error) {
 	return l, nil
 }
 
-// After is the topic to which stage i passes its orders on.
-func (l Line) After(i int) string {
+// NextTopic is the topic to which stage i passes its orders on.
+func (l Line) NextTopic(i int) string {
 	if i+1 < len(l.Stages) {
 		return l.Stages[i+1].Input
 	}
 	return l.Output
 }
 
-// Before is the status of an order that arrives at stage i.
-func (l Line) Before(i int) order.Status {
+// Expects is the status of an order that arrives at stage i.
+func (l Line) Expects(i int) order.Status {
 	if i == 0 {
-		return order.Placed
+		return order.StatusPlaced
 	}
 	return l.Stages[i-1].Done
 }
 
-// Decides is what order.Next needs to know of stage i.
-func (l Line) Decides(i int) order.Stage {
-	return order.Stage{Name: l.Stages[i].Name, After: l.Before(i), Done: l.Stages[i].Done}
+// DecisionStage is what order.Next needs to know of stage i.
+func (l Line) DecisionStage(i int) order.Stage {
+	return order.Stage{Name: l.Stages[i].Name, Expects: l.Expects(i), Done: l.Stages[i].Done}
 }
 
 // Statuses are all that an order can have, in the order in which it comes to
 // them, and Rejected.
 func (l Line) Statuses() []order.Status {
-	statuses := []order.Status{order.Placed}
+	statuses := []order.Status{order.StatusPlaced}
 	for _, s := range l.Stages {
 		statuses = append(statuses, s.Done)
 	}
-	return append(statuses, order.Rejected)
+	return append(statuses, order.StatusRejected)
 }
 
 // Index is the place of the named stage in the line, -1 if there is none.
@@ -175,9 +225,9 @@ func (l Line) Topics() iter.Seq2[string, Kind] {
 	}
 }
 
-// Orders are the topics that have each order as it came to a stage, or as it was
+// OrderTopics are the topics that have each order as it came to a stage, or as it was
 // rejected: what is copied to where people keep their records.
-func (l Line) Orders() []string {
+func (l Line) OrderTopics() []string {
 	topics := make([]string, 0, len(l.Stages)+1)
 	for _, s := range l.Stages {
 		topics = append(topics, s.Input)
@@ -224,7 +274,7 @@ func (l Line) Validate() error {
 			return fmt.Errorf("at the stage %q orders warn after %s and are late after %s: both must be whole seconds, and the first less than the second", s.Name, s.Age.Warn, s.Age.Late)
 		}
 	}
-	for _, reserved := range []order.Status{order.Placed, order.Rejected} {
+	for _, reserved := range []order.Status{order.StatusPlaced, order.StatusRejected} {
 		if _, used := seen["status"+string(reserved)]; used {
 			return fmt.Errorf("the status %q belongs to no stage", reserved)
 		}

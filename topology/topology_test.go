@@ -47,8 +47,8 @@ func TestValidate(t *testing.T) {
 		{"a loop", func(l *Line) { l.Output = "orderrequests" }, `topic "orderrequests" twice`},
 		{"an input that is a table", func(l *Line) { l.Stages[1].Input = "mixing-table" }, `topic "mixing-table" twice`},
 		{"failures to the output", func(l *Line) { l.Failures = l.Output }, "twice"},
-		{"placed by a stage", func(l *Line) { l.Stages[1].Done = order.Placed }, `"placed" belongs to no stage`},
-		{"rejected by a stage", func(l *Line) { l.Stages[1].Done = order.Rejected }, `"rejected" belongs to no stage`},
+		{"placed by a stage", func(l *Line) { l.Stages[1].Done = order.StatusPlaced }, `"placed" belongs to no stage`},
+		{"rejected by a stage", func(l *Line) { l.Stages[1].Done = order.StatusRejected }, `"rejected" belongs to no stage`},
 	} {
 		line := Cupcakes
 		line.Stages = slices.Clone(line.Stages)
@@ -74,7 +74,7 @@ func TestNames(t *testing.T) {
 	} {
 		s, got := Cupcakes.Stages[i], want
 		got.name, got.input, got.reports, got.group, got.table = s.Name, s.Input, s.Reports(), s.Group(), s.Table()
-		got.after, got.by, got.on, got.before = Cupcakes.After(i), s.By(), s.On(), Cupcakes.Before(i)
+		got.after, got.by, got.on, got.before = Cupcakes.NextTopic(i), s.By(), s.On(), Cupcakes.Expects(i)
 		if got != want {
 			t.Errorf("stage %d has %+v, want %+v", i, got, want)
 		}
@@ -90,19 +90,19 @@ func TestNames(t *testing.T) {
 func TestStagesFitTogether(t *testing.T) {
 	l := Cupcakes
 	for i, s := range l.Stages {
-		d := l.Decides(i)
-		if want := (order.Stage{Name: s.Name, After: l.Before(i), Done: s.Done}); d != want {
+		d := l.DecisionStage(i)
+		if want := (order.Stage{Name: s.Name, Expects: l.Expects(i), Done: s.Done}); d != want {
 			t.Errorf("the decision of %s is made for %+v, want %+v", s.Name, d, want)
 		}
 		if i+1 == len(l.Stages) {
-			if l.After(i) != l.Output {
-				t.Errorf("the last stage passes on to %s, the line's output is %s", l.After(i), l.Output)
+			if l.NextTopic(i) != l.Output {
+				t.Errorf("the last stage passes on to %s, the line's output is %s", l.NextTopic(i), l.Output)
 			}
 			continue
 		}
-		if next := l.Stages[i+1]; l.After(i) != next.Input || l.Decides(i+1).After != s.Done {
+		if next := l.Stages[i+1]; l.NextTopic(i) != next.Input || l.DecisionStage(i+1).Expects != s.Done {
 			t.Errorf("%s passes orders that are %s on to %s; %s takes those that are %s from %s",
-				s.Name, s.Done, l.After(i), next.Name, l.Decides(i+1).After, next.Input)
+				s.Name, s.Done, l.NextTopic(i), next.Name, l.DecisionStage(i+1).Expects, next.Input)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type index struct {
 	reports map[uuid.UUID]*reportSlot // Reports that came with an idempotency key, by id.
 	watched map[string][]*watcher     // By order id.
 	counts  map[order.Status]int
-	stats   *stats.Line
+	stats   *stats.Figures
 }
 
 // slot holds what is known of one order now.
@@ -57,7 +57,7 @@ type entry struct {
 	raw     []byte    // The row as JSON.
 }
 
-func (e *entry) waiting() bool { return e.state == order.Waiting }
+func (e *entry) waiting() bool { return e.state == order.StateWaiting }
 
 func (e *entry) claimedBy(now time.Time) string { return order.Holder(e.claim, e.until, now) }
 
@@ -112,7 +112,7 @@ func earlier(a, b *slot) bool {
 // update takes in the value that the changelog of a stage's table has for an
 // order; nil is a tombstone. It returns why a value was ignored that nobody can
 // read. Memory that data shares with others is not kept.
-func (x *index) update(stage int, id string, offset int64, data []byte, trace string) *codecs.Bad {
+func (x *index) update(stage int, id string, offset int64, data []byte, trace string) *codecs.Undecodable {
 	if data == nil {
 		x.remove(stage, id)
 		return nil
@@ -121,9 +121,9 @@ func (x *index) update(stage int, id string, offset int64, data []byte, trace st
 	v, _ := codecs.Row{}.Decode(data)
 	row, ok := v.(*order.Row)
 	if !ok {
-		return v.(*codecs.Bad)
+		return v.(*codecs.Undecodable)
 	}
-	if row.State == order.Early || row.Order.ID != id {
+	if row.State == order.StateEarly || row.Order.ID != id {
 		return nil
 	}
 	x.mu.Lock()
@@ -137,7 +137,7 @@ func (x *index) update(stage int, id string, offset int64, data []byte, trace st
 	if s.now == nil || s.now.before(stage, row, offset) {
 		e := &entry{
 			id: row.Order.ID, stage: stage, state: row.State, status: row.Order.Status,
-			placed: row.Order.PlacedOn, arrived: row.Arrived, claim: row.Claim, until: row.Until, applied: row.Applied, offset: offset, raw: data,
+			placed: row.Order.PlacedOn, arrived: row.Arrived, claim: row.Claim, until: row.Until, applied: row.NextOffset, offset: offset, raw: data,
 		}
 		if s.now != nil {
 			e.placed = s.now.placed // The place in x.latest must not change.
@@ -167,7 +167,7 @@ func (e *entry) before(stage int, row *order.Row, offset int64) bool {
 	if stage != e.stage {
 		return stage > e.stage
 	}
-	return offset > e.offset && row.Applied[order.Arrivals] >= e.applied[order.Arrivals] && row.Applied[order.Reports] >= e.applied[order.Reports]
+	return offset > e.offset && row.NextOffset[order.Arrivals] >= e.applied[order.Arrivals] && row.NextOffset[order.Reports] >= e.applied[order.Reports]
 }
 
 // replace makes e the state of the order in s and tells the feed what that

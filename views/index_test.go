@@ -62,8 +62,8 @@ func (f *factory) now() time.Time { return placedOn.Add(time.Duration(f.events) 
 func (f *factory) event(stage int, id string, e order.Event) {
 	f.events++
 	e.Offset, e.Time = f.events, f.now()
-	d := order.Next(line.Decides(stage), f.rows[stage][id], e)
-	if d.Verdict != order.Applied {
+	d := order.Next(line.DecisionStage(stage), f.rows[stage][id], e)
+	if d.Verdict != order.VerdictApplied {
 		return
 	}
 	value, err := codecs.Row{}.Encode(&d.Row)
@@ -80,16 +80,16 @@ func (f *factory) event(stage int, id string, e order.Event) {
 }
 
 func (f *factory) place(id string) {
-	f.event(0, id, order.Event{Order: &order.Order{ID: id, Flavour: "Vanilla", Size: "M", Quantity: 1, PlacedOn: f.now(), Status: order.Placed}})
+	f.event(0, id, order.Event{Order: &order.Order{ID: id, Flavour: "Vanilla", Size: "M", Quantity: 1, PlacedOn: f.now(), Status: order.StatusPlaced}})
 }
 
 // report reports with an idempotency key if there is a digest.
 func (f *factory) report(stage int, id string, kind order.Kind, reportID, digest string) {
 	r := &order.Report{ID: reportID, OrderID: id, Kind: kind, By: "Ana", On: f.now(), Digest: digest}
-	if kind == order.Reject {
+	if kind == order.KindReject {
 		r.Reason = "burnt"
 	}
-	if kind == order.Claim && f.events%3 == 0 {
+	if kind == order.KindClaim && f.events%3 == 0 {
 		r.Until = time.UnixMilli(1) // It has lapsed by now.
 	}
 	f.event(stage, id, order.Event{Report: r})
@@ -97,7 +97,7 @@ func (f *factory) report(stage int, id string, kind order.Kind, reportID, digest
 
 func (f *factory) done(id string, stages ...int) {
 	for _, s := range stages {
-		f.report(s, id, order.Done, order.NewID(), "")
+		f.report(s, id, order.KindComplete, order.NewID(), "")
 	}
 }
 
@@ -111,7 +111,7 @@ func aFactory(t *rapid.T) *factory {
 	orders := rapid.IntRange(1, 5).Draw(t, "orders")
 	for range rapid.IntRange(1, 40).Draw(t, "events") {
 		id := fmt.Sprint("o", rapid.IntRange(1, orders).Draw(t, "order"))
-		kind := rapid.SampledFrom([]order.Kind{"placed", order.Done, order.Done, order.Done, order.Claim, order.Release, order.Reject}).Draw(t, "what")
+		kind := rapid.SampledFrom([]order.Kind{"placed", order.KindComplete, order.KindComplete, order.KindComplete, order.KindClaim, order.KindRelease, order.KindReject}).Draw(t, "what")
 		if kind == "placed" {
 			f.place(id)
 			continue
@@ -130,7 +130,7 @@ func aFactory(t *rapid.T) *factory {
 // furthest is the last stage where the order has arrived, 0 if it is unknown.
 func (f *factory) furthest(id string) int {
 	for s := len(f.rows) - 1; s > 0; s-- {
-		if r := f.rows[s][id]; r.State != order.None && r.State != order.Early {
+		if r := f.rows[s][id]; r.State != order.StateNone && r.State != order.StateEarly {
 			return s
 		}
 	}
@@ -196,16 +196,16 @@ func (f *factory) answers() answers {
 					a.Reports[o.ReportID] = Known{id, s, o}
 				}
 			}
-			if s != f.furthest(id) || r.State == order.Early {
+			if s != f.furthest(id) || r.State == order.StateEarly {
 				continue
 			}
 			o := Order{
 				Order: r.Order, At: s, State: r.State, Arrived: r.Arrived, Claim: r.ClaimedBy(time.Now()),
-				ETag: fmt.Sprintf(`"%d-%d-%d"`, s, r.Applied[0], r.Applied[1]),
+				ETag: fmt.Sprintf(`"%d-%d-%d"`, s, r.NextOffset[0], r.NextOffset[1]),
 			}
 			a.Latest = append(a.Latest, o)
 			a.Counts[r.Order.Status]++
-			if r.State == order.Waiting {
+			if r.State == order.StateWaiting {
 				a.Waiting[s] = append(a.Waiting[s], o)
 			}
 			if o.Claim != "" {
@@ -290,7 +290,7 @@ func TestLateWriteOfAnOldRow(t *testing.T) {
 func TestTombstones(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	f.place("o1")
-	f.report(0, "o1", order.Done, order.DeriveID("k"), "d")
+	f.report(0, "o1", order.KindComplete, order.DeriveID("k"), "d")
 	f.place("o2")
 	v.put(f.all()...)
 	v.put(row{stage: 0, id: "o1", offset: 50}, row{stage: 3, id: "o1", offset: 50}, row{stage: 0, id: "none", offset: 51})
@@ -345,7 +345,7 @@ func TestQueuesAreSortedByArrival(t *testing.T) {
 	if stations[1] != (Station{3, waiting[0].Arrived}) || stations[0] != (Station{}) {
 		t.Errorf("the stations are %+v", stations)
 	}
-	f.report(1, "c", order.Claim, "r1", "") // An update keeps the place.
+	f.report(1, "c", order.KindClaim, "r1", "") // An update keeps the place.
 	v.put(f.all()...)
 	if waiting, _, _ := v.Waiting(1, 10); !slices.Equal(ids(waiting), []string{"c", "a", "b"}) || waiting[0].Claim != "Ana" {
 		t.Errorf("after a claim %+v wait", waiting)
@@ -398,7 +398,7 @@ func TestFilters(t *testing.T) {
 	f.done("moving", 0, 1)
 	f.done("leaving", 0, 1, 2, 3)
 	f.done("shipped", 0, 1, 2, 3, 4)
-	f.report(0, "rejected", order.Reject, "r1", "")
+	f.report(0, "rejected", order.KindReject, "r1", "")
 	for _, r := range f.all() {
 		next := map[string]int{"moving": 2, "leaving": 4}[r.id] // Where the order is not known yet.
 		if next == 0 || r.stage < next {
@@ -446,7 +446,7 @@ func TestWatchReport(t *testing.T) {
 		f, v := newFactory(), New(line, quiet)
 		f.place("o1")
 		v.put(f.all()...)
-		w := v.WatchReport(0, "o1", "r1")
+		w := v.AwaitReport(0, "o1", "r1")
 		f.report(0, "o1", "done", "r1", "")
 		for _, stage := range order {
 			v.put(f.written[stage]...)
@@ -466,7 +466,7 @@ func TestWaitsAreWoken(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	f, v := newFactory(), New(line, quiet)
-	w := v.WatchReport(0, "o1", "r1")
+	w := v.AwaitReport(0, "o1", "r1")
 	defer w.Close()
 	errs := make(chan error, 3)
 	go func() {
@@ -478,7 +478,7 @@ func TestWaitsAreWoken(t *testing.T) {
 	}()
 	go func() {
 		outcome, _, err := w.Outcome(ctx)
-		if err == nil && outcome != (order.Outcome{ReportID: "r1", Result: order.Accepted}) {
+		if err == nil && outcome != (order.Outcome{ReportID: "r1", Result: order.ResultAccepted}) {
 			err = fmt.Errorf("the outcome is %+v", outcome)
 		}
 		errs <- err
@@ -489,7 +489,7 @@ func TestWaitsAreWoken(t *testing.T) {
 	}()
 	f.place("o2")
 	f.place("o1")
-	f.report(0, "o1", order.Done, "r1", "")
+	f.report(0, "o1", order.KindComplete, "r1", "")
 	v.put(f.all()...)
 	for range cap(errs) {
 		if err := <-errs; err != nil {
@@ -500,7 +500,7 @@ func TestWaitsAreWoken(t *testing.T) {
 
 func TestWaitsEnd(t *testing.T) {
 	v := New(line, quiet)
-	w := v.WatchReport(0, "o1", "r1")
+	w := v.AwaitReport(0, "o1", "r1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, awaited := v.Await(ctx, "o1", func(Order) bool { return true })
@@ -521,14 +521,14 @@ func TestReportByKey(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	key, late, without := order.DeriveID("k"), order.DeriveID("late"), order.DeriveID("without")
 	f.place("o1")
-	f.report(0, "o1", order.Done, key, "d")
-	f.report(0, "o1", order.Reject, late, "e")
-	f.report(1, "o1", order.Done, without, "")
+	f.report(0, "o1", order.KindComplete, key, "d")
+	f.report(0, "o1", order.KindReject, late, "e")
+	f.report(1, "o1", order.KindComplete, without, "")
 	f.done("o1", 2, 3)
 	v.put(f.all()...)
 	for id, want := range map[string]Known{
-		key:  {"o1", 0, order.Outcome{ReportID: key, Result: order.Accepted, Digest: "d"}},
-		late: {"o1", 0, order.Outcome{ReportID: late, Result: order.TooLate, Digest: "e"}},
+		key:  {"o1", 0, order.Outcome{ReportID: key, Result: order.ResultAccepted, Digest: "d"}},
+		late: {"o1", 0, order.Outcome{ReportID: late, Result: order.ResultTooLate, Digest: "e"}},
 	} {
 		if known, ok := v.Report(id); !ok || known != want {
 			t.Errorf("report %s is %+v, %v, want %+v", id, known, ok, want)
@@ -552,7 +552,7 @@ func TestBadRows(t *testing.T) {
 		}
 	}
 	early, other := newFactory(), newFactory()
-	early.report(1, "o1", order.Done, "r1", "")
+	early.report(1, "o1", order.KindComplete, "r1", "")
 	other.place("o2")
 	for name, r := range map[string]row{"an early row": early.written[1][0], "a row under another key": {1, "o1", 1, other.written[0][0].value}} {
 		if bad := v.index.update(r.stage, r.id, r.offset, r.value, ""); bad != nil {
@@ -586,7 +586,7 @@ func TestChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, c := range got {
-			if c.Arrived >= 0 && (c.Order().ID != "o1" || c.Order().At != c.Arrived || c.Order().State != order.Waiting) {
+			if c.Arrived >= 0 && (c.Order().ID != "o1" || c.Order().At != c.Arrived || c.Order().State != order.StateWaiting) {
 				t.Errorf("%s: the order of the change is %+v", what, c.Order())
 			}
 			c.entry = nil
@@ -598,11 +598,11 @@ func TestChanges(t *testing.T) {
 	}
 	f.place("o1")
 	want("an arrival", Change{Left: -1, Arrived: 0})
-	f.report(0, "o1", order.Claim, "r1", "")
+	f.report(0, "o1", order.KindClaim, "r1", "")
 	want("a claim", Change{Left: -1, Arrived: 0})
 	f.done("o1", 0)
 	want("a step", Change{Left: 0, Arrived: -1}, Change{Left: -1, Arrived: 1})
-	f.report(0, "o1", order.Done, "r2", "")
+	f.report(0, "o1", order.KindComplete, "r2", "")
 	want("a late report")
 	last := f.written[1][len(f.written[1])-1]
 	f.done("o1", 1)
@@ -616,7 +616,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("the change is %+v, %v", got, err)
 	}
 	want("the row that came late")
-	f.report(2, "o1", order.Reject, "r3", "")
+	f.report(2, "o1", order.KindReject, "r3", "")
 	want("a rejection", Change{Left: 2, Arrived: -1})
 }
 

@@ -55,7 +55,7 @@ func (x *index) visits(e *entry, o *order.Order, from int, f func(stats.Visit)) 
 			arrived = e.placed
 		}
 		if stage := x.line.Index(step.Stage); stage >= 0 && !arrived.IsZero() && !step.On.IsZero() {
-			f(stats.Visit{ID: e.id, Stage: stage, Arrived: arrived, Left: step.On, Rejected: e.status == order.Rejected && i == e.steps-1})
+			f(stats.Visit{ID: e.id, Stage: stage, Arrived: arrived, Left: step.On, Rejected: e.status == order.StatusRejected && i == e.steps-1})
 		}
 	}
 	if stage := present(x.line, e); stage >= 0 {
@@ -65,7 +65,7 @@ func (x *index) visits(e *entry, o *order.Order, from int, f func(stats.Visit)) 
 
 // Stats calls f with the figures of the line, which it may read until it
 // returns.
-func (v *Views) Stats(f func(*stats.Line)) {
+func (v *Views) Stats(f func(*stats.Figures)) {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
 	f(v.index.stats)

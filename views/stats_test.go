@@ -15,7 +15,7 @@ import (
 func later() time.Time { return placedOn.Add(time.Hour) }
 
 // figures are all that the line's figures say.
-func figures(l *stats.Line) (all []any) {
+func figures(l *stats.Figures) (all []any) {
 	from, series := l.Series(later(), stats.Hours)
 	all = append(all, l.Stages(later()), from, series)
 	for i := range line.Stages {
@@ -33,7 +33,7 @@ func TestStatsAreThoseOfTheOrders(t *testing.T) {
 		v.index.stats = stats.New(len(line.Stages), later)
 		if rapid.Bool().Draw(t, "by hand") {
 			o := order.Order{
-				ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 1, PlacedOn: placedOn, Status: line.Before(2),
+				ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 1, PlacedOn: placedOn, Status: line.Expects(2),
 				History: []order.Step{{Stage: "tasting", By: "Ann", On: placedOn}, {Stage: "mixing", By: "Ann"}, {Stage: "baking", By: "Ann", On: placedOn.Add(time.Minute)}},
 			}
 			f.event(2, "o1", order.Event{Order: &o})
@@ -53,7 +53,7 @@ func TestStatsAreThoseOfTheOrders(t *testing.T) {
 			o := s.now.order()
 			v.index.visits(s.now, &o.Order, 0, afresh.Add)
 		}
-		v.Stats(func(l *stats.Line) {
+		v.Stats(func(l *stats.Figures) {
 			if got, want := figures(l), figures(afresh); !reflect.DeepEqual(got, want) {
 				t.Fatalf("the figures are\n%.3000s\nwant\n%.3000s", fmt.Sprint(got...), fmt.Sprint(want...))
 			}
@@ -66,11 +66,11 @@ func TestVisits(t *testing.T) {
 	v.index.stats = stats.New(len(line.Stages), later)
 	f.place("o1") // At second 1.
 	f.place("o2")
-	f.done("o1", 0)                           // At 4: the report is dated with the event before it.
-	f.report(0, "o2", order.Reject, "r1", "") // At 5.
-	f.report(1, "o1", order.Claim, "r2", "")
+	f.done("o1", 0)                               // At 4: the report is dated with the event before it.
+	f.report(0, "o2", order.KindReject, "r1", "") // At 5.
+	f.report(1, "o1", order.KindClaim, "r2", "")
 	v.put(f.all()...)
-	v.Stats(func(l *stats.Line) {
+	v.Stats(func(l *stats.Figures) {
 		at := func(o Order, i int) time.Time { return o.History[i].On }
 		one, _ := v.Order("o1")
 		two, _ := v.Order("o2")

@@ -68,7 +68,7 @@ func TestView(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	if err := admin.Apply(ctx, kafka.Needed(line, 2, 1)); err != nil {
+	if err := admin.Apply(ctx, kafka.RequiredTopics(line, 2, 1)); err != nil {
 		t.Fatal(err)
 	}
 	producer, err := kafka.NewProducer(config)
@@ -88,7 +88,7 @@ func TestView(t *testing.T) {
 	v := New(line, quiet)
 	start := func(stage int) (stop func()) {
 		t.Helper()
-		view, err := v.View(ctx, stage, config.Brokers, admin.Ends, gokaplus.Options{Sarama: config.Sarama, Kgo: config.Client(), Logger: quiet})
+		view, err := v.View(ctx, stage, config.Brokers, admin.EndOffsets, gokaplus.Options{Sarama: config.Sarama, Kgo: config.Client(), Logger: quiet})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -159,25 +159,25 @@ func (v *Views) Await(ctx context.Context, id string, enough func(Order) bool) (
 	}
 }
 
-// Watch is a wait for the outcome of one report. It must be closed.
-type Watch struct {
+// PendingReport is a wait for the outcome of one report. It must be closed.
+type PendingReport struct {
 	v  *Views
 	w  *watcher
 	id string
 }
 
-// WatchReport starts to watch for the outcome of a report. Call it before the
+// AwaitReport starts to watch for the outcome of a report. Call it before the
 // report is sent, so that the outcome cannot be missed.
-func (v *Views) WatchReport(stage int, orderID, reportID string) *Watch {
-	return &Watch{v, v.index.watch(orderID, reportID, stage), orderID}
+func (v *Views) AwaitReport(stage int, orderID, reportID string) *PendingReport {
+	return &PendingReport{v, v.index.watch(orderID, reportID, stage), orderID}
 }
 
 // Close ends the watch.
-func (w *Watch) Close() { w.v.index.unwatch(w.id, w.w) }
+func (w *PendingReport) Close() { w.v.index.unwatch(w.id, w.w) }
 
 // Outcome waits until the stage's table tells what became of the report, and
 // returns it with the order as it is then; or the ctx's error.
-func (w *Watch) Outcome(ctx context.Context) (order.Outcome, Order, error) {
+func (w *PendingReport) Outcome(ctx context.Context) (order.Outcome, Order, error) {
 	for {
 		w.v.index.mu.RLock()
 		outcome := w.w.outcome
@@ -347,15 +347,15 @@ func (v *Views) Latest(f Filter, from Cursor, limit int) (orders []Order, next C
 	return orders, next, more
 }
 
-// Finished is an order that has left the line.
-type Finished struct {
+// Departed is an order that has left the line.
+type Departed struct {
 	ID    string
 	Stage int // Index of the last stage that knew it.
 }
 
-// FinishedBefore returns orders that left the line before then, those placed
+// DepartedBefore returns orders that left the line before then, those placed
 // first first, at most limit of them.
-func (v *Views) FinishedBefore(then time.Time, limit int) (found []Finished) {
+func (v *Views) DepartedBefore(then time.Time, limit int) (found []Departed) {
 	var old []*entry // Those placed before are all that can have left before.
 	v.index.mu.RLock()
 	v.index.latest.Reverse(func(s *slot) bool {
@@ -368,7 +368,7 @@ func (v *Views) FinishedBefore(then time.Time, limit int) (found []Finished) {
 	for _, e := range old {
 		history := e.order().History
 		if len(history) > 0 && history[len(history)-1].On.Before(then) {
-			found = append(found, Finished{e.id, e.stage})
+			found = append(found, Departed{e.id, e.stage})
 		}
 	}
 	return found
@@ -385,7 +385,7 @@ func (v *Views) present(e *entry) int { return present(v.line, e) }
 
 func present(line topology.Line, e *entry) int {
 	switch {
-	case e.state == order.Finished && e.stage+1 < len(line.Stages):
+	case e.state == order.StateCompleted && e.stage+1 < len(line.Stages):
 		return e.stage + 1
 	case e.waiting():
 		return e.stage

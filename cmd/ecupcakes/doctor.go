@@ -31,12 +31,12 @@ func (doctorCmd) Help() string {
 type unasked struct{ error }
 
 func (c *doctorCmd) Run(g *global) error {
-	p := doctor.Patient{Line: topology.Cupcakes, Partitions: c.Partitions, Roles: c.Roles, Brokers: c.Brokers, Connect: c.ConnectURL}
+	p := doctor.Target{Line: topology.Cupcakes, Partitions: c.Partitions, Roles: c.Roles, Brokers: c.Brokers, Connect: c.ConnectURL}
 	facts, err := c.see(g, &p)
 	if err != nil {
 		return unasked{err}
 	}
-	found := doctor.Examine(p, facts)
+	found := doctor.Diagnose(p, facts)
 	if c.JSON {
 		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"brokers": len(facts.Brokers), "findings": append([]doctor.Finding{}, found...)})
 	} else {
@@ -48,7 +48,7 @@ func (c *doctorCmd) Run(g *global) error {
 	return err
 }
 
-func (c *doctorCmd) see(g *global, p *doctor.Patient) (*doctor.Facts, error) {
+func (c *doctorCmd) see(g *global, p *doctor.Target) (*doctor.Facts, error) {
 	if len(c.Brokers) == 0 {
 		return nil, errors.New("name the line's Kafka with --brokers; that of `ecupcakes up` is at 127.0.0.1:9092")
 	}
@@ -59,17 +59,17 @@ func (c *doctorCmd) see(g *global, p *doctor.Patient) (*doctor.Facts, error) {
 	p.User = config.Principal()
 	ctx, cancel := context.WithTimeout(g.ctx, time.Minute)
 	defer cancel()
-	return doctor.See(ctx, config, *p, c.Data)
+	return doctor.Collect(ctx, config, *p, c.Data)
 }
 
 func printFindings(f *doctor.Facts, found []doctor.Finding) {
 	for _, check := range doctor.Checks {
 		if !slices.ContainsFunc(found, func(f doctor.Finding) bool { return f.Check == check }) {
-			fmt.Printf("ok     %-8s  %s\n", check, f.Saw(check))
+			fmt.Printf("ok     %-8s  %s\n", check, f.Summary(check))
 		}
 		for _, f := range found {
 			if f.Check == check {
-				fmt.Printf("WRONG  %-8s  %s. Mend: %s\n", check, f.What, f.Mend)
+				fmt.Printf("WRONG  %-8s  %s. Mend: %s\n", check, f.What, f.Fix)
 			}
 		}
 	}

@@ -143,7 +143,7 @@ func (s server) options(g *global) (app.Options, error) {
 	}
 	v, _ := version()
 	return app.Options{
-		Traces: traces, Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, Lapse: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
+		Traces: traces, Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, ClaimTTL: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
 		Listen: s.Listen, Monitor: s.Monitor, Version: v, Log: g.log, Started: s.started,
 	}, nil
 }

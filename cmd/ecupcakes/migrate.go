@@ -60,7 +60,7 @@ func progress(f *os.File) (draw func(doing string, done, of int64), wipe func())
 	return draw, func() { fmt.Fprint(f, "\r\x1b[K") }
 }
 
-func printMoved(out io.Writer, r *migrate.Report) error {
+func printMoved(out io.Writer, r *migrate.Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "topic\trecords\twritten now\t")
 	for _, t := range r.Topics {

@@ -27,11 +27,11 @@ const timeout = 30 * time.Second
 
 // lineTopics are the topics of the line on a cluster of so many brokers.
 func (k cluster) lineTopics(brokers int) []kafka.Topic {
-	return kafka.Needed(topology.Cupcakes, k.Partitions, brokers)
+	return kafka.RequiredTopics(topology.Cupcakes, k.Partitions, brokers)
 }
 
 // compared connects to the cluster and compares it with what is needed there.
-func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f func(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.Finding) error) error {
+func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f func(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.TopicProblem) error) error {
 	c := k.config()
 	if err := c.Validate(); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f fun
 	defer admin.Close()
 	ctx, cancel := context.WithTimeout(g.ctx, timeout)
 	defer cancel()
-	brokers, err := admin.Reach(ctx)
+	brokers, err := admin.WaitForBrokers(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f fun
 type topicsPlan struct{ cluster }
 
 func (c *topicsPlan) Run(g *global) error {
-	return c.compared(g, c.lineTopics, func(_ context.Context, _ *kafka.Admin, needed []kafka.Topic, _ []kafka.Finding) error {
+	return c.compared(g, c.lineTopics, func(_ context.Context, _ *kafka.Admin, needed []kafka.Topic, _ []kafka.TopicProblem) error {
 		for _, t := range needed {
 			fmt.Printf("%-20s partitions=%d replication=%d cleanup.policy=%s min.insync.replicas=%s\n",
 				t.Name, t.Partitions, t.Replication, t.Configs["cleanup.policy"], t.Configs["min.insync.replicas"])
@@ -74,11 +74,11 @@ func (c *topicsApply) Run(g *global) error {
 }
 
 // apply creates the topics that are missing.
-func apply(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.Finding) error {
+func apply(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.TopicProblem) error {
 	if err := a.Apply(ctx, needed); err != nil {
 		return err
 	}
-	created, wrong := 0, []kafka.Finding{}
+	created, wrong := 0, []kafka.TopicProblem{}
 	for _, f := range findings {
 		if f.Missing {
 			created++
@@ -93,7 +93,7 @@ func apply(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings [
 type topicsCheck struct{ cluster }
 
 func (c *topicsCheck) Run(g *global) error {
-	return c.compared(g, c.lineTopics, func(_ context.Context, _ *kafka.Admin, needed []kafka.Topic, findings []kafka.Finding) error {
+	return c.compared(g, c.lineTopics, func(_ context.Context, _ *kafka.Admin, needed []kafka.Topic, findings []kafka.TopicProblem) error {
 		if err := differences(findings); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (f grants) print(acls []kafka.ACL) error {
 	return w.Flush()
 }
 
-func differences(findings []kafka.Finding) error {
+func differences(findings []kafka.TopicProblem) error {
 	var errs []error
 	for _, f := range findings {
 		errs = append(errs, fmt.Errorf("topic %s %s", f.Topic, f.What))

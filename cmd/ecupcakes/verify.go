@@ -29,7 +29,7 @@ func (c *verifyCmd) Run(g *global) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	report, err := verify.Line(g.ctx, verify.Options{Kafka: config, Line: topology.Cupcakes})
+	report, err := verify.Run(g.ctx, verify.Options{Kafka: config, Line: topology.Cupcakes})
 	if err != nil {
 		return err
 	}
@@ -71,11 +71,11 @@ func (k cluster) reach(g *global, data string) (config kafka.Config, stop func()
 	defer admin.Close()
 	ctx, cancel := context.WithTimeout(g.ctx, timeout)
 	defer cancel()
-	_, err = admin.Reach(ctx)
+	_, err = admin.WaitForBrokers(ctx)
 	return config, stop, err
 }
 
-func printReport(out io.Writer, r *verify.Report) error {
+func printReport(out io.Writer, r *verify.Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "stage\twaiting\tdone\trejected\texpired\tearly\trepeated\tbad\told\t")
 	for _, s := range r.Stages {

@@ -62,7 +62,7 @@ func (b balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, er
 	for _, p := range where.Here {
 		people[p] = true
 	}
-	b.of.update(func(s *Share) { s.People = people })
+	b.of.update(func(s *Assignment) { s.People = people })
 	return kgo.ParseConsumerSyncAssignment(assignment)
 }
 

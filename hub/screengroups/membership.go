@@ -20,8 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Share is what a group leaves to this instance.
-type Share struct {
+// Assignment is what a group leaves to this instance.
+type Assignment struct {
 	// Partitions are those whose orders belong to the screens here. Between the members of a group no partition is
 	// shared by two.
 	Partitions map[int32]bool
@@ -53,7 +53,7 @@ const (
 // number of goroutines.
 type Groups struct {
 	kafka   kafka.Config
-	changed func(group, topic string, s Share)
+	changed func(group, topic string, s Assignment)
 
 	mu      sync.Mutex
 	members map[key]*member
@@ -67,7 +67,7 @@ func ID(group, topic string) string { return "screens." + topic + "." + group }
 
 // New returns no memberships. changed is told of each change of a share, one
 // after the other for each group, and must not call Set.
-func New(kafka kafka.Config, changed func(group, topic string, s Share)) *Groups {
+func New(kafka kafka.Config, changed func(group, topic string, s Assignment)) *Groups {
 	return &Groups{kafka: kafka, changed: changed, members: map[key]*member{}}
 }
 
@@ -87,7 +87,7 @@ func (g *Groups) Set(group, topic string, screens int, people []string) error {
 		g.leaving.Go(m.leave)
 	case m != nil:
 		m.set(screens, people)
-		m.update(func(*Share) {}) // Whoever sets may be new and know nothing yet.
+		m.update(func(*Assignment) {}) // Whoever sets may be new and know nothing yet.
 	case len(g.members) >= maxGroups:
 		return ErrFull
 	default:
@@ -114,19 +114,19 @@ func (g *Groups) Close() {
 // member is the membership in one group.
 type member struct {
 	client  *kgo.Client
-	changed func(Share)
+	changed func(Assignment)
 
 	mu    sync.Mutex // Held while changed is called.
 	here  presence
 	timer *time.Timer // Runs out when the group is to be told of here.
-	share Share
+	share Assignment
 	gone  bool
 }
 
 func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 	m := &member{
-		changed: func(s Share) { g.changed(k.group, k.topic, s) },
-		here:    newPresence(screens, people), share: Share{Partitions: map[int32]bool{}},
+		changed: func(s Assignment) { g.changed(k.group, k.topic, s) },
+		here:    newPresence(screens, people), share: Assignment{Partitions: map[int32]bool{}},
 	}
 	of := func(assigned map[string][]int32) []int32 { return assigned[k.topic] }
 	client, err := kgo.NewClient(append(g.kafka.Client(),
@@ -134,13 +134,13 @@ func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(sessionTimeout),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
-			m.update(func(s *Share) { s.take(of(p)); s.Joined = true })
+			m.update(func(s *Assignment) { s.take(of(p)); s.Joined = true })
 		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
-			m.update(func(s *Share) { s.give(of(p)) })
+			m.update(func(s *Assignment) { s.give(of(p)) })
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
-			m.update(func(s *Share) { s.give(of(p)); s.Joined = false })
+			m.update(func(s *Assignment) { s.give(of(p)); s.Joined = false })
 		}),
 	)...)
 	if err != nil {
@@ -153,25 +153,25 @@ func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 	return m, nil
 }
 
-func (s *Share) take(partitions []int32) {
+func (s *Assignment) take(partitions []int32) {
 	for _, p := range partitions {
 		s.Partitions[p] = true
 	}
 }
 
-func (s *Share) give(partitions []int32) {
+func (s *Assignment) give(partitions []int32) {
 	for _, p := range partitions {
 		delete(s.Partitions, p)
 	}
 }
 
 // update changes the share and passes a copy of it on.
-func (m *member) update(change func(*Share)) {
+func (m *member) update(change func(*Assignment)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	change(&m.share)
 	if !m.gone {
-		m.changed(Share{maps.Clone(m.share.Partitions), maps.Clone(m.share.People), m.share.Joined})
+		m.changed(Assignment{maps.Clone(m.share.Partitions), maps.Clone(m.share.People), m.share.Joined})
 	}
 }
 

@@ -47,12 +47,12 @@ func newKafka(t *testing.T, topics ...string) (*kfake.Cluster, kafka.Config) {
 type instance struct {
 	*Groups
 	mu     sync.Mutex
-	shares map[key]Share
+	shares map[key]Assignment
 }
 
 func start(t *testing.T, config kafka.Config) *instance {
-	i := &instance{shares: map[key]Share{}}
-	i.Groups = New(config, func(group, topic string, s Share) {
+	i := &instance{shares: map[key]Assignment{}}
+	i.Groups = New(config, func(group, topic string, s Assignment) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.shares[key{group, topic}] = s
@@ -68,7 +68,7 @@ func (i *instance) set(t *testing.T, group string, screens int, people ...string
 	}
 }
 
-func (i *instance) share(group string) Share {
+func (i *instance) share(group string) Assignment {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.shares[key{group, "ready"}]

@@ -28,7 +28,7 @@ type Broker struct {
 
 // Start starts a broker on the address, host:port with 0 for a free
 // port, with its data in dir, which it locks for itself. Topics must be created
-// explicitly, and none with a retention, see KeepForever.
+// explicitly, and none with a retention, see kafka.DisableRetention.
 func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -158,12 +158,12 @@ func TestKeepsWhatIsOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	needed := kafka.Needed(topology.Cupcakes, 1, 1)
-	kafka.KeepForever(needed)
+	needed := kafka.RequiredTopics(topology.Cupcakes, 1, 1)
+	kafka.DisableRetention(needed)
 	if err := admin.Apply(t.Context(), needed); err != nil {
 		t.Fatal(err)
 	}
-	if findings, err := admin.Check(t.Context(), kafka.Needed(topology.Cupcakes, 1, 1)); err != nil || len(findings) > 0 {
+	if findings, err := admin.Check(t.Context(), kafka.RequiredTopics(topology.Cupcakes, 1, 1)); err != nil || len(findings) > 0 {
 		t.Errorf("%v, %v", findings, err)
 	}
 	client, err := kgo.NewClient(config.Client()...)

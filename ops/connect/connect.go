@@ -93,7 +93,7 @@ func Topics(brokers int) []kafka.Topic {
 		kafka.Compacted(configs, 1, brokers),
 		kafka.Compacted(offsets, 5, brokers),
 		kafka.Compacted(status, 5, brokers),
-		kafka.Kept(deadLetters, 1, brokers, -1),
+		kafka.Retained(deadLetters, 1, brokers, -1),
 	}
 }
 

@@ -40,8 +40,8 @@ func connectors(t *testing.T, site Site) map[string]map[string]string {
 func TestFilesAndLineAgree(t *testing.T) {
 	all := connectors(t, Site{})
 	sink, source := all["orders-to-mongodb"], all["ingredients-from-mongodb"]
-	if got := strings.Split(sink["topics"], ","); !slices.Equal(got, topology.Cupcakes.Orders()) {
-		t.Errorf("the sink copies %v, and the line has %v", got, topology.Cupcakes.Orders())
+	if got := strings.Split(sink["topics"], ","); !slices.Equal(got, topology.Cupcakes.OrderTopics()) {
+		t.Errorf("the sink copies %v, and the line has %v", got, topology.Cupcakes.OrderTopics())
 	}
 	if got := source["topic.prefix"] + "." + source["collection.include.list"]; got != topology.Cupcakes.Ingredients {
 		t.Errorf("the source writes to %s, and the line reads %s", got, topology.Cupcakes.Ingredients)

@@ -219,7 +219,7 @@ func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client)
 		}
 		letter.Value = whole
 	}
-	ends, err := l.admin.Ends(ctx, letter.Topic)
+	ends, err := l.admin.EndOffsets(ctx, letter.Topic)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func open(t *testing.T) *desk {
 	letters, err := Open(config, line)
 	fatal(t, err)
 	t.Cleanup(letters.Close)
-	fatal(t, letters.admin.Apply(ctx, kafka.Needed(line, partitions, 1)))
+	fatal(t, letters.admin.Apply(ctx, kafka.RequiredTopics(line, partitions, 1)))
 	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	fatal(t, err)
 	t.Cleanup(client.Close)

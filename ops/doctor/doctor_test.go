@@ -12,21 +12,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-var patient = Patient{
+var patient = Target{
 	Line: topology.Cupcakes, Partitions: 2, Roles: []kafka.Role{kafka.Processors, kafka.API}, User: "User:line", Brokers: []string{"a:1", "b:2"}, Connect: "http://c:3",
 }
 
 // healthy are the facts about a cluster of three brokers that is well.
 func healthy() *Facts {
 	f := &Facts{
-		Now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), Cluster: "c", Topics: map[string]Topic{}, Groups: map[string]Group{}, May: map[Resource][]kadm.ACLOperation{},
+		Now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), Cluster: "c", Topics: map[string]Topic{}, Groups: map[string]Group{}, Permissions: map[Resource][]kadm.ACLOperation{},
 		Disks:      []Disk{{"broker 1", "/d", 50 << 30, 100 << 30, ""}},
 		Connectors: []Connector{{"sink", "RUNNING", "", []Task{{0, "RUNNING", ""}}}},
 	}
 	for i := range int32(3) {
 		f.Brokers = append(f.Brokers, Broker{ID: i, Address: "a:1", Version: "4.3"})
 	}
-	for _, t := range kafka.Needed(patient.Line, 2, 3) {
+	for _, t := range kafka.RequiredTopics(patient.Line, 2, 3) {
 		partitions := map[int32]Partition{}
 		for p := range t.Partitions {
 			partitions[p] = Partition{p, 3, 3}
@@ -34,11 +34,11 @@ func healthy() *Facts {
 		f.Topics[t.Name] = Topic{Partitions: partitions, Configs: t.Configs, Newest: f.Now.Add(-time.Hour)}
 	}
 	for _, s := range patient.Line.Stages {
-		f.Groups[s.Group()] = Group{1, []Progress{{s.Input, 0, 10, 20, 20, false}, {s.Reports(), 1, 0, 5, 30, false}}, false}
+		f.Groups[s.Group()] = Group{1, []GroupProgress{{s.Input, 0, 10, 20, 20, false}, {s.Reports(), 1, 0, 5, 30, false}}, false}
 	}
 	for _, a := range kafka.ACLs(patient.Line, patient.Roles...) {
 		r := Resource{a.Resource, a.Name}
-		f.May[r] = append(f.May[r], a.Operation)
+		f.Permissions[r] = append(f.Permissions[r], a.Operation)
 	}
 	return f
 }
@@ -54,8 +54,8 @@ func TestExamine(t *testing.T) {
 	config := func(key, value string) func(*Facts) {
 		return topic("orderrequests", func(t *Topic) { t.Configs[key] = value })
 	}
-	progress := func(p Progress) func(*Facts) {
-		return func(f *Facts) { f.Groups["mixing"] = Group{1, []Progress{p}, false} }
+	progress := func(p GroupProgress) func(*Facts) {
+		return func(f *Facts) { f.Groups["mixing"] = Group{1, []GroupProgress{p}, false} }
 	}
 	connector := func(c Connector) func(*Facts) { return func(f *Facts) { f.Connectors = []Connector{c} } }
 	const alter = "kafka-configs --bootstrap-server a:1,b:2 --alter --topic orderrequests --add-config "
@@ -89,16 +89,18 @@ func TestExamine(t *testing.T) {
 		"unclean":                         {config("unclean.leader.election.enable", "true"), "topics", "missed orders", alter + "unclean.leader.election.enable=false"},
 		"retention by size":               {config("retention.bytes", "1000"), "topics", "read or not", alter + "retention.bytes=-1"},
 		"no retention by size":            {config("retention.bytes", "-1"), "", "", ""},
-		"nobody works":                    {func(f *Facts) { f.Groups["mixing"] = Group{0, []Progress{{"orderrequests", 0, 0, 3, 10, true}}, false} }, "groups", "nobody works in the group mixing: 7 events", "--stages mixing --brokers a:1,b:2"},
-		"no coordinator":                  {func(f *Facts) { f.Groups["mixing"] = Group{Leaderless: true} }, "groups", "no broker coordinates the group mixing", "__consumer_offsets"},
-		"stuck":                           {progress(Progress{"orderrequests", 1, 0, 3, 10, true}), "groups", "7 events of partition 1 of orderrequests wait for the group mixing", "kafka-consumer-groups"},
-		"deleted unread":                  {progress(Progress{"orderrequests", 1, 9, 3, 10, true}), "groups", "6 events of partition 1 of orderrequests were deleted", "ecupcakes verify"},
-		"a topic made anew":               {progress(Progress{"orderrequests", 1, 0, 30, 10, false}), "groups", "30 of 10 events", "--topic orderrequests:1 --reset-offsets --to-earliest"},
+		"nobody works": {func(f *Facts) {
+			f.Groups["mixing"] = Group{0, []GroupProgress{{"orderrequests", 0, 0, 3, 10, true}}, false}
+		}, "groups", "nobody works in the group mixing: 7 events", "--stages mixing --brokers a:1,b:2"},
+		"no coordinator":    {func(f *Facts) { f.Groups["mixing"] = Group{Leaderless: true} }, "groups", "no broker coordinates the group mixing", "__consumer_offsets"},
+		"stuck":             {progress(GroupProgress{"orderrequests", 1, 0, 3, 10, true}), "groups", "7 events of partition 1 of orderrequests wait for the group mixing", "kafka-consumer-groups"},
+		"deleted unread":    {progress(GroupProgress{"orderrequests", 1, 9, 3, 10, true}), "groups", "6 events of partition 1 of orderrequests were deleted", "ecupcakes verify"},
+		"a topic made anew": {progress(GroupProgress{"orderrequests", 1, 0, 30, 10, false}), "groups", "30 of 10 events", "--topic orderrequests:1 --reset-offsets --to-earliest"},
 		"may not write": {func(f *Facts) {
-			f.May[Resource{"topic", "shipped"}] = []kadm.ACLOperation{kadm.OpDescribe, kadm.OpDescribeConfigs}
+			f.Permissions[Resource{"topic", "shipped"}] = []kadm.ACLOperation{kadm.OpDescribe, kadm.OpDescribeConfigs}
 		}, "acls", "User:line lacks the ACLs Write on topic shipped", `--add --allow-principal "User:line" --operation Write --topic shipped`},
-		"may do all":      {func(f *Facts) { f.May[Resource{"topic", "shipped"}] = []kadm.ACLOperation{kadm.OpAll} }, "", "", ""},
-		"no screens":      {func(f *Facts) { f.May[Resource{"group", "screens."}] = nil }, "acls", "Read on group screens.", "--resource-pattern-type prefixed --operation Read --group screens."},
+		"may do all":      {func(f *Facts) { f.Permissions[Resource{"topic", "shipped"}] = []kadm.ACLOperation{kadm.OpAll} }, "", "", ""},
+		"no screens":      {func(f *Facts) { f.Permissions[Resource{"group", "screens."}] = nil }, "acls", "Read on group screens.", "--resource-pattern-type prefixed --operation Read --group screens."},
 		"from the future": {topic("shipped", func(t *Topic) { t.Newest = t.Newest.Add(time.Hour + 6*time.Second) }), "clocks", "shipped has a message from 6s in the future", "set-ntp"},
 		"from just now":   {topic("shipped", func(t *Topic) { t.Newest = t.Newest.Add(time.Hour + 4*time.Second) }), "", "", ""},
 		"Connect's clock": {func(f *Facts) { f.ConnectClock = -time.Minute }, "clocks", "differs from the one here by -1m0s", "set-ntp"},
@@ -126,14 +128,14 @@ func TestExamine(t *testing.T) {
 	} {
 		f := healthy()
 		c.change(f)
-		found := Examine(patient, f)
+		found := Diagnose(patient, f)
 		if c.what == "" {
 			if len(found) > 0 {
 				t.Errorf("%s: found %+v", name, found)
 			}
 			continue
 		}
-		if len(found) != 1 || found[0].Check != c.check || !strings.Contains(found[0].What, c.what) || !strings.Contains(found[0].Mend, c.mend) {
+		if len(found) != 1 || found[0].Check != c.check || !strings.Contains(found[0].What, c.what) || !strings.Contains(found[0].Fix, c.mend) {
 			t.Errorf("%s: found %+v, want %s: %q and %q", name, found, c.check, c.what, c.mend)
 		}
 	}
@@ -143,7 +145,7 @@ func TestExamine(t *testing.T) {
 func TestWords(t *testing.T) {
 	for _, check := range Checks {
 		for _, f := range []*Facts{healthy(), {}} {
-			if said := f.Saw(check); said == "" || strings.Contains(said, "\n") {
+			if said := f.Summary(check); said == "" || strings.Contains(said, "\n") {
 				t.Errorf("of %s it says %q", check, said)
 			}
 		}

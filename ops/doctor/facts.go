@@ -29,7 +29,7 @@ type Facts struct {
 	Brokers        []Broker
 	Topics         map[string]Topic
 	Groups         map[string]Group
-	May            map[Resource][]kadm.ACLOperation // What the user may do.
+	Permissions    map[Resource][]kadm.ACLOperation // What the user may do.
 	Disks          []Disk
 	Connectors     []Connector // Nil if they were not asked for.
 	ConnectFailure string
@@ -65,7 +65,7 @@ type Partition struct {
 // Group is the consumer group of a stage.
 type Group struct {
 	Members    int
-	Partitions []Progress
+	Partitions []GroupProgress
 	Leaderless bool // No broker coordinates it, as just after a cluster's first start.
 }
 
@@ -77,8 +77,8 @@ func (g Group) Lag() (n int64) {
 	return n
 }
 
-// Progress is how far a group is with a partition, in offsets.
-type Progress struct {
+// GroupProgress is how far a group is with a partition, in offsets.
+type GroupProgress struct {
 	Topic                 string
 	Partition             int32
 	Begin, Committed, End int64
@@ -110,10 +110,10 @@ type Task struct {
 // patience is how long a group may take to finish something.
 const patience = 3 * time.Second
 
-// See gathers the facts about the cluster of the configuration, and the disk
+// Collect gathers the facts about the cluster of the configuration, and the disk
 // with the directory of an embedded broker's data unless it is empty. An error
 // says that the cluster could not be asked.
-func See(ctx context.Context, config kafka.Config, p Patient, data string) (*Facts, error) {
+func Collect(ctx context.Context, config kafka.Config, p Target, data string) (*Facts, error) {
 	limits := kversion.Stable()
 	limits.SetMaxKeyVersion(kmsg.DescribeGroups.Int16(), 5) // Later ones do not tell what one may do with a group that is not there yet.
 	client, err := kgo.NewClient(append(config.Client(), kgo.RetryTimeout(10*time.Second), kgo.AlwaysRetryEOF(), kgo.MaxVersions(limits))...)
@@ -121,8 +121,8 @@ func See(ctx context.Context, config kafka.Config, p Patient, data string) (*Fac
 		return nil, fmt.Errorf("making a Kafka client: %w", err)
 	}
 	defer client.Close()
-	e := &eye{Patient: p, client: client, admin: kadm.NewClient(client), Facts: &Facts{
-		Now: time.Now(), Topics: map[string]Topic{}, Groups: map[string]Group{}, May: map[Resource][]kadm.ACLOperation{},
+	e := &collector{Target: p, client: client, admin: kadm.NewClient(client), Facts: &Facts{
+		Now: time.Now(), Topics: map[string]Topic{}, Groups: map[string]Group{}, Permissions: map[Resource][]kadm.ACLOperation{},
 	}}
 	for _, look := range []func(context.Context) error{e.metadata, e.versions, e.configs, e.groups, e.times, e.disks} {
 		if err := look(ctx); err != nil {
@@ -144,36 +144,36 @@ func See(ctx context.Context, config kafka.Config, p Patient, data string) (*Fac
 	return e.Facts, nil
 }
 
-type eye struct {
-	Patient
+type collector struct {
+	Target
 	*Facts
 	client *kgo.Client
 	admin  *kadm.Client
 }
 
-func (e *eye) may(kind, name string, operations int32) []kadm.ACLOperation {
+func (e *collector) may(kind, name string, operations int32) []kadm.ACLOperation {
 	may := kadm.DecodeACLOperations(operations)
 	if operations != -1<<31 { // The broker does not tell.
-		e.May[Resource{kind, name}] = may
+		e.Permissions[Resource{kind, name}] = may
 	}
 	return may
 }
 
 // failed is the error, or nil if a broker is known to be away: what it would have
 // told is absent then.
-func (e *eye) failed(err error) error {
+func (e *collector) failed(err error) error {
 	if slices.ContainsFunc(e.Facts.Brokers, func(b Broker) bool { return b.Failure != "" }) {
 		return nil
 	}
 	return err
 }
 
-func (e *eye) topics() []kafka.Topic {
-	return kafka.Needed(e.Line, e.Partitions, len(e.Facts.Brokers))
+func (e *collector) topics() []kafka.Topic {
+	return kafka.RequiredTopics(e.Line, e.Partitions, len(e.Facts.Brokers))
 }
 
 // seen are the topics that are there and that the user may see.
-func (e *eye) seen() (names []string) {
+func (e *collector) seen() (names []string) {
 	for _, t := range e.topics() {
 		if seen, ok := e.Facts.Topics[t.Name]; ok && !seen.Missing {
 			names = append(names, t.Name)
@@ -182,7 +182,7 @@ func (e *eye) seen() (names []string) {
 	return names
 }
 
-func (e *eye) metadata(ctx context.Context) error {
+func (e *collector) metadata(ctx context.Context) error {
 	request := kmsg.NewPtrMetadataRequest()
 	request.IncludeTopicAuthorizedOperations = true
 	for _, t := range e.topics() {
@@ -204,7 +204,7 @@ func (e *eye) metadata(ctx context.Context) error {
 		name := *t.Topic
 		switch err := kerr.ErrorForCode(t.ErrorCode); {
 		case errors.Is(err, kerr.TopicAuthorizationFailed):
-			e.May[Resource{"topic", name}] = nil
+			e.Permissions[Resource{"topic", name}] = nil
 			continue
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
 			e.Facts.Topics[name] = Topic{Missing: true}
@@ -222,7 +222,7 @@ func (e *eye) metadata(ctx context.Context) error {
 	return nil
 }
 
-func (e *eye) versions(ctx context.Context) error {
+func (e *collector) versions(ctx context.Context) error {
 	for i := range e.Facts.Brokers {
 		b := &e.Facts.Brokers[i]
 		request := kmsg.NewPtrApiVersionsRequest()
@@ -248,9 +248,9 @@ func (e *eye) versions(ctx context.Context) error {
 	return nil
 }
 
-func (e *eye) configs(ctx context.Context) error {
+func (e *collector) configs(ctx context.Context) error {
 	names := slices.DeleteFunc(e.seen(), func(name string) bool {
-		may, told := e.May[Resource{"topic", name}]
+		may, told := e.Permissions[Resource{"topic", name}]
 		return told && !slices.Contains(may, kadm.OpDescribeConfigs)
 	})
 	if len(names) == 0 {
@@ -274,7 +274,7 @@ func (e *eye) configs(ctx context.Context) error {
 	return nil
 }
 
-func (e *eye) groups(ctx context.Context) error {
+func (e *collector) groups(ctx context.Context) error {
 	request := kmsg.NewPtrDescribeGroupsRequest()
 	request.IncludeAuthorizedOperations = true
 	for _, a := range kafka.ACLs(e.Line, e.Roles...) {
@@ -289,7 +289,7 @@ func (e *eye) groups(ctx context.Context) error {
 	for _, shard := range e.client.RequestSharded(ctx, request) {
 		if errors.Is(shard.Err, kerr.GroupAuthorizationFailed) {
 			for _, name := range shard.Req.(*kmsg.DescribeGroupsRequest).Groups {
-				e.May[Resource{"group", name}] = nil
+				e.Permissions[Resource{"group", name}] = nil
 			}
 			continue
 		}
@@ -310,7 +310,7 @@ func (e *eye) groups(ctx context.Context) error {
 		for _, g := range shard.Resp.(*kmsg.DescribeGroupsResponse).Groups {
 			switch err := kerr.ErrorForCode(g.ErrorCode); {
 			case errors.Is(err, kerr.GroupAuthorizationFailed):
-				e.May[Resource{"group", g.Group}] = nil
+				e.Permissions[Resource{"group", g.Group}] = nil
 				continue
 			case err != nil && e.failed(err) == nil:
 				continue
@@ -338,7 +338,7 @@ func (e *eye) groups(ctx context.Context) error {
 }
 
 // wait looks for what is finished within the patience.
-func (e *eye) wait(ctx context.Context) error {
+func (e *collector) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -350,7 +350,7 @@ func (e *eye) wait(ctx context.Context) error {
 			return err
 		}
 		for i, p := range g.Partitions {
-			at := slices.IndexFunc(later, func(l Progress) bool { return l.Topic == p.Topic && l.Partition == p.Partition })
+			at := slices.IndexFunc(later, func(l GroupProgress) bool { return l.Topic == p.Topic && l.Partition == p.Partition })
 			g.Partitions[i].Stuck = p.Committed < p.End && at >= 0 && later[at].Committed == p.Committed
 		}
 	}
@@ -358,7 +358,7 @@ func (e *eye) wait(ctx context.Context) error {
 }
 
 // progress is how far a stage's group is with the topics that the user may see.
-func (e *eye) progress(ctx context.Context, group string) (all []Progress, err error) {
+func (e *collector) progress(ctx context.Context, group string) (all []GroupProgress, err error) {
 	s := e.Line.Stages[e.Line.Index(group)]
 	inputs := slices.DeleteFunc([]string{s.Input, s.Reports()}, func(t string) bool { return !slices.Contains(e.seen(), t) })
 	if len(inputs) == 0 {
@@ -381,7 +381,7 @@ func (e *eye) progress(ctx context.Context, group string) (all []Progress, err e
 		if !ok || begin.Err != nil || end.At < 0 {
 			continue // Without a leader.
 		}
-		p := Progress{Topic: end.Topic, Partition: end.Partition, Begin: begin.Offset, End: end.At}
+		p := GroupProgress{Topic: end.Topic, Partition: end.Partition, Begin: begin.Offset, End: end.At}
 		if c, ok := committed.Lookup(end.Topic, end.Partition); ok {
 			p.Committed = max(c.At, 0)
 		}
@@ -390,7 +390,7 @@ func (e *eye) progress(ctx context.Context, group string) (all []Progress, err e
 	return all, nil
 }
 
-func (e *eye) times(ctx context.Context) error {
+func (e *collector) times(ctx context.Context) error {
 	names := e.seen()
 	if len(names) == 0 {
 		return nil
@@ -408,7 +408,7 @@ func (e *eye) times(ctx context.Context) error {
 	return nil
 }
 
-func (e *eye) disks(ctx context.Context) error {
+func (e *collector) disks(ctx context.Context) error {
 	if e.Embedded() {
 		return nil // It knows of none.
 	}
@@ -427,7 +427,7 @@ func (e *eye) disks(ctx context.Context) error {
 }
 
 // connect asks Kafka Connect how its connectors are.
-func (e *eye) connect(ctx context.Context) error {
+func (e *collector) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(e.Connect, "/")+"/connectors?expand=status", nil)

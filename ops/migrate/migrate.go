@@ -58,10 +58,10 @@ type Options struct {
 	Progress func(doing string, done, of int64) // Called for each message that is read and each group; may be nil.
 }
 
-// Report is what a migration has moved.
-type Report struct {
+// Result is what a migration has moved.
+type Result struct {
 	Topics []Topic // In line order.
-	Audit  *verify.Report
+	Audit  *verify.Result
 }
 
 // Topic is what the target has of one topic.
@@ -85,7 +85,7 @@ const patience = 30 * time.Second
 //
 // Memory is needed for the keys of one partition of a table at a time, some
 // 200 bytes for each.
-func Run(ctx context.Context, o Options) (*Report, error) {
+func Run(ctx context.Context, o Options) (*Result, error) {
 	m := &migration{Options: o, offsets: map[string][]*offsets{}}
 	if m.Progress == nil {
 		m.Progress = func(string, int64, int64) {}
@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	var err error
-	if m.report.Audit, err = verify.Line(ctx, verify.Options{Kafka: o.To, Line: o.Line}); err != nil {
+	if m.report.Audit, err = verify.Run(ctx, verify.Options{Kafka: o.To, Line: o.Line}); err != nil {
 		return nil, fmt.Errorf("auditing the line on the target: %w", err)
 	}
 	if a := m.report.Audit; !a.OK() {
@@ -127,7 +127,7 @@ type migration struct {
 	partitions     int32
 	offsets        map[string][]*offsets // Of the streams, by topic and partition, once they are copied.
 	sealed         bool                  // Offsets are committed on the target: everything else must be there.
-	report         Report
+	report         Result
 }
 
 func (m *migration) close() {
@@ -164,14 +164,14 @@ func (m *migration) connectTarget(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	brokers, err := m.target.Reach(ctx)
+	brokers, err := m.target.WaitForBrokers(ctx)
 	if err != nil {
 		return err
 	}
 	if err := m.idle(ctx); err != nil {
 		return err
 	}
-	needed := kafka.Needed(m.Line, m.partitions, brokers)
+	needed := kafka.RequiredTopics(m.Line, m.partitions, brokers)
 	for _, t := range needed {
 		t.Configs["message.timestamp.type"] = "CreateTime" // Or the target would put its own times.
 	}

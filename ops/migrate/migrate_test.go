@@ -64,7 +64,7 @@ func start(t *testing.T) *testLine {
 // withTopics has the topics of the line.
 func withTopics(t *testing.T, partitions int32) *testLine {
 	k := start(t)
-	fatal(t, k.Apply(t.Context(), kafka.Needed(line, partitions, 1)))
+	fatal(t, k.Apply(t.Context(), kafka.RequiredTopics(line, partitions, 1)))
 	return k
 }
 
@@ -109,7 +109,7 @@ func (k *testLine) produce(client *kgo.Client, r *kgo.Record) {
 
 func (k *testLine) place(id string) {
 	k.t.Helper()
-	b, err := codecs.EncodeOrder(&order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1, Status: order.Placed})
+	b, err := codecs.EncodeOrder(&order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1, Status: order.StatusPlaced})
 	fatal(k.t, err)
 	k.send(line.Stages[0].Input, id, b)
 }
@@ -118,7 +118,7 @@ func (k *testLine) place(id string) {
 func (k *testLine) report(stage int, id string, kind order.Kind) {
 	k.t.Helper()
 	r := &order.Report{ID: fmt.Sprint(id, "-", stage, "-", kind), OrderID: id, Kind: kind, By: "Ana"}
-	if kind == order.Reject {
+	if kind == order.KindReject {
 		r.Reason = "burnt"
 	}
 	b, err := codecs.EncodeReport(r)
@@ -131,7 +131,7 @@ func (k *testLine) walk(id string, stages int) {
 	k.t.Helper()
 	k.place(id)
 	for i := range stages {
-		k.report(i, id, order.Done)
+		k.report(i, id, order.KindComplete)
 	}
 }
 
@@ -170,7 +170,7 @@ func (k *testLine) work() (stop func(), registry *prometheus.Registry) {
 	for i, s := range line.Stages {
 		go func() {
 			ended <- gokaplus.Supervise(ctx, s.Name, func(context.Context) (gokaplus.Runner, error) {
-				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.Ends(ctx, s.Input))(k.t))), processors.Watch{Metrics: metrics, Log: quiet}),
+				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.EndOffsets(ctx, s.Input))(k.t))), processors.Instruments{Metrics: metrics, Log: quiet}),
 					gokaplus.Options{Sarama: k.config.Sarama, Kgo: k.config.Client(), Logger: quiet}, processors.Options()...)
 			}, gokaplus.Supervision{})
 		}()
@@ -209,7 +209,7 @@ func (k *testLine) trim() {
 	var all kadm.Offsets
 	for topic, kind := range line.Topics() {
 		if kind == topology.Stream && topic != line.DeadLetters {
-			for p, end := range must(k.Ends(k.t.Context(), topic))(k.t) {
+			for p, end := range must(k.EndOffsets(k.t.Context(), topic))(k.t) {
 				all.AddOffset(topic, p, end, -1)
 			}
 		}
@@ -231,7 +231,7 @@ func messy(t *testing.T) *testLine {
 	}
 	for i := range 8 { // They wait: claimed, with high offsets in their rows.
 		k.walk(fmt.Sprint("old-", i), i%5)
-		k.report(i%5, fmt.Sprint("old-", i), order.Claim)
+		k.report(i%5, fmt.Sprint("old-", i), order.KindClaim)
 	}
 	k.settle()
 	k.trim()
@@ -240,23 +240,23 @@ func messy(t *testing.T) *testLine {
 		k.walk(id, i%6)
 		switch i % 5 {
 		case 0:
-			k.report(min(i%6, 4), id, order.Claim)
+			k.report(min(i%6, 4), id, order.KindClaim)
 		case 1:
 			k.walk(id, i%6) // Once more.
 		case 2:
-			k.report(min(i%6, 4), id, order.Reject)
+			k.report(min(i%6, 4), id, order.KindReject)
 		case 3:
 			k.transaction(fmt.Sprint("tx-", i))
 		}
 	}
-	k.report(0, "early", order.Done)
+	k.report(0, "early", order.KindComplete)
 	k.poison("new")
-	k.report(0, "old-0", order.Release)
+	k.report(0, "old-0", order.KindRelease)
 	k.settle()
 	stop()
 	for i := range 6 { // In flight.
 		k.walk(fmt.Sprint("late-", i), 2)
-		k.report(4, fmt.Sprint("old-", i), order.Claim)
+		k.report(4, fmt.Sprint("old-", i), order.KindClaim)
 	}
 	k.send("mixing-reports", "late-0", []byte("rubbish"))
 	return k
@@ -318,9 +318,9 @@ func (k *testLine) state() map[string]any {
 	return state
 }
 
-func (k *testLine) audit() *verify.Report {
+func (k *testLine) audit() *verify.Result {
 	k.t.Helper()
-	return must(verify.Line(k.t.Context(), verify.Options{Kafka: k.config, Line: line}))(k.t)
+	return must(verify.Run(k.t.Context(), verify.Options{Kafka: k.config, Line: line}))(k.t)
 }
 
 // last are the last rows of a table, by order; nil for one that nobody can
@@ -404,21 +404,21 @@ func TestMigrate(t *testing.T) {
 		stop, registry := target.work()
 		target.settle()
 		for i := range 8 { // Each is where it was claimed.
-			target.report(i%5, fmt.Sprint("old-", i), order.Done)
+			target.report(i%5, fmt.Sprint("old-", i), order.KindComplete)
 		}
-		target.report(0, "late-0", order.Done)
+		target.report(0, "late-0", order.KindComplete)
 		target.settle()
 		stop()
 		for i := range 8 {
 			id, stage := fmt.Sprint("old-", i), line.Stages[i%5]
-			if row := target.last(stage.Table())[id]; row == nil || row.State != order.Finished {
+			if row := target.last(stage.Table())[id]; row == nil || row.State != order.StateCompleted {
 				t.Errorf("%s: the row of %s is %+v", stage.Table(), id, row)
 			}
 		}
 		families := must(registry.Gather())(t)
 		for _, m := range families[0].GetMetric() {
 			for _, l := range m.GetLabel() {
-				if l.GetName() == "verdict" && l.GetValue() == string(order.Repeated) && m.GetCounter().GetValue() > 0 {
+				if l.GetName() == "verdict" && l.GetValue() == string(order.VerdictRedelivered) && m.GetCounter().GetValue() > 0 {
 					t.Errorf("new events were taken for redeliveries: %v", m)
 				}
 			}
@@ -498,13 +498,13 @@ func compare(t *testing.T, source, target *testLine) {
 					continue
 				}
 				p := partitionOf(id)
-				if u, v := from[topic][p][x.Applied[in]-1], to[topic][p][y.Applied[in]-1]; same(u) != same(v) {
+				if u, v := from[topic][p][x.NextOffset[in]-1], to[topic][p][y.NextOffset[in]-1]; same(u) != same(v) {
 					t.Errorf("%s: %s has applied %s, on the source %s", s.Table(), id, same(v), same(u))
 				}
-				if x.Applied[in] != y.Applied[in] {
+				if x.NextOffset[in] != y.NextOffset[in] {
 					shifted++
 				}
-				y.Applied[in] = x.Applied[in]
+				y.NextOffset[in] = x.NextOffset[in]
 				if in == 1 && !reflect.DeepEqual(x, y) {
 					t.Errorf("%s: %+v has become %+v", s.Table(), x, y)
 				}
@@ -534,7 +534,7 @@ func sameOrigin(t *testing.T, x, y *kgo.Record, from, to map[string]map[int32]ma
 func TestMigrateLostLog(t *testing.T) {
 	source, target := withTopics(t, partitions), start(t)
 	const id = "waiting"
-	row := &order.Row{State: order.Waiting, Applied: [2]int64{500, 700}, Order: order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1, Status: order.Placed}}
+	row := &order.Row{State: order.StateWaiting, NextOffset: [2]int64{500, 700}, Order: order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1, Status: order.StatusPlaced}}
 	b, err := codecs.Row{}.Encode(row)
 	fatal(t, err)
 	source.send("mixing-table", id, b)
@@ -549,8 +549,8 @@ func TestMigrateLostLog(t *testing.T) {
 	if report := must(Run(t.Context(), Options{From: source.config, To: target.config, Line: line}))(t); report.Audit.Stages[0].Old != 2 {
 		t.Errorf("the audit finds %+v", report.Audit)
 	}
-	if got := target.last("mixing-table")[id]; got.Applied != [2]int64{1, 1} {
-		t.Errorf("the row has applied %v", got.Applied)
+	if got := target.last("mixing-table")[id]; got.NextOffset != [2]int64{1, 1} {
+		t.Errorf("the row has applied %v", got.NextOffset)
 	}
 	for _, records := range target.records("mixing-table") {
 		for _, r := range records {
@@ -560,10 +560,10 @@ func TestMigrateLostLog(t *testing.T) {
 		}
 	}
 	stop, _ := target.work()
-	target.report(0, id, order.Done)
+	target.report(0, id, order.KindComplete)
 	target.settle()
 	stop()
-	if got := target.last("mixing-table")[id]; got.State != order.Finished {
+	if got := target.last("mixing-table")[id]; got.State != order.StateCompleted {
 		t.Errorf("after its report the order is %+v", got)
 	}
 }
@@ -593,7 +593,7 @@ func TestMigrateGrown(t *testing.T) {
 	}
 	o.Progress = nil
 	for _, id := range []string{"a", "b"} {
-		source.report(1, id, order.Claim)
+		source.report(1, id, order.KindClaim)
 	}
 	work("e", "f")
 	must(Run(t.Context(), o))(t)
@@ -620,7 +620,7 @@ func TestMigrateRefuses(t *testing.T) {
 		"other partitions": {func(t *testing.T) *testLine { return withTopics(t, 4) }, "has 4 partitions, not 2"},
 		"other settings": {func(t *testing.T) *testLine {
 			k := start(t)
-			needed := kafka.Needed(line, partitions, 1)
+			needed := kafka.RequiredTopics(line, partitions, 1)
 			needed[0].Configs["message.timestamp.type"] = "LogAppendTime"
 			fatal(t, k.Apply(t.Context(), needed))
 			return k

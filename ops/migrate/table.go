@@ -57,13 +57,13 @@ func (m *migration) row(topic string, p int32) func(*kgo.Record) (*kgo.Record, e
 		if !ok {
 			return moved, nil
 		}
-		before := row.Applied
+		before := row.NextOffset
 		for in := range of {
-			if row.Applied[in] > 0 { // 0 is not an offset.
-				row.Applied[in] = of[in].at(row.Applied[in])
+			if row.NextOffset[in] > 0 { // 0 is not an offset.
+				row.NextOffset[in] = of[in].at(row.NextOffset[in])
 			}
 		}
-		if row.Applied == before {
+		if row.NextOffset == before {
 			return moved, nil
 		}
 		var err error

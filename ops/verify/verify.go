@@ -22,8 +22,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Report is what an audit found.
-type Report struct {
+// Result is what an audit found.
+type Result struct {
 	Orders      int            `json:"orders"`      // Distinct orders on the first topic.
 	Places      map[string]int `json:"places"`      // Where they are: stages, the topics out of the line, or Between.
 	Stages      []Stage        `json:"stages"`      // In line order.
@@ -53,12 +53,12 @@ type Stage struct {
 }
 
 // OK says that nothing is lost, doubled or wrong.
-func (r *Report) OK() bool { return r.Lost+r.Doubled+r.Wrong == 0 }
+func (r *Result) OK() bool { return r.Lost+r.Doubled+r.Wrong == 0 }
 
 // maxFindings bounds how many findings are kept in words; all are counted.
 const maxFindings = 20
 
-func (r *Report) find(count *int, format string, args ...any) {
+func (r *Result) find(count *int, format string, args ...any) {
 	*count++
 	if len(r.Findings) < maxFindings {
 		r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
@@ -71,13 +71,13 @@ type Options struct {
 	Line  topology.Line
 }
 
-// Line audits a line. It may run meanwhile: how far the stages have committed
+// Run audits a line. It may run meanwhile: how far the stages have committed
 // is noted first, and where the topics end is noted against the direction of
 // the line. So what lies below the one must have had its effects, and all that
 // is read has its cause in what is read.
 //
 // It needs memory for the orders of one partition at a time, some 2 KB for each.
-func Line(ctx context.Context, o Options) (*Report, error) {
+func Run(ctx context.Context, o Options) (*Result, error) {
 	admin, err := kafka.NewAdmin(o.Kafka)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func Line(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer log.client.Close()
 
-	r := &Report{Places: map[string]int{}, Stages: make([]Stage, len(o.Line.Stages))}
+	r := &Result{Places: map[string]int{}, Stages: make([]Stage, len(o.Line.Stages))}
 	for i, s := range o.Line.Stages {
 		r.Stages[i].Name = s.Name
 	}
@@ -121,7 +121,7 @@ func Line(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	for p := range int32(partitions) {
-		a := &audit{Report: r, Options: o, log: log, p: p, partitions: int32(partitions), letters: letters, refused: map[string]*passed{}}
+		a := &audit{Result: r, Options: o, log: log, p: p, partitions: int32(partitions), letters: letters, refused: map[string]*passed{}}
 		if err := a.run(ctx); err != nil {
 			return nil, fmt.Errorf("auditing partition %d: %w", p, err)
 		}
@@ -149,7 +149,7 @@ type origin struct {
 
 // deadLetters returns the origins of all dead letters, nil if the oldest ones
 // have left the log: then what is missing means nothing.
-func (r *Report) deadLetters(ctx context.Context, log *log, topic string, partitions int32) (map[origin]bool, error) {
+func (r *Result) deadLetters(ctx context.Context, log *log, topic string, partitions int32) (map[origin]bool, error) {
 	letters := map[origin]bool{}
 	for p := range partitions {
 		if log.ranges[topic][p].Begin > 0 {
@@ -180,7 +180,7 @@ func (r *Report) deadLetters(ctx context.Context, log *log, topic string, partit
 // audit is that of one partition. An order keeps its partition through the
 // whole line, and so does everything about it.
 type audit struct {
-	*Report
+	*Result
 	Options
 	log        *log
 	p          int32
@@ -262,9 +262,9 @@ func (a *audit) stage(ctx context.Context, i int) error {
 	a.passed = map[string]*passed{}
 	for id, st := range states {
 		switch {
-		case st.row.State == order.Early:
+		case st.row.State == order.StateEarly:
 			count.Early++
-		case st.row.State == order.Waiting:
+		case st.row.State == order.StateWaiting:
 			count.Waiting++
 			a.Places[s.Name]++
 		case st.passed != nil && st.passed.to == order.Onward:
@@ -276,7 +276,7 @@ func (a *audit) stage(ctx context.Context, i int) error {
 		}
 		if st.passed != nil {
 			st.passed.inFlight = st.inFlight
-			if st.row.State == order.None {
+			if st.row.State == order.StateNone {
 				count.Expired++
 			}
 		}
@@ -286,7 +286,7 @@ func (a *audit) stage(ctx context.Context, i int) error {
 
 // fold applies the messages of one input of a stage to the states.
 func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ Decode([]byte) (any, error) }, states map[string]*state, arrived func(m *kgo.Record, first bool)) error {
-	count, decides := &a.Stages[i], a.Line.Decides(i)
+	count, decides := &a.Stages[i], a.Line.DecisionStage(i)
 	committed := a.log.committed[i][topic][a.p]
 	return a.log.read(ctx, topic, a.p, func(m *kgo.Record) {
 		inFlight := m.Offset >= committed
@@ -305,7 +305,7 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 				states[string(m.Key)] = st
 			}
 			st.inFlight = st.inFlight || inFlight
-			first := st.row.State == order.None || st.row.State == order.Early
+			first := st.row.State == order.StateNone || st.row.State == order.StateEarly
 			d := processors.Decide(decides, st.row, event)
 			st.row, why = d.Row, d.Why
 			for _, e := range d.Emissions {
@@ -379,8 +379,8 @@ func (a *audit) table(ctx context.Context, i int, states map[string]*state) erro
 		d, there := last[id]
 		delete(last, id)
 		switch {
-		case st.inFlight || st.row.State == order.None:
-		case trimmed && st.row.State == order.Early: // The order itself came before the log begins.
+		case st.inFlight || st.row.State == order.StateNone:
+		case trimmed && st.row.State == order.StateEarly: // The order itself came before the log begins.
 			count.Old++
 		case there && d != rowDigest(&st.row):
 			a.find(&a.Wrong, "%s: the row of order %s is not what its events give (%s)", s.Table(), id, st.row.State)

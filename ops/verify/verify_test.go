@@ -74,8 +74,8 @@ func (w *world) run(ids ...string) {
 		if rows[i] == nil {
 			rows[i] = map[string]order.Row{}
 		}
-		d := order.Next(line.Decides(i), rows[i][id], e)
-		if d.Verdict != order.Applied {
+		d := order.Next(line.DecisionStage(i), rows[i][id], e)
+		if d.Verdict != order.VerdictApplied {
 			t.Fatalf("%s: %+v", line.Stages[i].Name, d)
 		}
 		rows[i][id] = d.Row
@@ -83,11 +83,11 @@ func (w *world) run(ids ...string) {
 		w.add(line.Stages[i].Table(), id, ok(t, b, err))
 		for _, e := range d.Emissions {
 			b, err := codecs.EncodeOrder(e.Order)
-			w.add(map[order.Output]string{order.Onward: line.After(i), order.Failures: line.Failures}[e.To], id, ok(t, b, err))
+			w.add(map[order.Output]string{order.Onward: line.NextTopic(i), order.Failures: line.Failures}[e.To], id, ok(t, b, err))
 		}
 	}
 	for n, id := range ids {
-		b, err := codecs.EncodeOrder(&order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1 + n, Status: order.Placed, PlacedOn: time.UnixMilli(1_700_000_000_000).UTC()})
+		b, err := codecs.EncodeOrder(&order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1 + n, Status: order.StatusPlaced, PlacedOn: time.UnixMilli(1_700_000_000_000).UTC()})
 		w.add(line.Stages[0].Input, id, ok(t, b, err))
 	}
 	last := func(topic, id string) (r *kgo.Record, e order.Event) {
@@ -108,9 +108,9 @@ func (w *world) run(ids ...string) {
 			if i == len(line.Stages)-n && !rejected {
 				break // It waits here.
 			}
-			report := &order.Report{ID: fmt.Sprintf("%s-%d", id, i), OrderID: id, Kind: order.Done, By: "Ana", On: time.UnixMilli(1_700_000_100_000).UTC()}
+			report := &order.Report{ID: fmt.Sprintf("%s-%d", id, i), OrderID: id, Kind: order.KindComplete, By: "Ana", On: time.UnixMilli(1_700_000_100_000).UTC()}
 			if rejected {
-				report.Kind, report.Reason = order.Reject, "burnt"
+				report.Kind, report.Reason = order.KindReject, "burnt"
 			}
 			b, err := codecs.EncodeReport(report)
 			w.add(s.Reports(), id, ok(t, b, err))
@@ -137,7 +137,7 @@ func (w *world) without(topic, key string) {
 }
 
 // audit writes the world to a broker and audits it.
-func (w *world) audit() *Report {
+func (w *world) audit() *Result {
 	var o Options
 	t := w.t
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -149,7 +149,7 @@ func (w *world) audit() *Report {
 	admin, err := kafka.NewAdmin(o.Kafka)
 	ok(t, admin, err)
 	defer admin.Close()
-	if err := admin.Apply(ctx, kafka.Needed(line, partitions, 1)); err != nil {
+	if err := admin.Apply(ctx, kafka.RequiredTopics(line, partitions, 1)); err != nil {
 		t.Fatal(err)
 	}
 	client, err := kgo.NewClient(append(o.Kafka.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
@@ -163,7 +163,7 @@ func (w *world) audit() *Report {
 	for _, s := range line.Stages {
 		var offsets kadm.Offsets
 		for _, topic := range []string{s.Input, s.Reports()} {
-			for p, end := range ok(t, must(admin.Ends(ctx, topic)), nil) {
+			for p, end := range ok(t, must(admin.EndOffsets(ctx, topic)), nil) {
 				offsets.AddOffset(topic, p, max(0, end-w.uncommitted[topic]), -1)
 			}
 		}
@@ -171,7 +171,7 @@ func (w *world) audit() *Report {
 			t.Fatal(err)
 		}
 	}
-	r, err := Line(ctx, o)
+	r, err := Run(ctx, o)
 	return ok(t, r, err)
 }
 
@@ -247,27 +247,27 @@ func TestFindsEachFault(t *testing.T) {
 func TestBears(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*world)
-		check  func(*Report) bool
+		check  func(*Result) bool
 	}{
 		"an order that comes again": {func(w *world) {
 			w.topics["readytobake"] = append(w.topics["readytobake"], w.topics["readytobake"]...)
-		}, func(r *Report) bool { return r.Stages[1].Repeated == 5 }},
+		}, func(r *Result) bool { return r.Stages[1].Repeated == 5 }},
 		"a dead letter": {func(w *world) {
 			w.add("orderrequests", "bad", []byte("rubbish"))
 			h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
 			p := fmt.Sprint(gokaplus.Partition([]byte("bad"), partitions))
 			w.add("deadletters", "bad", []byte("rubbish"), h("topic", "orderrequests"), h("partition", p), h("offset", fmt.Sprint(w.offset("orderrequests", "bad"))))
-		}, func(r *Report) bool { return r.DeadLetters == 1 && r.Stages[0].Bad == 1 }},
+		}, func(r *Result) bool { return r.DeadLetters == 1 && r.Stages[0].Bad == 1 }},
 		"what is in flight": {func(w *world) {
 			w.without("readytobake", "mixed")
 			w.without("baking-table", "mixed")
 			w.uncommitted = map[string]int64{"mixing-reports": 10}
-		}, func(r *Report) bool { return r.InFlight == 6 && r.Places[Between] == 1 }},
+		}, func(r *Result) bool { return r.InFlight == 6 && r.Places[Between] == 1 }},
 		"an order that has expired": {func(w *world) {
-			b, err := codecs.EncodeReport(&order.Report{ID: "e", OrderID: "shipped", Kind: order.Expire, By: "expiry"})
+			b, err := codecs.EncodeReport(&order.Report{ID: "e", OrderID: "shipped", Kind: order.KindExpire, By: "expiry"})
 			w.add("mixing-reports", "shipped", ok(w.t, b, err))
 			w.add("mixing-table", "shipped", nil)
-		}, func(r *Report) bool {
+		}, func(r *Result) bool {
 			return r.Stages[0].Expired == 1 && r.Stages[0].Done == 5 && r.Places["shipped"] == 1
 		}},
 	} {

@@ -24,7 +24,7 @@ import (
 // Options say how long claims last and how Kafka is reached.
 type Options struct {
 	Line  topology.Line
-	Lapse time.Duration // After its last making a claim lapses.
+	TTL   time.Duration // After its last making a claim lapses.
 	Views interface {
 		// Claims returns what is claimed now.
 		Claims() []views.Claim
@@ -44,7 +44,7 @@ const (
 // What fails is tried again after a tenth of the time. Any number of instances
 // may run; that a person has screens at two of them makes a claim twice.
 func Run(ctx context.Context, o Options) {
-	tick := time.NewTicker(max(o.Lapse/10, 10*time.Millisecond))
+	tick := time.NewTicker(max(o.TTL/10, 10*time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -64,12 +64,12 @@ func renew(ctx context.Context, o Options) error {
 	g.SetLimit(inFlight)
 	for _, c := range o.Views.Claims() {
 		stage := o.Line.Stages[c.Stage]
-		if c.Until.IsZero() || c.Until.Sub(now) > o.Lapse/2 || !o.Present(stage.Input, c.By) {
+		if c.Until.IsZero() || c.Until.Sub(now) > o.TTL/2 || !o.Present(stage.Input, c.By) {
 			continue
 		}
 		g.Go(func() error {
 			b, err := codecs.EncodeReport(&order.Report{
-				ID: order.NewID(), OrderID: c.OrderID, Kind: order.Claim, By: c.By, On: now, Until: now.Add(o.Lapse),
+				ID: order.NewID(), OrderID: c.OrderID, Kind: order.KindClaim, By: c.By, On: now, Until: now.Add(o.TTL),
 			})
 			if err != nil {
 				return err

@@ -45,7 +45,7 @@ func (k *kitchen) run(t *testing.T, happens func()) {
 		go func() {
 			defer close(done)
 			Run(ctx, Options{
-				Line: topology.Cupcakes, Lapse: 2 * time.Minute, Views: k, Log: slog.New(slog.DiscardHandler),
+				Line: topology.Cupcakes, TTL: 2 * time.Minute, Views: k, Log: slog.New(slog.DiscardHandler),
 				Present: func(topic, person string) bool {
 					k.mu.Lock()
 					defer k.mu.Unlock()
@@ -59,7 +59,7 @@ func (k *kitchen) run(t *testing.T, happens func()) {
 					if k.fails || !ok {
 						return errors.New("no broker")
 					}
-					if topic != "baking-reports" || key != "o1" || r.Kind != order.Claim || r.By != "Ana" || r.Until.Sub(r.On) != 2*time.Minute {
+					if topic != "baking-reports" || key != "o1" || r.Kind != order.KindClaim || r.By != "Ana" || r.Until.Sub(r.On) != 2*time.Minute {
 						t.Errorf("%s %s: %+v", topic, key, r)
 					}
 					k.claim.Until = r.Until

@@ -25,8 +25,8 @@ type Options struct {
 	Line  topology.Line
 	After time.Duration // How long after it was finished an order is forgotten.
 	Views interface {
-		// FinishedBefore returns orders that left the line before then, at most limit.
-		FinishedBefore(then time.Time, limit int) []views.Finished
+		// DepartedBefore returns orders that left the line before then, at most limit.
+		DepartedBefore(then time.Time, limit int) []views.Departed
 	}
 	Ends      func(ctx context.Context, topic string) (map[int32]int64, error)
 	Committed func(ctx context.Context, group string) (map[string]map[int32]int64, error)
@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) {
 // with in-order commits means that all of it, and all that came of it, is
 // durable and never read again.
 type sweep struct {
-	found []views.Finished
+	found []views.Departed
 	ends  map[string]map[int32]int64 // By topic and partition.
 }
 
@@ -77,7 +77,7 @@ func (s *sweep) next(ctx context.Context, o Options) error {
 	if err := s.drop(ctx, o); err != nil {
 		return err
 	}
-	s.found, s.ends = o.Views.FinishedBefore(time.Now().Add(-o.After), batch), map[string]map[int32]int64{}
+	s.found, s.ends = o.Views.DepartedBefore(time.Now().Add(-o.After), batch), map[string]map[int32]int64{}
 	for _, stage := range o.Line.Stages {
 		for _, topic := range []string{stage.Input, stage.Reports()} {
 			ends, err := o.Ends(ctx, topic)
@@ -129,13 +129,13 @@ func (s *sweep) drop(ctx context.Context, o Options) error {
 // report tells each stage that the order has been through. The furthest comes
 // last: it is the one that the views show, so that an order is found again if
 // this is interrupted.
-func report(ctx context.Context, o Options, f views.Finished) error {
+func report(ctx context.Context, o Options, f views.Departed) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	for i := range f.Stage + 1 {
 		stage := o.Line.Stages[i]
 		b, err := codecs.EncodeReport(&order.Report{
-			ID: order.DeriveID("expiry of " + f.ID + " at " + stage.Name), OrderID: f.ID, Kind: order.Expire, By: "expiry", On: time.Now(),
+			ID: order.DeriveID("expiry of " + f.ID + " at " + stage.Name), OrderID: f.ID, Kind: order.KindExpire, By: "expiry", On: time.Now(),
 		})
 		if err != nil {
 			return err

@@ -21,14 +21,14 @@ var line = topology.Cupcakes
 // world is Kafka and the views as a sweep sees them.
 type world struct {
 	mu        sync.Mutex
-	finished  []views.Finished
+	finished  []views.Departed
 	end       int64 // Of every partition.
 	committed map[string]int64
 	fails     bool
 	sent      []string // Topic and key.
 }
 
-func (w *world) FinishedBefore(time.Time, int) []views.Finished { return w.finished }
+func (w *world) DepartedBefore(time.Time, int) []views.Departed { return w.finished }
 
 func (w *world) ends(context.Context, string) (map[int32]int64, error) {
 	return map[int32]int64{0: w.end}, nil
@@ -47,7 +47,7 @@ func (w *world) send(_ context.Context, topic, key string, value []byte) error {
 		return errors.New("no broker")
 	}
 	v, _ := codecs.Report{}.Decode(value)
-	if r, ok := v.(*order.Report); !ok || r.Kind != order.Expire || r.OrderID != key {
+	if r, ok := v.(*order.Report); !ok || r.Kind != order.KindExpire || r.OrderID != key {
 		return errors.New("not what it should be")
 	}
 	w.sent = append(w.sent, topic+" "+key)
@@ -63,7 +63,7 @@ func (w *world) options() Options {
 // A row goes only after all stages have committed everything that was there
 // when the order was found, and each stage is told, the furthest last.
 func TestWaitsUntilEverythingIsCommitted(t *testing.T) {
-	w := &world{finished: []views.Finished{{ID: "o1", Stage: 2}}, end: 10, committed: map[string]int64{}}
+	w := &world{finished: []views.Departed{{ID: "o1", Stage: 2}}, end: 10, committed: map[string]int64{}}
 	for _, s := range line.Stages {
 		w.committed[s.Group()] = 10
 	}
@@ -90,7 +90,7 @@ func TestWaitsUntilEverythingIsCommitted(t *testing.T) {
 
 func TestGoesOnAfterFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{finished: []views.Finished{{ID: "o1", Stage: 0}}, fails: true}
+		w := &world{finished: []views.Departed{{ID: "o1", Stage: 0}}, fails: true}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); Run(ctx, w.options()) }()

@@ -15,7 +15,7 @@ import (
 // orders, each with the first forecast that was possible for it, when it came
 // to the line.
 type Accuracy struct {
-	views  Line
+	views  Orders
 	errors prometheus.Histogram
 	total  prometheus.Counter
 	within *prometheus.CounterVec
@@ -23,8 +23,8 @@ type Accuracy struct {
 	made   time.Time           // When the last forecast was made.
 }
 
-// Line is what Accuracy asks the views.
-type Line interface {
+// Orders is what Accuracy asks the views.
+type Orders interface {
 	Views
 	Ready() error
 	Order(id string) (views.Order, bool)
@@ -40,7 +40,7 @@ const (
 )
 
 // NewAccuracy registers the figures.
-func NewAccuracy(v Line, registry prometheus.Registerer) *Accuracy {
+func NewAccuracy(v Orders, registry prometheus.Registerer) *Accuracy {
 	a := &Accuracy{
 		views: v, first: map[string]Forecast{},
 		errors: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -112,7 +112,7 @@ func (a *Accuracy) take(c views.Change, now time.Time) {
 // look compares an order's forecast with what came, if it has left the line.
 func (a *Accuracy) look(id string) {
 	o, ok := a.views.Order(id)
-	if ok && o.State == order.Waiting {
+	if ok && o.State == order.StateWaiting {
 		return
 	}
 	if _, _, onLine := a.views.Ahead(id); onLine {
@@ -120,7 +120,7 @@ func (a *Accuracy) look(id string) {
 	}
 	f := a.first[id]
 	delete(a.first, id)
-	if !ok || o.State != order.Finished {
+	if !ok || o.State != order.StateCompleted {
 		return
 	}
 	shipped := o.History[len(o.History)-1].On

@@ -25,7 +25,7 @@ func (w *watched) Ready() error     { return nil }
 func (w *watched) Position() uint64 { return 0 }
 
 func (w *watched) Ahead(id string) (int, []views.Ahead, bool) {
-	if o, ok := w.orders[id]; !ok || o.State != order.Waiting {
+	if o, ok := w.orders[id]; !ok || o.State != order.StateWaiting {
 		return 0, nil, false
 	}
 	return w.told.Ahead(id)
@@ -49,7 +49,7 @@ func (w *watched) Changes(ctx context.Context, _ uint64) ([]views.Change, error)
 }
 
 func shipped(on time.Time) views.Order {
-	return views.Order{State: order.Finished, Order: order.Order{History: []order.Step{{Stage: "mixing", On: on}}}}
+	return views.Order{State: order.StateCompleted, Order: order.Order{History: []order.Step{{Stage: "mixing", On: on}}}}
 }
 
 func counted(t *testing.T, c prometheus.Metric) float64 {
@@ -68,7 +68,7 @@ func TestAccuracy(t *testing.T) {
 	p50 := Forecast{P50: now.Add(time.Minute), P90: now.Add(2 * time.Minute)}
 	for id, o := range map[string]views.Order{
 		"before both": shipped(p50.P50.Add(-time.Second)), "at P50": shipped(p50.P50), "before P90": shipped(p50.P50.Add(time.Second)), "at P90": shipped(p50.P90),
-		"after both": shipped(p50.P90.Add(time.Second)), "rejected": {State: order.Refused}, "waits": {State: order.Waiting},
+		"after both": shipped(p50.P90.Add(time.Second)), "rejected": {State: order.StateRejected}, "waits": {State: order.StateWaiting},
 	} {
 		a.first[id], w.orders[id] = p50, o
 	}

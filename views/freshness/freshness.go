@@ -49,9 +49,9 @@ const (
 	Tolerance = 5 * time.Second
 )
 
-// Gauge is the measurement. Its methods may be called by any number of
+// Monitor is the measurement. Its methods may be called by any number of
 // goroutines.
-type Gauge struct {
+type Monitor struct {
 	Options
 	mu       sync.Mutex
 	probes   []probe // One for each stage.
@@ -71,8 +71,8 @@ type probe struct {
 }
 
 // New returns a gauge that takes everything for fresh as of now.
-func New(o Options) *Gauge {
-	g := &Gauge{Options: o, probes: make([]probe, len(o.Line.Stages)), found: make([]found, len(o.Line.Stages))}
+func New(o Options) *Monitor {
+	g := &Monitor{Options: o, probes: make([]probe, len(o.Line.Stages)), found: make([]found, len(o.Line.Stages))}
 	for i := range g.probes {
 		g.probes[i].fresh = time.Now()
 	}
@@ -80,7 +80,7 @@ func New(o Options) *Gauge {
 }
 
 // Run measures until ctx ends.
-func (g *Gauge) Run(ctx context.Context) {
+func (g *Monitor) Run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	failed := false
@@ -107,7 +107,7 @@ func (g *Gauge) Run(ctx context.Context) {
 // now is below. When the processors have committed that, then, for commits are
 // in order, all that came of it is in the table and below its end as that is
 // asked for next. When the view has read that, it is shown.
-func (g *Gauge) measure(ctx context.Context) error {
+func (g *Monitor) measure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	now := time.Now()
@@ -176,7 +176,7 @@ type State struct {
 
 // Of tells how far the screens of a stage are behind: as far as the stage itself
 // or one before it, because what is held up there should have come here.
-func (g *Gauge) Of(stage int) State {
+func (g *Monitor) Of(stage int) State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()

@@ -23,7 +23,7 @@ var (
 )
 
 // Metrics show what the gauge found last.
-type Metrics struct{ *Gauge }
+type Metrics struct{ *Monitor }
 
 // Describe tells what there is.
 func (Metrics) Describe(c chan<- *prometheus.Desc) {

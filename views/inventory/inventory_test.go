@@ -136,7 +136,7 @@ func TestView(t *testing.T) {
 	defer admin.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := admin.Apply(ctx, kafka.Needed(topology.Cupcakes, 1, 1)); err != nil {
+	if err := admin.Apply(ctx, kafka.RequiredTopics(topology.Cupcakes, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	client, err := kgo.NewClient(config.Client()...)

@@ -35,9 +35,9 @@ const (
 	recent  = 256 // departures that a stage remembers one by one
 )
 
-// Line holds the figures of a line. It may not be used by two goroutines at a
+// Figures holds the figures of a line. It may not be used by two goroutines at a
 // time unless both only read.
-type Line struct {
+type Figures struct {
 	now    func() time.Time
 	stages []stage
 }
@@ -56,12 +56,12 @@ type minute struct {
 
 // New returns the figures of a line of that many stages, without orders. What
 // is dated in the future of now by more than a minute is not counted by time.
-func New(stages int, now func() time.Time) *Line {
-	return &Line{now, make([]stage, stages)}
+func New(stages int, now func() time.Time) *Figures {
+	return &Figures{now, make([]stage, stages)}
 }
 
 // Add takes a visit in.
-func (l *Line) Add(v Visit) {
+func (l *Figures) Add(v Visit) {
 	l.count(v, 1)
 	if v.Left.IsZero() || v.Left.After(l.now().Add(time.Minute)) {
 		return
@@ -78,7 +78,7 @@ func (l *Line) Add(v Visit) {
 }
 
 // Remove takes out a visit that was added before, in the same form.
-func (l *Line) Remove(v Visit) {
+func (l *Figures) Remove(v Visit) {
 	l.count(v, -1)
 	s := &l.stages[v.Stage]
 	if at, found := slices.BinarySearchFunc(s.left, v, earlier); found {
@@ -90,7 +90,7 @@ func earlier(a, b Visit) int {
 	return cmp.Or(a.Left.Compare(b.Left), strings.Compare(a.ID, b.ID))
 }
 
-func (l *Line) count(v Visit, by int) {
+func (l *Figures) count(v Visit, by int) {
 	s := &l.stages[v.Stage]
 	if m := s.minute(v.Arrived, l.now()); m != nil {
 		m.arrived = max(0, m.arrived+by)
@@ -134,10 +134,10 @@ func (s *stage) at(number int64) minute {
 }
 
 // Present is how many orders are at the stage or on their way to it.
-func (l *Line) Present(stage int) int { return l.stages[stage].present }
+func (l *Figures) Present(stage int) int { return l.stages[stage].present }
 
 // Recent are the last departures from the stage, oldest first, at most 256.
-func (l *Line) Recent(stage int) []Visit { return slices.Clone(l.stages[stage].recent()) }
+func (l *Figures) Recent(stage int) []Visit { return slices.Clone(l.stages[stage].recent()) }
 
 func (s *stage) recent() []Visit { return s.left[max(0, len(s.left)-recent):] }
 
@@ -153,7 +153,7 @@ type Stage struct {
 
 // Stages tells how each stage does. Rates are those of the last hour or, on a
 // line that has seen its first order since, of the time from that minute on.
-func (l *Line) Stages(now time.Time) []Stage {
+func (l *Figures) Stages(now time.Time) []Stage {
 	last := now.Unix() / 60
 	first := last
 	stages := make([]Stage, len(l.stages))
@@ -225,7 +225,7 @@ type Series struct {
 // Buckets begin at multiples of Bucket since 1970, the first one at from; the
 // last one is the present one. How many waited then follows from how many are
 // there now and who came and left since.
-func (l *Line) Series(now time.Time, hours int) (from time.Time, series []Series) {
+func (l *Figures) Series(now time.Time, hours int) (from time.Time, series []Series) {
 	const width = int64(Bucket / time.Minute)
 	count := int64(min(max(hours, 1), Hours)) * 60 / width
 	lastMinute := now.Unix() / 60

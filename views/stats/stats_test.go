@@ -24,7 +24,7 @@ type figures struct {
 	recent [][]Visit
 }
 
-func (l *Line) figures(now time.Time) (f figures) {
+func (l *Figures) figures(now time.Time) (f figures) {
 	f.stages = l.Stages(now)
 	f.from, f.series = l.Series(now, Hours)
 	for i := range l.stages {
