@@ -1,8 +1,8 @@
-// Package api is the HTTP side of the line: commands that become events, and
-// queries that the views answer. Its routes derive from the topology, its
-// OpenAPI document and its problem+json errors from the handlers.
+// Package api is the HTTP door to the line: requests become commands, and queries
+// are answered from the views. Its routes are derived from the topology, its
+// OpenAPI document from the handlers. Errors are problem+json.
 //
-// It never knows sarama, goka nor how a message travels: it is handed a Send.
+// The package does not import goka, sarama or hub.
 package api
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/codecs"
-	"github.com/ecupcakes/ecupcakes/hub"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/ops/deadletters"
 	"github.com/ecupcakes/ecupcakes/order"
 	"github.com/ecupcakes/ecupcakes/topology"
@@ -40,13 +40,12 @@ type Config struct {
 	Stock    *inventory.Stock // Which flavours cannot be made; nil is that all can.
 	Views    *views.Views
 	Letters  *deadletters.Letters
-	Send     func(ctx context.Context, topic, key string, value []byte) error // Returns nil once the message is durable.
-	Fresh    func(stage int) freshness.State                                  // How far what is known of a stage is behind; nil says that it never is.
-	Ready    func() error                                                     // Why this process cannot serve, for /readyz.
+	Commands *commands.Commands
+	Fresh    func(stage int) freshness.State // How far what is known of a stage is behind; nil says that it never is.
+	Ready    func() error                    // Why this process cannot serve, for /readyz.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
-	Patience time.Duration   // How long a command waits for Kafka and for its outcome, and a request for the dead letters; 0 means 5 s.
-	ClaimTTL time.Duration   // How long a claim holds unless it is made again; 0 means 2 min.
+	Patience time.Duration   // How long a request for the dead letters waits; 0 means 5 s.
 	Stopping context.Context // Ends when the program stops: requests that wait are answered then. May be nil.
 	Version  string
 	Trace    *tracing.Tracer // May be nil.
@@ -55,9 +54,8 @@ type Config struct {
 // maxBody bounds the body of a request, in bytes.
 const maxBody = 64 << 10
 
-// maxCommands bounds the commands that are carried out at a time; each may wait
-// for the broker.
-const maxCommands = 1024
+// patience is how long a request for the dead letters waits for Kafka.
+const patience = 5 * time.Second
 
 // maxWaits bounds the requests that wait for an order or the menu to change;
 // beyond it they are answered without waiting.
@@ -65,20 +63,16 @@ const maxWaits = 10_000
 
 type api struct {
 	Config
-	commands chan struct{} // Capacity maxCommands; one value for each that runs.
-	aside    chan struct{} // Capacity maxLetters; one value for each request about dead letters.
-	waits    chan struct{} // Capacity maxWaits; one value for each request that waits for a change.
-	seconds  *prometheus.HistogramVec
+	aside   chan struct{} // Capacity maxLetters; one value for each request about dead letters.
+	waits   chan struct{} // Capacity maxWaits; one value for each request that waits for a change.
+	seconds *prometheus.HistogramVec
 }
 
-func (a *api) now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
-
 // New returns the handler of everything under /api/ and of /healthz, /readyz,
-// /metrics, /openapi.json and /docs, see Owns; and what screens can call over
-// the hub.
-func New(c Config) (http.Handler, map[string]hub.Method) {
-	a, handler, _ := build(c)
-	return handler, a.methods()
+// /metrics, /openapi.json and /docs; see Owns.
+func New(c Config) http.Handler {
+	_, handler, _ := build(c)
+	return handler
 }
 
 // Document returns the OpenAPI document of a line's API, as JSON.
@@ -105,8 +99,7 @@ func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 		c.Stock = inventory.New(c.Menu, c.Log)
 	}
 	c.Patience = cmp.Or(c.Patience, patience)
-	c.ClaimTTL = cmp.Or(c.ClaimTTL, 2*time.Minute)
-	a := &api{Config: c, commands: make(chan struct{}, maxCommands), aside: make(chan struct{}, maxLetters), waits: make(chan struct{}, maxWaits)}
+	a := &api{Config: c, aside: make(chan struct{}, maxLetters), waits: make(chan struct{}, maxWaits)}
 	if a.Stopping == nil {
 		a.Stopping = context.Background()
 	}
@@ -150,7 +143,7 @@ func (a *api) register(h huma.API) {
 	command := func(id, path, summary string) huma.Operation {
 		return huma.Operation{
 			OperationID: id, Method: http.MethodPost, Path: "/api/v1" + path, Summary: summary, MaxBodyBytes: maxBody,
-			DefaultStatus: http.StatusOK, Errors: []int{400, 404, 409, 413, 422, 503}, Tags: []string{"commands"}, Middlewares: huma.Middlewares{a.limit(h, a.commands)},
+			DefaultStatus: http.StatusOK, Errors: []int{400, 404, 409, 413, 422, 503}, Tags: []string{"commands"},
 		}
 	}
 	query := func(id, path, summary string, errors ...int) huma.Operation {

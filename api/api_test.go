@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/hub"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/present"
 	"github.com/ecupcakes/ecupcakes/views"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,7 +64,7 @@ func testPlacing(t *testing.T, f *factory) {
 		if location != "/api/v1/order/"+p.CorrelationID {
 			t.Errorf("the location is %q", location)
 		}
-		if seen := decode[api.Order](t, call(t, 200, "GET", f.url+location, "", "Prefer", "wait=30")); seen.Flavour != o.Flavour || !seen.PlacedOn.Equal(o.PlacedOn) {
+		if seen := decode[present.Order](t, call(t, 200, "GET", f.url+location, "", "Prefer", "wait=30")); seen.Flavour != o.Flavour || !seen.PlacedOn.Equal(o.PlacedOn) {
 			t.Errorf("the placed order is seen as %+v", seen)
 		}
 	}
@@ -172,7 +174,7 @@ func testLine(t *testing.T, _ *factory) {
 			t.Errorf("%s has the queue %+v", s.Name, q)
 		}
 		a := f.report(t, 200, s.Verb, id, "Ana")
-		o := decode[api.Order](t, a)
+		o := decode[present.Order](t, a)
 		if step := o.History[len(o.History)-1]; len(o.History) != i+1 || step.Stage != s.Name || step.By != "Ana" || o.Status != string(s.Done) || a.Header.Get("ETag") == "" {
 			t.Errorf("after %s the order is %+v", s.Verb, o)
 		}
@@ -184,7 +186,7 @@ func testLine(t *testing.T, _ *factory) {
 			f.arrived(t, id, next)
 		}
 	}
-	o := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, ""))
+	o := decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, ""))
 	if o.Stage != "" || o.State != "done" || o.Status != "shipped" || o.ArrivedOn != nil {
 		t.Errorf("the shipped order is %+v", o)
 	}
@@ -197,7 +199,7 @@ func testLine(t *testing.T, _ *factory) {
 func (f *factory) arrived(t *testing.T, id, stage string) {
 	t.Helper()
 	eventually(t, id+" is at "+stage, func() bool {
-		o := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, ""))
+		o := decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, ""))
 		return o.Stage == stage && o.State == "waiting"
 	})
 }
@@ -270,7 +272,7 @@ func testRejecting(t *testing.T, f *factory) {
 		}
 	}
 	call(t, 422, "POST", f.url+"/api/v1/order/reporterror", fmt.Sprintf(`{"Order":{"Id":%q}}`, id))
-	o := decode[api.Order](t, reject(200, id, strings.Repeat("ü", 500)))
+	o := decode[present.Order](t, reject(200, id, strings.Repeat("ü", 500)))
 	if o.Status != "rejected" || o.State != "rejected" || o.Stage != "" || o.Reason != strings.Repeat("ü", 500) || o.History[0].Stage != "mixing" || o.History[0].By != "Ana" {
 		t.Errorf("the rejected order is %+v", o)
 	}
@@ -282,7 +284,7 @@ func testRejecting(t *testing.T, f *factory) {
 
 	id = f.place(t)
 	f.report(t, 200, "mix", id, "Ana")
-	o = decode[api.Order](t, call(t, 200, "POST", f.url+"/api/v1/order/reporterror", fmt.Sprintf(`{"order":{"id":%q},"reason":" burnt "}`, id)))
+	o = decode[present.Order](t, call(t, 200, "POST", f.url+"/api/v1/order/reporterror", fmt.Sprintf(`{"order":{"id":%q},"reason":" burnt "}`, id)))
 	if last := o.History[len(o.History)-1]; last.Stage != "baking" || last.By != "baker" || o.Reason != "burnt" {
 		t.Errorf("rejected where it was, by nobody: %+v", o)
 	}
@@ -357,7 +359,7 @@ func testKeysOfReports(t *testing.T, f *factory) {
 	f.report(t, 200, "mix", id, "Ana", "Idempotency-Key", "mix one")
 	f.report(t, 200, "mix", id, "Ana", "Idempotency-Key", "mix one")
 	f.report(t, 200, "bake", id, "Ben")
-	if o := decode[api.Order](t, f.report(t, 200, "mix", id, "Ana", "Idempotency-Key", "mix one")); o.Status != "baked" || len(o.History) != 2 {
+	if o := decode[present.Order](t, f.report(t, 200, "mix", id, "Ana", "Idempotency-Key", "mix one")); o.Status != "baked" || len(o.History) != 2 {
 		t.Errorf("mixed again with the same key after it is baked: %+v", o)
 	}
 	for name, a := range map[string]answer{
@@ -371,12 +373,12 @@ func testKeysOfReports(t *testing.T, f *factory) {
 			t.Errorf("the key used for %s: %+v", name, p)
 		}
 	}
-	if o := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+other, "")); o.Status != "placed" {
+	if o := decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+other, "")); o.Status != "placed" {
 		t.Errorf("a refused command has changed the order to %+v", o)
 	}
 	body := fmt.Sprintf(`{"Order":{"Id":%q},"Reason":"burnt","ReportedBy":"Ana"}`, other)
 	for range 2 {
-		if o := decode[api.Order](t, call(t, 200, "POST", f.url+"/api/v1/order/reporterror", body, "Idempotency-Key", "reject")); o.Status != "rejected" || len(o.History) != 1 {
+		if o := decode[present.Order](t, call(t, 200, "POST", f.url+"/api/v1/order/reporterror", body, "Idempotency-Key", "reject")); o.Status != "rejected" || len(o.History) != 1 {
 			t.Errorf("rejected with a key: %+v", o)
 		}
 	}
@@ -390,7 +392,7 @@ func (f *factory) claim(t *testing.T, status int, url, verb, id, by string, head
 
 func testClaiming(t *testing.T, f *factory) {
 	id := f.place(t)
-	o := decode[api.Order](t, f.claim(t, 200, f.url, "claim", id, " Ana "))
+	o := decode[present.Order](t, f.claim(t, 200, f.url, "claim", id, " Ana "))
 	if left := time.Until(*o.Until); o.ClaimedBy != "Ana" || left < time.Minute || left > 2*time.Minute || o.State != "waiting" {
 		t.Errorf("claimed by Ana: %+v", o)
 	}
@@ -405,13 +407,13 @@ func testClaiming(t *testing.T, f *factory) {
 	}
 	f.claim(t, 200, f.url, "claim", id, "Ana")
 	for range 2 {
-		if o := decode[api.Order](t, f.claim(t, 200, f.url, "release", id, "Ana", "Idempotency-Key", "back")); o.ClaimedBy != "" || o.Until != nil {
+		if o := decode[present.Order](t, f.claim(t, 200, f.url, "release", id, "Ana", "Idempotency-Key", "back")); o.ClaimedBy != "" || o.Until != nil {
 			t.Errorf("released: %+v", o)
 		}
 	}
 	f.claim(t, 200, f.url, "claim", id, "Ben")
 	f.report(t, 200, "mix", id, "Ben")
-	if o := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "", "Prefer", "wait=30")); o.ClaimedBy != "" || o.Stage != "baking" {
+	if o := decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "", "Prefer", "wait=30")); o.ClaimedBy != "" || o.Stage != "baking" {
 		t.Errorf("mixed: %+v", o)
 	}
 	f.claim(t, 422, f.url, "claim", id, " ")
@@ -421,7 +423,7 @@ func testClaiming(t *testing.T, f *factory) {
 // A screen claims and releases over the hub what waits at its station, for who stands before it.
 func testCalls(t *testing.T, f *factory) {
 	id := f.place(t)
-	call := func(method, topic, person, arguments string) (api.Order, string) {
+	call := func(method, topic, person, arguments string) (present.Order, string) {
 		t.Helper()
 		var given []json.RawMessage
 		if err := json.Unmarshal([]byte(arguments), &given); err != nil {
@@ -429,9 +431,9 @@ func testCalls(t *testing.T, f *factory) {
 		}
 		result, err := f.methods[method](t.Context(), hub.Caller{Topic: topic, Person: person}, given)
 		if err != nil {
-			return api.Order{}, err.Error()
+			return present.Order{}, err.Error()
 		}
-		var o api.Order
+		var o present.Order
 		if err := json.Unmarshal(result, &o); err != nil {
 			t.Fatal(err)
 		}
@@ -459,12 +461,12 @@ func testCalls(t *testing.T, f *factory) {
 
 func testClaimsLapse(t *testing.T, f *factory) {
 	id := f.place(t)
-	o := decode[api.Order](t, f.claim(t, 200, f.hasty, "claim", id, "Ana"))
+	o := decode[present.Order](t, f.claim(t, 200, f.hasty, "claim", id, "Ana"))
 	if o.ClaimedBy != "Ana" {
 		t.Errorf("claimed: %+v", o)
 	}
 	eventually(t, "nobody is on the order", func() bool {
-		return decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "")).ClaimedBy == ""
+		return decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "")).ClaimedBy == ""
 	})
 	f.report(t, 200, "mix", id, "Ben")
 }
@@ -534,7 +536,7 @@ func testPaging(t *testing.T, f *factory) {
 	f.report(t, 200, "mix", want[0], "Ana")
 	for query, there := range map[string]bool{"status=mixed": true, "stage=baking": true, "status=placed": false, "stage=mixing": false} {
 		p := decode[page](t, call(t, 200, "GET", f.url+"/api/v1/orders?limit=200&"+query, ""))
-		if slices.ContainsFunc(p.Orders, func(o api.Order) bool { return o.ID == want[0] }) != there {
+		if slices.ContainsFunc(p.Orders, func(o present.Order) bool { return o.ID == want[0] }) != there {
 			t.Errorf("with %s the mixed order is there: %v", query, !there)
 		}
 		if p.Next != "" {
@@ -549,13 +551,13 @@ func testTimesOfSteps(t *testing.T, f *factory) {
 	}
 	id := f.place(t)
 	mix(422, id, "yesterday")
-	placed := decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "")).PlacedOn
+	placed := decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, "")).PlacedOn
 	on := placed.Add(-time.Second).In(time.FixedZone("", 3600))
-	if s := decode[api.Order](t, mix(200, id, on.Format(time.RFC3339Nano))).History[0]; !s.On.Equal(on) || s.On.Location() != time.UTC || s.By != "Ana" || s.Seconds != 0 {
+	if s := decode[present.Order](t, mix(200, id, on.Format(time.RFC3339Nano))).History[0]; !s.On.Equal(on) || s.On.Location() != time.UTC || s.By != "Ana" || s.Seconds != 0 {
 		t.Errorf("mixed on %s, the step is %+v", on, s)
 	}
 	id = f.place(t)
-	if s := decode[api.Order](t, mix(200, id, "2999-01-01T00:00:00Z")).History[0]; s.On.Year() == 2999 {
+	if s := decode[present.Order](t, mix(200, id, "2999-01-01T00:00:00Z")).History[0]; s.On.Year() == 2999 {
 		t.Errorf("mixed in the future: %+v", s)
 	}
 }
@@ -632,7 +634,7 @@ func testWithoutStage(t *testing.T, f *factory) {
 	f.stages[0]() // Mixing.
 	body = fmt.Sprintf(`{"Order":{"Id":%q,"MixedBy":"Ana"}}`, waiting)
 	a := call(t, 202, "POST", f.impatient+"/api/v1/order/mix", body, "Idempotency-Key", "nobody there")
-	if o := decode[api.Order](t, a); o.ID != waiting || o.Status != "placed" || a.Header.Get("Location") != "/api/v1/order/"+waiting {
+	if o := decode[present.Order](t, a); o.ID != waiting || o.Status != "placed" || a.Header.Get("Location") != "/api/v1/order/"+waiting {
 		t.Errorf("without the stage the order is %+v at %s", o, a.Header.Get("Location"))
 	}
 	a = call(t, 202, "POST", f.impatient+"/api/v1/order", strawberry, "Idempotency-Key", "not seen yet")
@@ -641,7 +643,7 @@ func testWithoutStage(t *testing.T, f *factory) {
 	}
 	f.start(t, 0)
 	f.arrived(t, waiting, "baking")
-	if o := decode[api.Order](t, call(t, 200, "POST", f.url+"/api/v1/order/mix", body, "Idempotency-Key", "nobody there")); len(o.History) != 1 {
+	if o := decode[present.Order](t, call(t, 200, "POST", f.url+"/api/v1/order/mix", body, "Idempotency-Key", "nobody there")); len(o.History) != 1 {
 		t.Errorf("a retry after the 202 gives %+v", o)
 	}
 	f.arrived(t, order.DeriveID("not seen yet"), "mixing")
@@ -661,7 +663,7 @@ func testWithoutBroker(t *testing.T, f *factory) {
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	url := serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: impatience})
+	url, _ := serve(t, commands.Config{Views: f.views, Send: producer.Send, Patience: impatience})
 	wantProblem(t, 503, "broker-unavailable", "POST", url+"/api/v1/order", strawberry)
 	wantProblem(t, 503, "broker-unavailable", "POST", url+"/api/v1/order", strawberry, "Idempotency-Key", "no broker")
 	wantProblem(t, 503, "broker-unavailable", "POST", url+"/api/v1/order/mix", fmt.Sprintf(`{"Order":{"Id":%q}}`, f.place(t)))
@@ -672,7 +674,7 @@ func testWithoutBroker(t *testing.T, f *factory) {
 func TestNotReady(t *testing.T) {
 	v := views.New(line, quiet)
 	sent := 0
-	url := serve(t, api.Config{Views: v, Ready: v.Ready, Send: func(context.Context, string, string, []byte) error { sent++; return nil }})
+	url, _ := serve(t, commands.Config{Views: v, Send: func(context.Context, string, string, []byte) error { sent++; return nil }})
 	for _, path := range []string{"/api/v1/order/o1", "/api/v1/orders", "/api/v1/stations", "/api/v1/stations/mixing/orders", "/readyz"} {
 		wantProblem(t, 503, "not-ready", "GET", url+path, "")
 	}
@@ -691,13 +693,17 @@ func TestNotReady(t *testing.T) {
 func TestTooManyAtOnce(t *testing.T) {
 	const most = 1024
 	busy, release := make(chan struct{}), make(chan struct{})
-	handler, _ := api.New(api.Config{
-		Line: line, Menu: order.DefaultMenu, Views: views.New(line, quiet), Registry: prometheus.NewRegistry(), Log: quiet,
-		Send: func(context.Context, string, string, []byte) error {
-			busy <- struct{}{}
-			<-release
-			return nil
-		},
+	v := views.New(line, quiet)
+	handler := api.New(api.Config{
+		Line: line, Menu: order.DefaultMenu, Views: v, Registry: prometheus.NewRegistry(), Log: quiet,
+		Commands: commands.New(commands.Config{
+			Line: line, Menu: order.DefaultMenu, Views: v, Log: quiet,
+			Send: func(context.Context, string, string, []byte) error {
+				busy <- struct{}{}
+				<-release
+				return nil
+			},
+		}),
 	})
 	statuses := make(chan *httptest.ResponseRecorder, most)
 	place := func() {

@@ -2,41 +2,22 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/present"
 	"github.com/ecupcakes/ecupcakes/topology"
-	"github.com/ecupcakes/ecupcakes/tracing"
-	"github.com/ecupcakes/ecupcakes/views"
 
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// patience is how long a command waits for Kafka, and again for its outcome.
-const patience = 5 * time.Second
-
-// Idempotency is the header that makes a command repeatable. The order's or report's id
-// derives from it, so it needs no store of its own and holds on any instance
-// and after a restart, as long as the order is kept. Two commands with the same
-// key and other bodies that run at the very same moment may both succeed: the
-// second is only recognised once the first is visible.
+// Idempotency is the header that makes a command repeatable: the order's or
+// report's id is derived from it.
 type Idempotency struct {
 	Key string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the call repeatable: the same key and body give the same result again."`
-}
-
-// id is that of the order or report that a command makes.
-func (k Idempotency) id() string {
-	if k.Key == "" {
-		return order.NewID()
-	}
-	return order.DeriveID(k.Key)
 }
 
 type placeInput struct {
@@ -59,103 +40,40 @@ type placeOutput struct {
 }
 
 type placed struct {
-	CorrelationID  string    `json:"correlationId"`
-	Acknowledgment string    `json:"acknowledgment"`
-	CreatedOn      time.Time `json:"createdOn"`
-	Order          Order     `json:"order"`
+	CorrelationID  string        `json:"correlationId"`
+	Acknowledgment string        `json:"acknowledgment"`
+	CreatedOn      time.Time     `json:"createdOn"`
+	Order          present.Order `json:"order"`
 }
 
-// place takes an order on. It answers 201 only when the order is durable.
+// place answers 201 once the order is durable.
 func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	wanted := in.Body.Order
-	o := order.Order{
-		ID: in.id(), Flavour: wanted.Flavour, Size: string(wanted.Size), Quantity: wanted.Quantity,
-		PlacedOn: a.now(), Status: order.StatusPlaced,
-	}
-	if errs := a.Menu.Check(&o); len(errs) > 0 {
-		return nil, invalidFields(errs)
-	}
-	if missing := a.Stock.Missing(o.Flavour); missing != nil {
-		if in.Key != "" { // Who repeats an order that is on the line already shall hear that it is.
-			if before, err := a.placedBefore(&o); before != nil || err != nil {
-				return before, err
-			}
-		}
-		return nil, problem(soldOut, http.StatusConflict, "%s is sold out: there is no %s. Choose another flavour; GET /api/v1/menu tells which there are.", o.Flavour, strings.Join(missing, ", no "))
-	}
-	return a.begin(ctx, &o, in.Key != "")
+	out, err := a.Commands.Place(ctx, commands.Place{
+		Key: in.Key, Flavour: wanted.Flavour, Size: string(wanted.Size), Quantity: wanted.Quantity,
+	})
+	return a.placed(out, err, "Your order has been received.")
 }
 
-// begin puts an order on the line. One whose id is derived may be there already.
-func (a *api) begin(ctx context.Context, o *order.Order, derived bool) (*placeOutput, error) {
-	if derived {
-		if before, err := a.placedBefore(o); before != nil || err != nil {
-			return before, err
-		}
-	}
-	value, err := codecs.EncodeOrder(o)
+// remake places a rejected order once more.
+func (a *api) remake(ctx context.Context, in *reportInput) (*placeOutput, error) {
+	out, err := a.Commands.Remake(ctx, commands.Remake{OrderID: in.field("Id"), By: in.by()})
+	return a.placed(out, err, "The order has been placed again.")
+}
+
+func (a *api) placed(out commands.Outcome, err error, acknowledgment string) (*placeOutput, error) {
 	if err != nil {
-		return nil, err
+		return nil, a.refused(err)
 	}
-	if err := a.send(ctx, a.Line.Stages[0].Input, o.ID, value); err != nil {
-		return nil, err
+	status := http.StatusCreated
+	if out.Pending {
+		status = http.StatusAccepted
 	}
-	if !derived {
-		return a.placed(http.StatusCreated, views.Order{Order: *o, State: order.StateWaiting, Arrived: o.PlacedOn}), nil
-	}
-	// Another order may have come in with the same id just before.
-	ctx, cancel := context.WithTimeout(ctx, a.Patience)
-	defer cancel()
-	seen, err := a.Views.Await(ctx, o.ID, func(views.Order) bool { return true })
-	if err != nil {
-		return a.placed(http.StatusAccepted, views.Order{Order: *o, State: order.StateWaiting, Arrived: o.PlacedOn}), nil
-	}
-	if !same(o, &seen.Order) {
-		return nil, reused()
-	}
-	return a.placed(http.StatusCreated, seen), nil
-}
-
-// placedBefore answers for an order whose derived id is used.
-func (a *api) placedBefore(o *order.Order) (*placeOutput, error) {
-	if err := a.ready(); err != nil {
-		return nil, err
-	}
-	if _, used := a.Views.Report(o.ID); used {
-		return nil, reused()
-	}
-	before, ok := a.Views.Order(o.ID)
-	switch {
-	case !ok:
-		return nil, nil
-	case !same(o, &before.Order):
-		return nil, reused()
-	default:
-		return a.placed(http.StatusCreated, before), nil
-	}
-}
-
-func same(a, b *order.Order) bool {
-	return a.Flavour == b.Flavour && a.Size == b.Size && a.Quantity == b.Quantity
-}
-
-func reused() *Problem {
-	return problem(keyReused, http.StatusUnprocessableEntity, "This Idempotency-Key was used for something else: choose a new key for a new command.")
-}
-
-func (a *api) placed(status int, o views.Order) *placeOutput {
-	return &placeOutput{status, location(o.ID), placed{o.ID, "Your order has been received.", o.PlacedOn, a.order(o)}}
+	o := out.Order
+	return &placeOutput{status, location(o.ID), placed{o.ID, acknowledgment, o.PlacedOn, a.order(o)}}, nil
 }
 
 func location(id string) string { return "/api/v1/order/" + id }
-
-func invalidFields(errs []order.FieldError) *Problem {
-	p := problem(invalid, http.StatusUnprocessableEntity, "The order cannot be made as it is: see errors, and GET /api/v1/menu for what there is.")
-	for _, e := range errs {
-		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: e.Message, Location: "body.Order." + e.Field, Value: e.Value})
-	}
-	return p
-}
 
 // reportInput is a command about an order at a stage. The order's fields differ
 // from stage to stage (MixedBy, BakedBy, …) and are matched without regard to
@@ -178,6 +96,9 @@ func (in *reportInput) field(name string) string {
 	}
 	return ""
 }
+
+// by is the person who gives a command that needs a name.
+func (in *reportInput) by() string { return strings.TrimSpace(in.Body.By) }
 
 func text(limit int, description string) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, MaxLength: &limit, Description: description}
@@ -221,225 +142,65 @@ type orderOutput struct {
 	Status   int
 	Location string `header:"Location"`
 	ETag     string `header:"ETag"`
-	Body     Order
+	Body     present.Order
 }
 
-// finish is the command of stage i: its work on the order is done.
-func (a *api) finish(ctx context.Context, i int, in *reportInput) (*orderOutput, error) {
-	s := a.Line.Stages[i]
-	r := order.Report{OrderID: in.field("Id"), Kind: order.KindComplete, By: or(in.field(s.By()), s.Role)}
-	on, err := a.instant(in.field(s.On()), s.On())
+// finish is the command of a stage: its work on the order is done.
+func (a *api) finish(ctx context.Context, stage int, in *reportInput) (*orderOutput, error) {
+	s := a.Line.Stages[stage]
+	on, err := instant(in.field(s.On()), s.On())
 	if err != nil {
 		return nil, err
 	}
-	r.On = on
-	return a.report(ctx, in.Idempotency, i, r)
+	return a.reported(a.Commands.Finish(ctx, commands.Finish{
+		Key: in.Key, Stage: stage, OrderID: in.field("Id"), By: in.field(s.By()), On: on,
+	}))
 }
 
 // reject takes an order off the line, at the stage where it is.
 func (a *api) reject(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	reason := strings.TrimSpace(in.Body.Reason)
-	if reason == "" {
-		p := problem(invalid, http.StatusUnprocessableEntity, "Say in Reason why the order cannot be made.")
-		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.Reason", Value: in.Body.Reason}}
-		return nil, p
-	}
-	return a.report(ctx, in.Idempotency, -1, order.Report{
-		OrderID: in.field("Id"), Kind: order.KindReject, By: strings.TrimSpace(in.Body.ReportedBy), Reason: reason, On: a.now(),
-	})
+	return a.reported(a.Commands.Reject(ctx, commands.Reject{
+		Key: in.Key, OrderID: in.field("Id"), By: strings.TrimSpace(in.Body.ReportedBy), Reason: strings.TrimSpace(in.Body.Reason),
+	}))
 }
 
-// claim takes an order on for a person, or again, at the stage where it is, so
-// that nobody else can finish it there until the claim lapses.
+// claim reserves an order for a person, at the stage where it is.
 func (a *api) claim(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	return a.named(ctx, in, order.KindClaim)
+	return a.reported(a.Commands.Claim(ctx, in.hold()))
 }
 
-// release gives an order back that the person has claimed, or that nobody has.
+// release ends the claim of a person.
 func (a *api) release(ctx context.Context, in *reportInput) (*orderOutput, error) {
-	return a.named(ctx, in, order.KindRelease)
+	return a.reported(a.Commands.Release(ctx, in.hold()))
 }
 
-func (a *api) named(ctx context.Context, in *reportInput, kind order.Kind) (*orderOutput, error) {
-	by, err := in.by()
+func (in *reportInput) hold() commands.Hold {
+	return commands.Hold{Key: in.Key, OrderID: in.field("Id"), By: in.by()}
+}
+
+// reported answers 200 when the stage has decided about a report, and 202 while
+// it has not.
+func (a *api) reported(out commands.Outcome, err error) (*orderOutput, error) {
 	if err != nil {
-		return nil, err
+		return nil, a.refused(err)
 	}
-	return a.report(ctx, in.Idempotency, -1, a.hold(kind, in.field("Id"), by))
+	o := &orderOutput{Status: http.StatusOK, ETag: a.etag(out.Order), Body: a.order(out.Order)}
+	if out.Pending {
+		o.Status, o.Location = http.StatusAccepted, location(out.Order.ID)
+	}
+	return o, nil
 }
 
-// hold is a report that somebody takes an order on, or gives it back.
-func (a *api) hold(kind order.Kind, id, by string) order.Report {
-	r := order.Report{OrderID: id, Kind: kind, By: by, On: a.now()}
-	if kind == order.KindClaim {
-		r.Until = r.On.Add(a.ClaimTTL)
-	}
-	return r
-}
-
-// by is who gives a command that needs a name.
-func (in *reportInput) by() (string, error) {
-	by := strings.TrimSpace(in.Body.By)
-	if by == "" {
-		p := problem(invalid, http.StatusUnprocessableEntity, "Say in By who it is.")
-		p.Errors = []*huma.ErrorDetail{{Message: "must not be empty", Location: "body.By", Value: in.Body.By}}
-		return "", p
-	}
-	return by, nil
-}
-
-func or(s, otherwise string) string {
+// instant parses a time that the client may have sent; zero if it has not.
+func instant(s, field string) (time.Time, error) {
 	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-// instant reads a time that the client may have sent. One that lies ahead of
-// our clock is taken for now.
-func (a *api) instant(s, field string) (time.Time, error) {
-	now := a.now()
-	if s == "" {
-		return now, nil
+		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || t.Year() < 1970 {
-		p := problem(invalid, http.StatusUnprocessableEntity, "Give %s as in 2026-11-25T09:30:00Z, or leave it out.", field)
+		p := problem(string(commands.Invalid), http.StatusUnprocessableEntity, "Give %s as in 2026-11-25T09:30:00Z, or leave it out.", field)
 		p.Errors = []*huma.ErrorDetail{{Message: "not a time in RFC 3339", Location: "body.Order." + field, Value: s}}
-		return now, p
+		return time.Time{}, p
 	}
-	if t.After(now) {
-		return now, nil
-	}
-	return t.UTC().Truncate(time.Millisecond), nil
-}
-
-// report sends what a person says about an order to stage i, or to the stage
-// where the order is if i is -1, and answers with what became of it.
-func (a *api) report(ctx context.Context, k Idempotency, i int, r order.Report) (*orderOutput, error) {
-	if err := a.ready(); err != nil {
-		return nil, err
-	}
-	r.ID = k.id()
-	if k.Key != "" {
-		r.Digest = digest(i, r)
-		if known, ok := a.Views.Report(r.ID); ok {
-			if known.OrderID != r.OrderID || known.Digest != r.Digest {
-				return nil, reused()
-			}
-			o, _ := a.Views.Order(r.OrderID)
-			return a.answer(known.Stage, known.Result, o)
-		}
-		if _, used := a.Views.Order(r.ID); used {
-			return nil, reused()
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, a.Patience)
-	defer cancel()
-	i, err := a.turn(ctx, i, r.OrderID)
-	if err != nil {
-		return nil, err
-	}
-	r.By = or(r.By, a.Line.Stages[i].Role)
-	value, err := codecs.EncodeReport(&r)
-	if err != nil {
-		return nil, err
-	}
-	watch := a.Views.AwaitReport(i, r.OrderID, r.ID)
-	defer watch.Close()
-	if err := a.send(ctx, a.Line.Stages[i].Reports(), r.OrderID, value); err != nil {
-		return nil, err
-	}
-	outcome, o, err := watch.Outcome(ctx)
-	if err != nil { // Durable, but nobody has decided it yet.
-		o, _ = a.Views.Order(r.OrderID)
-		return &orderOutput{Status: http.StatusAccepted, Location: location(r.OrderID), ETag: a.etag(o), Body: a.order(o)}, nil
-	}
-	return a.answer(i, outcome.Result, o)
-}
-
-// turn waits for an order that is on its way to stage i, and says no when it is
-// not its turn. It returns the stage.
-func (a *api) turn(ctx context.Context, i int, id string) (int, error) {
-	o, ok := a.Views.Order(id)
-	if !ok {
-		return i, unknown(id)
-	}
-	if i < 0 {
-		i = a.Views.Present(o)
-	}
-	if o.State != order.StateWaiting && i >= 0 && a.Views.Present(o) == i {
-		arrived, err := a.Views.Await(ctx, id, func(o views.Order) bool { return o.At >= i })
-		if err != nil {
-			return i, problem(notReady, http.StatusServiceUnavailable, "The order is on its way to %s: try again.", a.Line.Stages[i].Name).about(a.order(o)).retry(time.Second)
-		}
-		o = arrived
-	}
-	if i < 0 || o.At != i || o.State != order.StateWaiting {
-		return i, a.conflict(i, o)
-	}
-	return i, nil
-}
-
-// conflict says why stage i cannot do anything about the order.
-func (a *api) conflict(i int, o views.Order) *Problem {
-	p := a.order(o)
-	switch {
-	case o.State == order.StateRejected:
-		last := o.History[len(o.History)-1]
-		return problem(alreadyDone, http.StatusConflict, "The order was rejected at %s by %s: %s.", last.Stage, last.By, o.Reason).about(p)
-	case i < 0 || i < len(o.History):
-		last := o.History[max(0, min(i, len(o.History)-1))]
-		return problem(alreadyDone, http.StatusConflict, "The order is past %s already: %s did it.", last.Stage, last.By).about(p)
-	default:
-		return problem(notItsTurn, http.StatusConflict, "The order is at %s and has not come to %s yet.", p.Stage, a.Line.Stages[i].Name).about(p)
-	}
-}
-
-func (a *api) answer(i int, result order.Result, o views.Order) (*orderOutput, error) {
-	switch result {
-	case order.ResultAccepted:
-		return &orderOutput{Status: http.StatusOK, ETag: a.etag(o), Body: a.order(o)}, nil
-	case order.ResultTaken:
-		return nil, problem(taken, http.StatusConflict, "%s is on this order.", or(o.Claim, "Somebody else")).about(a.order(o))
-	default:
-		return nil, a.conflict(i, o)
-	}
-}
-
-func unknown(id string) *Problem {
-	return problem(unknownOrder, http.StatusNotFound, "There is no order %.80q. If it was placed just now, ask again with the header Prefer: wait=3.", id)
-}
-
-// digest tells commands with the same key apart.
-func digest(i int, r order.Report) string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%d|%s|%s|%q|%q", i, r.OrderID, r.Kind, r.By, r.Reason))
-	return hex.EncodeToString(h[:8])
-}
-
-// send returns nil when the message is durable.
-func (a *api) send(ctx context.Context, topic, key string, value []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, a.Patience)
-	defer cancel()
-	ctx, span := a.Trace.Start(ctx, key, "send to "+topic, tracing.Sends)
-	defer span.End()
-	err := a.Send(ctx, topic, key, value)
-	if err == nil {
-		return nil
-	}
-	span.SetStatus(tracing.Failed, "not acknowledged")
-	if !errors.Is(err, context.Canceled) { // Who hung up is no fault of the broker.
-		a.Log.Warn("a command was not acknowledged", "topic", topic, "error", err)
-	}
-	return problem(noBroker, http.StatusServiceUnavailable,
-		"The broker has not acknowledged it; it may still be carried out. Try again, with the same Idempotency-Key so that it is not done twice.").retry(2 * time.Second)
-}
-
-// ready refuses to answer from views that do not know everything yet.
-func (a *api) ready() error {
-	var e *views.NotReadyError
-	if errors.As(a.Views.Ready(), &e) {
-		return problem(notReady, http.StatusServiceUnavailable, "The orders are still being read, %d %% are done: try again.", e.Percent).retry(time.Second)
-	}
-	return nil
+	return t, nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -144,7 +145,7 @@ func (a *api) resolve(resolution string) func(context.Context, *resolveInput) (*
 		if resolution == deadletters.Dropped {
 			act = a.Letters.Drop
 		}
-		now, before, err := act(ctx, in.ID, or(by, "manager"))
+		now, before, err := act(ctx, in.ID, cmp.Or(by, "manager"))
 		switch {
 		case err != nil:
 			return nil, a.letterProblem(in.ID, err)

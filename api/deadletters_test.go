@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,9 @@ import (
 	"github.com/ecupcakes/ecupcakes/api"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/ops/deadletters"
+	"github.com/ecupcakes/ecupcakes/order"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -59,7 +62,11 @@ func serveLetters(t *testing.T, kafka kafka.Config, patience time.Duration) stri
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	return serve(t, api.Config{Letters: l, Patience: patience}) + "/api/v1/deadletters"
+	server := httptest.NewServer(api.New(api.Config{
+		Line: line, Menu: order.DefaultMenu, Letters: l, Patience: patience, Registry: prometheus.NewRegistry(), Log: quiet,
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/api/v1/deadletters"
 }
 
 // putAway writes a dead letter as a stage does and returns its id; headers are

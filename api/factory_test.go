@@ -12,11 +12,14 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/api"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/gokaplus"
 	"github.com/ecupcakes/ecupcakes/hub"
+	"github.com/ecupcakes/ecupcakes/hub/source"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/present"
 	"github.com/ecupcakes/ecupcakes/processors"
 	"github.com/ecupcakes/ecupcakes/topology"
 	"github.com/ecupcakes/ecupcakes/views"
@@ -100,9 +103,11 @@ func open(t *testing.T) *factory {
 	stock := inventory.New(order.DefaultMenu, quiet)
 	t.Cleanup(supervise(t, "stock", func(context.Context) (gokaplus.Runner, error) { return stock.View(line.Ingredients, f.brokers, f.goka) }))
 	f.send = producer.Send
-	f.url, f.methods = serveAll(t, api.Config{Stock: stock, Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline})
-	f.impatient = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: impatience})
-	f.hasty = serve(t, api.Config{Views: f.views, Send: producer.Send, Ready: f.views.Ready, Patience: deadline, ClaimTTL: 2 * time.Second})
+	var carries *commands.Commands
+	f.url, carries = serve(t, commands.Config{Stock: stock, Views: f.views, Send: producer.Send, Patience: deadline})
+	f.methods = source.Methods(carries, quiet)
+	f.impatient, _ = serve(t, commands.Config{Views: f.views, Send: producer.Send, Patience: impatience})
+	f.hasty, _ = serve(t, commands.Config{Views: f.views, Send: producer.Send, Patience: deadline, ClaimTTL: 2 * time.Second})
 	eventually(t, "the views are ready", func() bool { return f.views.Ready() == nil })
 	return f
 }
@@ -128,19 +133,18 @@ func supervise(t *testing.T, name string, build func(context.Context) (gokaplus.
 	}
 }
 
-// serve serves an API and returns its address.
-func serve(t *testing.T, c api.Config) string {
-	url, _ := serveAll(t, c)
-	return url
-}
-
-// serveAll returns what screens can call, too.
-func serveAll(t *testing.T, c api.Config) (string, map[string]hub.Method) {
-	c.Line, c.Menu, c.Registry, c.Log, c.Version = line, order.DefaultMenu, prometheus.NewRegistry(), quiet, "test"
-	handler, methods := api.New(c)
-	server := httptest.NewServer(handler)
+// serve serves an API whose commands have the configuration, and returns its
+// address and the commands.
+func serve(t *testing.T, c commands.Config) (string, *commands.Commands) {
+	c.Line, c.Menu, c.Log = line, order.DefaultMenu, quiet
+	carries := commands.New(c)
+	stock, _ := c.Stock.(*inventory.Stock)
+	server := httptest.NewServer(api.New(api.Config{
+		Line: line, Menu: order.DefaultMenu, Stock: stock, Views: c.Views, Commands: carries, Ready: c.Views.Ready,
+		Registry: prometheus.NewRegistry(), Log: quiet, Version: "test",
+	}))
 	t.Cleanup(server.Close)
-	return server.URL, methods
+	return server.URL, carries
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {
@@ -227,21 +231,21 @@ type (
 			Message, Location string
 			Value             any
 		}
-		Order *api.Order
+		Order *present.Order
 	}
 	placed struct {
-		CorrelationID  string    `json:"correlationId"`
-		Acknowledgment string    `json:"acknowledgment"`
-		CreatedOn      time.Time `json:"createdOn"`
-		Order          api.Order `json:"order"`
+		CorrelationID  string        `json:"correlationId"`
+		Acknowledgment string        `json:"acknowledgment"`
+		CreatedOn      time.Time     `json:"createdOn"`
+		Order          present.Order `json:"order"`
 	}
 	page struct {
-		Orders []api.Order `json:"orders"`
-		Next   string      `json:"next"`
+		Orders []present.Order `json:"orders"`
+		Next   string          `json:"next"`
 	}
 	queue struct {
-		Waiting int         `json:"waiting"`
-		Orders  []api.Order `json:"orders"`
+		Waiting int             `json:"waiting"`
+		Orders  []present.Order `json:"orders"`
 	}
 )
 

@@ -2,10 +2,15 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/ecupcakes/ecupcakes/commands"
+	"github.com/ecupcakes/ecupcakes/present"
+	"github.com/ecupcakes/ecupcakes/views"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -18,24 +23,63 @@ type Problem struct {
 	Status int                 `json:"status"`
 	Detail string              `json:"detail"`
 	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"One entry for each field that is wrong."`
-	Order  *Order              `json:"order,omitempty" doc:"The order as it is, where the problem is its state."`
+	Order  *present.Order      `json:"order,omitempty" doc:"The order as it is, where the problem is its state."`
 
 	headers http.Header
 }
 
-// The types of problems.
+// The types of problems that are not codes of commands.
 const (
-	unknownOrder  = "unknown-order"
-	notItsTurn    = "not-its-turn"
-	alreadyDone   = "already-done"
-	taken         = "taken"
-	keyReused     = "key-reused"
-	soldOut       = "sold-out"
-	invalid       = "invalid"
-	notReady      = "not-ready"
-	noBroker      = "broker-unavailable"
-	tooManyAtOnce = "too-many-at-once"
+	invalid       = string(commands.Invalid)
+	alreadyDone   = string(commands.AlreadyDone)
+	notReady      = string(commands.NotReady)
+	noBroker      = string(commands.BrokerUnavailable)
+	tooManyAtOnce = string(commands.TooManyAtOnce)
 )
+
+// statuses are the HTTP statuses of refused commands.
+var statuses = map[commands.Code]int{
+	commands.Invalid:           http.StatusUnprocessableEntity,
+	commands.KeyReused:         http.StatusUnprocessableEntity,
+	commands.UnknownOrder:      http.StatusNotFound,
+	commands.NotItsTurn:        http.StatusConflict,
+	commands.AlreadyDone:       http.StatusConflict,
+	commands.Taken:             http.StatusConflict,
+	commands.NotRejected:       http.StatusConflict,
+	commands.SoldOut:           http.StatusConflict,
+	commands.NotReady:          http.StatusServiceUnavailable,
+	commands.BrokerUnavailable: http.StatusServiceUnavailable,
+	commands.TooManyAtOnce:     http.StatusServiceUnavailable,
+}
+
+// refused turns the error of a command, or a question, into a problem. An error
+// that is not one of commands is for the log, and huma answers 500.
+func (a *api) refused(err error) error {
+	var e *commands.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	p := problem(string(e.Code), statuses[e.Code], "%s", e.Message)
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: f.Message, Location: "body." + f.Field, Value: f.Value})
+	}
+	if e.Order != nil {
+		p.about(a.order(*e.Order))
+	}
+	if e.RetryAfter > 0 {
+		p.retry(e.RetryAfter)
+	}
+	return p
+}
+
+// ready refuses to answer from views that have not caught up.
+func (a *api) ready() error {
+	var e *views.NotReadyError
+	if errors.As(a.Views.Ready(), &e) {
+		return a.refused(commands.NotReadyYet(e))
+	}
+	return nil
+}
 
 func problem(kind string, status int, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:ecupcakes:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
@@ -52,7 +96,7 @@ func broken() *Problem {
 }
 
 // about adds the order whose state is the problem.
-func (p *Problem) about(o Order) *Problem {
+func (p *Problem) about(o present.Order) *Problem {
 	p.Order = &o
 	return p
 }

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/present"
 	"github.com/ecupcakes/ecupcakes/views"
 )
 
@@ -47,7 +49,7 @@ type getOutput struct {
 	Status       int
 	ETag         string `header:"ETag"`
 	CacheControl string `header:"Cache-Control"`
-	Body         Order
+	Body         present.Order
 }
 
 func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
@@ -69,7 +71,7 @@ func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
 		}
 	}
 	if !ok {
-		return nil, unknown(in.ID)
+		return nil, a.refused(commands.Unknown(in.ID))
 	}
 	etag := a.etag(o)
 	if matches(in.IfNoneMatch, etag) {
@@ -125,8 +127,8 @@ type listInput struct {
 
 type listOutput struct {
 	Body struct {
-		Orders []Order `json:"orders" nullable:"false" doc:"Newest first."`
-		Next   string  `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
+		Orders []present.Order `json:"orders" nullable:"false" doc:"Newest first."`
+		Next   string          `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
 	}
 }
 
@@ -148,7 +150,7 @@ func (a *api) list(_ context.Context, in *listInput) (*listOutput, error) {
 	}
 	orders, next, more := a.Views.Latest(f, from, in.Limit)
 	out := &listOutput{}
-	out.Body.Orders = make([]Order, len(orders))
+	out.Body.Orders = make([]present.Order, len(orders))
 	for i, o := range orders {
 		out.Body.Orders[i] = a.order(o)
 	}
@@ -239,8 +241,8 @@ type queueInput struct {
 
 type queueOutput struct {
 	Body struct {
-		Waiting int     `json:"waiting" doc:"How many wait in all."`
-		Orders  []Order `json:"orders" nullable:"false" doc:"Oldest first."`
+		Waiting int             `json:"waiting" doc:"How many wait in all."`
+		Orders  []present.Order `json:"orders" nullable:"false" doc:"Oldest first."`
 	}
 }
 
@@ -254,7 +256,7 @@ func (a *api) queue(_ context.Context, in *queueInput) (*queueOutput, error) {
 	}
 	orders, count, _ := a.Views.Waiting(i, in.Limit)
 	out := &queueOutput{}
-	out.Body.Waiting, out.Body.Orders = count, make([]Order, len(orders))
+	out.Body.Waiting, out.Body.Orders = count, make([]present.Order, len(orders))
 	for k, o := range orders {
 		out.Body.Orders[k] = a.order(o)
 	}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/views/forecast"
 	"github.com/ecupcakes/ecupcakes/views/stats"
 )
@@ -49,7 +49,7 @@ func (a *api) stats(_ context.Context, in *statsInput) (*statsOutput, error) {
 	if err := a.ready(); err != nil {
 		return nil, err
 	}
-	out, now := &statsOutput{}, a.now()
+	out, now := &statsOutput{}, time.Now().UTC().Truncate(time.Millisecond)
 	var stages []stats.Stage
 	var series []stats.Series
 	a.Views.Stats(func(l *stats.Figures) {
@@ -105,11 +105,11 @@ func (a *api) estimate(_ context.Context, in *estimateInput) (*estimateOutput, e
 	if err := a.ready(); err != nil {
 		return nil, err
 	}
-	f, onLine := forecast.For(a.Views, in.ID, a.now())
+	f, onLine := forecast.For(a.Views, in.ID, time.Now())
 	if !onLine {
 		o, ok := a.Views.Order(in.ID)
 		if !ok {
-			return nil, unknown(in.ID)
+			return nil, a.refused(commands.Unknown(in.ID))
 		}
 		return nil, problem(alreadyDone, http.StatusConflict, "The order has left the line: there is nothing to wait for.").about(a.order(o))
 	}
@@ -149,7 +149,7 @@ func (a *api) board(context.Context, *struct{}) (*boardOutput, error) {
 	}
 	var left []stats.Visit
 	a.Views.Stats(func(l *stats.Figures) { left = l.Recent(last) })
-	since := a.now().Add(-boardTime)
+	since := time.Now().Add(-boardTime)
 	for i := len(left) - 1; i >= 0 && left[i].Left.After(since) && len(out.Body.Ready) < maxBoard; i-- {
 		if !left[i].Rejected {
 			out.Body.Ready = append(out.Body.Ready, short(left[i].ID))
@@ -159,31 +159,3 @@ func (a *api) board(context.Context, *struct{}) (*boardOutput, error) {
 }
 
 func short(id string) string { return id[max(0, len(id)-shortID):] }
-
-// remake has a rejected order made again, as a new order whose id follows from
-// the old one's: however many people ask, and however often, it is made again
-// once.
-func (a *api) remake(ctx context.Context, in *reportInput) (*placeOutput, error) {
-	if err := a.ready(); err != nil {
-		return nil, err
-	}
-	by, err := in.by()
-	if err != nil {
-		return nil, err
-	}
-	id := in.field("Id")
-	old, ok := a.Views.Order(id)
-	if !ok {
-		return nil, unknown(id)
-	}
-	if old.State != order.StateRejected {
-		return nil, problem("not-rejected", http.StatusConflict, "The order is %s: only a rejected order is made again.", old.Status).about(a.order(old))
-	}
-	again := old.Remake(by, a.now())
-	out, err := a.begin(ctx, &again, true)
-	if err != nil {
-		return nil, err
-	}
-	out.Body.Acknowledgment = "The order is made again."
-	return out, nil
-}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecupcakes/ecupcakes/api"
 	"github.com/ecupcakes/ecupcakes/order"
+	"github.com/ecupcakes/ecupcakes/present"
 	"github.com/ecupcakes/ecupcakes/views/forecast"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -105,8 +106,8 @@ func testRemake(t *testing.T, f *factory) {
 	again := func(status int, id, by string) answer {
 		return call(t, status, "POST", f.url+"/api/v1/order/remake", fmt.Sprintf(`{"Order":{"Id":%q},"By":%q}`, id, by))
 	}
-	get := func(id string) api.Order {
-		return decode[api.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, ""))
+	get := func(id string) present.Order {
+		return decode[present.Order](t, call(t, 200, "GET", f.url+"/api/v1/order/"+id, ""))
 	}
 	old := f.place(t)
 	if p := decode[problem](t, again(409, old, "Zoe")); !strings.HasSuffix(p.Type, ":not-rejected") || p.Order == nil || p.Order.ID != old {
@@ -161,11 +162,11 @@ func testWaitingForAChange(t *testing.T, f *factory) {
 	id := f.place(t)
 	path := f.url + "/api/v1/order/" + id
 	etag := call(t, 200, "GET", path, "").Header.Get("ETag")
-	change := func(do func()) api.Order {
+	change := func(do func()) present.Order {
 		t.Helper()
 		type result struct {
 			status int
-			a      api.Order
+			a      present.Order
 			etag   string
 		}
 		results := make(chan result, 1)
@@ -173,7 +174,7 @@ func testWaitingForAChange(t *testing.T, f *factory) {
 			a := callAny(t, path, "If-None-Match", etag, "Prefer", "wait=30")
 			r := result{status: a.StatusCode, etag: a.Header.Get("ETag")}
 			if r.status == http.StatusOK {
-				r.a = decode[api.Order](t, a)
+				r.a = decode[present.Order](t, a)
 			}
 			results <- r
 		}()
@@ -237,8 +238,7 @@ func testWaitsEndWithTheProgram(t *testing.T, f *factory) {
 		Line: line, Menu: order.DefaultMenu, Views: f.views, Ready: f.views.Ready, Stopping: stopping,
 		Registry: prometheus.NewRegistry(), Log: quiet, Version: "test",
 	}
-	handler, _ := api.New(c)
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(api.New(c))
 	t.Cleanup(server.Close)
 	path := server.URL + "/api/v1/order/" + id
 	etag := call(t, 200, "GET", path, "").Header.Get("ETag")

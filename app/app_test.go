@@ -44,32 +44,30 @@ func noLeaks(t *testing.T) {
 	})
 }
 
-// start runs the program until stop is called, which returns Run's error.
+// start starts the program and returns what stops it.
 func start(t *testing.T, o Options) (Addresses, func() error) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	started, done := make(chan Addresses, 1), make(chan error, 1)
-	o.Started = func(a Addresses) { started <- a }
-	go func() { done <- Run(ctx, o) }()
-	select {
-	case a := <-started:
-		return a, func() error {
-			cancel()
-			select {
-			case err := <-done:
-				return err
-			case <-time.After(deadline):
-				return fmt.Errorf("it still runs after %s", deadline)
-			}
-		}
-	case err := <-done:
-		cancel()
-		t.Fatalf("it has not started: %v", err)
-	case <-time.After(deadline):
-		cancel()
-		t.Fatalf("it has not started after %s", deadline)
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return Addresses{}, nil
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	if err := a.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return a.Addr(), func() error {
+		select {
+		case err := <-a.Failed():
+			t.Errorf("a part has failed: %v", err)
+		default:
+		}
+		return a.Stop()
+	}
+}
+
+func mustNotStart(t *testing.T) func(Addresses) {
+	return func(Addresses) { t.Error("it started") }
 }
 
 func get(t *testing.T, url string) (status int, body string) {
@@ -154,7 +152,7 @@ func TestRun(t *testing.T) {
 	// The topics cannot change their partitions, and say what to do.
 	o := options(data)
 	o.Partitions = 4
-	if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "topic orderrequests has 2 partitions, not 4: run with --partitions 2") {
+	if err := Run(t.Context(), o, mustNotStart(t)); err == nil || !strings.Contains(err.Error(), "topic orderrequests has 2 partitions, not 4: run with --partitions 2") {
 		t.Errorf("with other partitions: %v", err)
 	}
 }
@@ -211,9 +209,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
 			o := options(t.TempDir())
-			o.Started = func(Addresses) { t.Error("it started") }
 			c.change(&o)
-			if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := Run(t.Context(), o, mustNotStart(t)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
 			}
 		})
@@ -234,9 +231,8 @@ func TestPortInUse(t *testing.T) {
 		"--kafka-listen": func(o *Options) { o.KafkaListen = taken.Addr().String() },
 	} {
 		o := options(data)
-		o.Started = func(Addresses) { t.Error("it started") }
 		change(&o)
-		if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "choose another address with "+want) {
+		if err := Run(t.Context(), o, mustNotStart(t)); err == nil || !strings.Contains(err.Error(), "choose another address with "+want) {
 			t.Errorf("with the port in use: %v, want %s in it", err, want)
 		}
 	}
@@ -260,7 +256,7 @@ func TestStopWhileStarting(t *testing.T) {
 	o := options("")
 	o.Kafka.Brokers = []string{nobody.Addr().String()}
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, o) }()
+	go func() { done <- Run(ctx, o, mustNotStart(t)) }()
 	conn, err := nobody.Accept() // It is trying.
 	if err != nil {
 		t.Fatal(err)

@@ -194,6 +194,11 @@ func (l Line) Index(name string) int {
 	return -1
 }
 
+// StageOf is the index of the stage whose input is the topic, -1 if there is none.
+func (l Line) StageOf(topic string) int {
+	return slices.IndexFunc(l.Stages, func(s Stage) bool { return s.Input == topic })
+}
+
 // Names are the names of the stages, in the order of the line.
 func (l Line) Names() []string {
 	names := make([]string, len(l.Stages))

@@ -144,7 +144,7 @@ func (s server) options(g *global) (app.Options, error) {
 	v, _ := version()
 	return app.Options{
 		Traces: traces, Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, ClaimTTL: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
-		Listen: s.Listen, Monitor: s.Monitor, Version: v, Log: g.log, Started: s.started,
+		Listen: s.Listen, Monitor: s.Monitor, Version: v, Log: g.log,
 	}, nil
 }
 
@@ -174,7 +174,7 @@ func (c *upCmd) Run(g *global) error {
 		return err
 	}
 	o.API, o.Stages, o.Data, o.KafkaListen = true, o.Line.Names(), c.Data, c.KafkaListen
-	return app.Run(g.ctx, o)
+	return app.Run(g.ctx, o, c.started)
 }
 
 type serveCmd struct {
@@ -201,7 +201,7 @@ func (c *serveCmd) Run(g *global) error {
 			}
 		}
 	}
-	return app.Run(g.ctx, o)
+	return app.Run(g.ctx, o, c.started)
 }
 
 type topologyCmd struct {

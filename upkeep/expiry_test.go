@@ -1,4 +1,4 @@
-package expiry
+package upkeep
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/order"
 	"github.com/ecupcakes/ecupcakes/topology"
 	"github.com/ecupcakes/ecupcakes/views"
@@ -54,15 +55,16 @@ func (w *world) send(_ context.Context, topic, key string, value []byte) error {
 	return nil
 }
 
-func (w *world) options() Options {
-	return Options{
-		Line: line, After: time.Hour, Views: w, Ends: w.ends, Committed: w.group, Send: w.send, Log: slog.New(slog.DiscardHandler),
+func (w *world) options() Expiry {
+	return Expiry{
+		After: time.Hour, Views: w, EndOffsets: w.ends, Committed: w.group, Log: slog.New(slog.DiscardHandler),
+		Sender: commands.Sender{Line: line, Timeout: time.Second, Send: w.send},
 	}
 }
 
-// A row goes only after all stages have committed everything that was there
-// when the order was found, and each stage is told, the furthest last.
-func TestWaitsUntilEverythingIsCommitted(t *testing.T) {
+// A row is deleted only after all stages have committed every offset that existed
+// when the order was found. Each stage gets a report, the furthest one last.
+func TestExpiryWaitsForCommits(t *testing.T) {
 	w := &world{finished: []views.Departed{{ID: "o1", Stage: 2}}, end: 10, committed: map[string]int64{}}
 	for _, s := range line.Stages {
 		w.committed[s.Group()] = 10
@@ -88,12 +90,12 @@ func TestWaitsUntilEverythingIsCommitted(t *testing.T) {
 	next() // Found again meanwhile, but now all are behind.
 }
 
-func TestGoesOnAfterFailures(t *testing.T) {
+func TestExpiryIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{finished: []views.Departed{{ID: "o1", Stage: 0}}, fails: true}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); Run(ctx, w.options()) }()
+		go func() { defer close(done); ForgetOrders(ctx, w.options()) }()
 		time.Sleep(5 * time.Minute)
 		w.mu.Lock()
 		w.fails = false

@@ -1,4 +1,4 @@
-package claims
+package upkeep
 
 import (
 	"context"
@@ -11,18 +11,18 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/codecs"
+	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/order"
-	"github.com/ecupcakes/ecupcakes/topology"
 	"github.com/ecupcakes/ecupcakes/views"
 )
 
-// kitchen is one claim of Ana's at baking, and who is there.
+// kitchen has one claim of Ana at baking, and knows whether she is present.
 type kitchen struct {
 	mu      sync.Mutex
 	claim   views.Claim
 	present bool
 	fails   bool
-	made    []time.Duration // When the claim was made again, from the start.
+	renewed []time.Duration // When the claim was renewed, from the start.
 }
 
 func (k *kitchen) Claims() []views.Claim {
@@ -34,7 +34,7 @@ func (k *kitchen) Claims() []views.Claim {
 	return []views.Claim{k.claim}
 }
 
-// run runs the upkeep for some minutes beside what happens.
+// run renews claims while happens runs, in fake time.
 func (k *kitchen) run(t *testing.T, happens func()) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -44,14 +44,14 @@ func (k *kitchen) run(t *testing.T, happens func()) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Run(ctx, Options{
-				Line: topology.Cupcakes, TTL: 2 * time.Minute, Views: k, Log: slog.New(slog.DiscardHandler),
+			RenewClaims(ctx, Claims{
+				TTL: 2 * time.Minute, Views: k, Log: slog.New(slog.DiscardHandler),
 				Present: func(topic, person string) bool {
 					k.mu.Lock()
 					defer k.mu.Unlock()
 					return k.present && topic == "readytobake" && person == "Ana"
 				},
-				Send: func(_ context.Context, topic, key string, value []byte) error {
+				Sender: commands.Sender{Line: line, Timeout: time.Second, Send: func(_ context.Context, topic, key string, value []byte) error {
 					k.mu.Lock()
 					defer k.mu.Unlock()
 					v, _ := codecs.Report{}.Decode(value)
@@ -63,9 +63,9 @@ func (k *kitchen) run(t *testing.T, happens func()) {
 						t.Errorf("%s %s: %+v", topic, key, r)
 					}
 					k.claim.Until = r.Until
-					k.made = append(k.made, time.Since(start))
+					k.renewed = append(k.renewed, time.Since(start))
 					return nil
-				},
+				}},
 			})
 		}()
 		happens()
@@ -80,7 +80,7 @@ func (k *kitchen) set(change func()) {
 	change()
 }
 
-func TestAClaimIsKeptWhileItsPersonIsThere(t *testing.T) {
+func TestClaimIsRenewedWhilePersonIsPresent(t *testing.T) {
 	k := &kitchen{present: true}
 	k.run(t, func() {
 		time.Sleep(150 * time.Second)
@@ -89,30 +89,30 @@ func TestAClaimIsKeptWhileItsPersonIsThere(t *testing.T) {
 		k.set(func() { k.present = true }) // Too late.
 		time.Sleep(10 * time.Minute)
 	})
-	if want := []time.Duration{60 * time.Second, 120 * time.Second}; !slices.Equal(k.made, want) {
-		t.Errorf("made again after %v, want %v", k.made, want)
+	if want := []time.Duration{60 * time.Second, 120 * time.Second}; !slices.Equal(k.renewed, want) {
+		t.Errorf("renewed after %v, want %v", k.renewed, want)
 	}
 }
 
-func TestAClaimThatCouldNotBeMadeIsTriedAgain(t *testing.T) {
+func TestFailedRenewalIsRetried(t *testing.T) {
 	k := &kitchen{present: true, fails: true}
 	k.run(t, func() {
 		time.Sleep(90 * time.Second)
 		k.set(func() { k.fails = false })
 		time.Sleep(10 * time.Second)
 	})
-	if want := []time.Duration{96 * time.Second}; !slices.Equal(k.made, want) {
-		t.Errorf("made again after %v, want %v", k.made, want)
+	if want := []time.Duration{96 * time.Second}; !slices.Equal(k.renewed, want) {
+		t.Errorf("renewed after %v, want %v", k.renewed, want)
 	}
 }
 
-func TestWhatDoesNotLapseIsLeftAlone(t *testing.T) {
+func TestClaimWithoutEndIsNotRenewed(t *testing.T) {
 	k := &kitchen{present: true}
 	k.run(t, func() {
 		k.set(func() { k.claim.Until = time.Time{} })
 		time.Sleep(time.Hour)
 	})
-	if len(k.made) > 0 {
-		t.Errorf("made again after %v", k.made)
+	if len(k.renewed) > 0 {
+		t.Errorf("renewed after %v", k.renewed)
 	}
 }
