@@ -37,16 +37,16 @@ import (
 type Config struct {
 	Line     topology.Line
 	Menu     order.Menu
-	Stock    *inventory.Stock // Which flavours cannot be made; nil is that all can.
+	Stock    *inventory.Stock // Which flavours cannot be made; nil means that all can be made.
 	Views    *views.Views
 	Letters  *deadletters.Letters
 	Commands *commands.Commands
-	Fresh    func(stage int) freshness.State // How far what is known of a stage is behind; nil says that it never is.
-	Ready    func() error                    // Why this process cannot serve, for /readyz.
+	Fresh    func(stage int) freshness.State // Lag of the views at a stage; nil means that they never lag.
+	Ready    func() error                    // Returns why the process cannot serve, for /readyz.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
 	Patience time.Duration   // How long a request for the dead letters waits; 0 means 5 s.
-	Stopping context.Context // Ends when the program stops: requests that wait are answered then. May be nil.
+	Stopping context.Context // Ends when the program stops; long polls are answered then. May be nil.
 	Version  string
 	Trace    *tracing.Tracer // May be nil.
 }
@@ -81,7 +81,7 @@ func Document(line topology.Line) ([]byte, error) {
 	return json.MarshalIndent(doc, "", "  ")
 }
 
-// Owns says whether the API answers for a path.
+// Owns reports whether the API serves the path.
 func Owns(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
@@ -105,7 +105,7 @@ func build(c Config) (*api, http.Handler, *huma.OpenAPI) {
 	}
 	a.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:                            "ecupcakes_http_request_duration_seconds",
-		Help:                            "How long requests took, by the API's operation and the status of the answer; some wait as long as they are told to.",
+		Help:                            "Duration of HTTP requests, by operation and status code; long polls count in full.",
 		Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
@@ -157,24 +157,24 @@ func (a *api) register(h huma.API) {
 		op.RequestBody = stepSchema(s)
 		huma.Register(h, op, func(ctx context.Context, in *reportInput) (*orderOutput, error) { return a.finish(ctx, i, in) })
 	}
-	reject := command("reporterror", "/order/reporterror", "REJECT: an order cannot be made at the stage where it is")
+	reject := command("reporterror", "/order/reporterror", "REJECT: the order cannot be made and leaves the line at its present stage")
 	reject.RequestBody = rejectSchema()
 	huma.Register(h, reject, a.reject)
 
-	claim := command("claim", "/order/claim", "Somebody takes an order on, at the stage where it is: nobody else can finish it there until that lapses")
-	release := command("release", "/order/release", "Somebody gives an order back")
+	claim := command("claim", "/order/claim", "Claim an order at its present stage: nobody else can finish it there until the claim expires")
+	release := command("release", "/order/release", "Release a claim")
 	claim.RequestBody, release.RequestBody = claimSchema(), claimSchema()
 	huma.Register(h, claim, a.claim)
 	huma.Register(h, release, a.release)
 
-	again := command("remake", "/order/remake", "A rejected order is made again, as a new order; a second call answers with the same one")
+	again := command("remake", "/order/remake", "Place a rejected order once more, as a new order; a second call returns the same new order")
 	again.DefaultStatus, again.RequestBody = http.StatusCreated, claimSchema()
 	huma.Register(h, again, a.remake)
 
 	few := huma.Middlewares{a.limit(h, a.aside)}
-	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue", "Send a dead letter's message once more to where it came from")
-	drop := command("dropdeadletter", "/deadletters/{id}/drop", "Put a dead letter aside")
-	letters := query("deadletters", "/deadletters", "The messages that the line could not use, oldest first", 422)
+	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue", "Requeue a dead letter: send its message to its original topic once more")
+	drop := command("dropdeadletter", "/deadletters/{id}/drop", "Drop a dead letter: its message is not needed")
+	letters := query("deadletters", "/deadletters", "Dead letters: messages that the line could not process, oldest first", 422)
 	letter := query("deadletter", "/deadletters/{id}", "A dead letter with its message", 404, 422)
 	requeue.Middlewares, drop.Middlewares, letters.Middlewares, letter.Middlewares = few, few, few, few
 	huma.Register(h, requeue, a.resolve(deadletters.Requeued))
@@ -183,16 +183,16 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, letter, a.letter)
 
 	huma.Register(h, query("order", "/order/{id}", "An order and its history", 404), a.get)
-	huma.Register(h, query("estimate", "/order/{id}/estimate", "When an order will be shipped, as far as the last orders tell", 404, 409), a.estimate)
+	huma.Register(h, query("estimate", "/order/{id}/estimate", "When an order is expected to be shipped, estimated from recent orders", 404, 409), a.estimate)
 	huma.Register(h, query("orders", "/orders", "All orders, newest first", 422), a.list)
-	huma.Register(h, query("stations", "/stations", "The line: how each station stands"), a.stations)
-	huma.Register(h, query("queue", "/stations/{stage}/orders", "What waits at a station, oldest first", 404), a.queue)
-	huma.Register(h, query("stats", "/stats", "The line at a glance: how each stage does, and the last hours", 422), a.stats)
-	huma.Register(h, query("board", "/board", "The board for customers: which orders are almost ready, and which are"), a.board)
-	huma.Register(h, query("menu", "/menu", "What can be ordered, and what is in it"), a.menu)
+	huma.Register(h, query("stations", "/stations", "The stages of the line and their queues"), a.stations)
+	huma.Register(h, query("queue", "/stations/{stage}/orders", "The orders that wait at a stage, oldest first", 404), a.queue)
+	huma.Register(h, query("stats", "/stats", "Figures of each stage, now and over the last hours", 422), a.stats)
+	huma.Register(h, query("board", "/board", "The board for customers: orders that are almost ready, and orders that are ready"), a.board)
+	huma.Register(h, query("menu", "/menu", "What can be ordered, and its ingredients"), a.menu)
 }
 
-// limit refuses a request when all slots are taken.
+// limit answers 503 when all slots are taken.
 func (a *api) limit(h huma.API, slots chan struct{}) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		select {
@@ -218,8 +218,8 @@ func (a *api) measure(ctx huma.Context, next func(huma.Context)) {
 	a.seconds.WithLabelValues(ctx.Operation().OperationID, strconv.Itoa(ctx.Status())).Observe(time.Since(start).Seconds())
 }
 
-// guard stands before the routes: pages of other sites cannot command, a panic
-// is a 500, and what no route answers for is a problem like any other.
+// guard wraps the routes. It refuses commands from pages of other sites, answers
+// a panic with 500, and gives 404 and 405 the form of a problem.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -17,7 +17,7 @@ import (
 // Idempotency is the header that makes a command repeatable: the order's or
 // report's id is derived from it.
 type Idempotency struct {
-	Key string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the call repeatable: the same key and body give the same result again."`
+	Key string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the command idempotent: a retry with the same key and body returns the same result."`
 }
 
 type placeInput struct {
@@ -75,9 +75,9 @@ func (a *api) placed(out commands.Outcome, err error, acknowledgment string) (*p
 
 func location(id string) string { return "/api/v1/order/" + id }
 
-// reportInput is a command about an order at a stage. The order's fields differ
-// from stage to stage (MixedBy, BakedBy, …) and are matched without regard to
-// case; reportSchema says which there are.
+// reportInput is the body of a command about an order at a stage. The fields of
+// the order differ from stage to stage (MixedBy, BakedBy, …) and are matched
+// without regard to case; reportSchema lists them.
 type reportInput struct {
 	Idempotency
 	Body struct {
@@ -104,8 +104,8 @@ func text(limit int, description string) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, MaxLength: &limit, Description: description}
 }
 
-// reportSchema is what the body of a command holds, for the document and for
-// the check.
+// reportSchema returns the schema of a command's body, for the OpenAPI document
+// and for validation.
 func reportSchema(fields map[string]*huma.Schema, more map[string]*huma.Schema, required ...string) *huma.RequestBody {
 	fields["Id"] = text(order.MaxID, "The order's id.")
 	o := &huma.Schema{Type: huma.TypeObject, Properties: fields, Required: []string{"Id"}, AdditionalProperties: true}
@@ -119,10 +119,10 @@ func reportSchema(fields map[string]*huma.Schema, more map[string]*huma.Schema, 
 }
 
 func stepSchema(s topology.Stage) *huma.RequestBody {
-	when := text(64, "When; now if absent.")
+	when := text(64, "When it was done; now if absent.")
 	when.Format = "date-time"
 	return reportSchema(map[string]*huma.Schema{
-		s.By(): text(order.MaxName, "Who did it; \""+s.Role+"\" if absent."),
+		s.By(): text(order.MaxName, "Person who did it; \""+s.Role+"\" if absent."),
 		s.On(): when,
 	}, nil)
 }
@@ -130,12 +130,12 @@ func stepSchema(s topology.Stage) *huma.RequestBody {
 func rejectSchema() *huma.RequestBody {
 	return reportSchema(map[string]*huma.Schema{}, map[string]*huma.Schema{
 		"Reason":     text(order.MaxReason, "Why the order cannot be made."),
-		"ReportedBy": text(order.MaxName, "Who says so; the stage's role if absent."),
+		"ReportedBy": text(order.MaxName, "Person who rejects it; the stage's role if absent."),
 	}, "Reason")
 }
 
 func claimSchema() *huma.RequestBody {
-	return reportSchema(map[string]*huma.Schema{}, map[string]*huma.Schema{"By": text(order.MaxName, "Who.")}, "By")
+	return reportSchema(map[string]*huma.Schema{}, map[string]*huma.Schema{"By": text(order.MaxName, "Person who gives the command.")}, "By")
 }
 
 type orderOutput struct {

@@ -18,23 +18,23 @@ import (
 // One of them reads, the others wait for it.
 const maxLetters = 16
 
-// DeadLetter is a message that the line could not use.
+// DeadLetter is a message that the line could not process, as clients see it.
 type DeadLetter struct {
-	ID        string    `json:"id" example:"3-17" doc:"Its partition and offset on the topic of the dead letters."`
-	Time      time.Time `json:"time" doc:"When the stage put it away."`
+	ID        string    `json:"id" example:"3-17" doc:"Partition and offset of the letter on the dead-letter topic."`
+	Time      time.Time `json:"time" doc:"When the stage wrote the dead letter."`
 	Stage     string    `json:"stage"`
-	Reason    string    `json:"reason" doc:"Why the stage could not use it."`
-	Topic     string    `json:"topic" doc:"Where the stage read it, with partition and offset."`
+	Reason    string    `json:"reason" doc:"Why the stage could not process the message."`
+	Topic     string    `json:"topic" doc:"Topic from which the stage read the message."`
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
 	Key       string    `json:"key"`
-	Size      int       `json:"size" doc:"Of the message's value, in bytes."`
-	Truncated bool      `json:"truncated,omitempty" doc:"Only the beginning of the value was kept."`
-	Trace     string    `json:"trace,omitempty" doc:"The message's W3C traceparent."`
-	Resolved  string    `json:"resolved,omitempty" enum:"requeued,dropped" doc:"What was done about it; absent if nothing was."`
-	By        string    `json:"by,omitempty" doc:"Who did it."`
-	Value     *string   `json:"value,omitempty" doc:"The message's value; absent in lists."`
-	Encoding  string    `json:"encoding,omitempty" enum:"text,base64" doc:"How value is to be read: as it is if the message is UTF-8, base64 otherwise."`
+	Size      int       `json:"size" doc:"Size of the message's value, in bytes."`
+	Truncated bool      `json:"truncated,omitempty" doc:"Only the beginning of the value is stored."`
+	Trace     string    `json:"trace,omitempty" doc:"W3C traceparent of the message."`
+	Resolved  string    `json:"resolved,omitempty" enum:"requeued,dropped" doc:"How the dead letter was resolved; absent while it is open."`
+	By        string    `json:"by,omitempty" doc:"Person who resolved it."`
+	Value     *string   `json:"value,omitempty" doc:"Value of the message; absent in lists."`
+	Encoding  string    `json:"encoding,omitempty" enum:"text,base64" doc:"Encoding of value: text if the message is valid UTF-8, base64 otherwise."`
 }
 
 func presentLetter(l deadletters.Letter) DeadLetter {
@@ -45,23 +45,23 @@ func presentLetter(l deadletters.Letter) DeadLetter {
 }
 
 type lettersInput struct {
-	Stage  string `query:"stage" maxLength:"64" doc:"Only those of this stage."`
-	All    bool   `query:"all" doc:"Those that something has been done about, too."`
+	Stage  string `query:"stage" maxLength:"64" doc:"Only dead letters of this stage."`
+	All    bool   `query:"all" doc:"Include resolved dead letters."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
-	Cursor string `query:"cursor" maxLength:"256" doc:"The next of the page before."`
+	Cursor string `query:"cursor" maxLength:"256" doc:"Value of next in the previous page."`
 }
 
 type lettersOutput struct {
 	Body struct {
-		DeadLetters []DeadLetter `json:"deadLetters" nullable:"false" doc:"Oldest first; without a cursor the newest ones. Keys and texts are cut after 1 kB."`
-		Count       int          `json:"count" doc:"How many there are on all pages; of more than 10,000 only the newest are listed and counted."`
-		LeftOut     bool         `json:"leftOut,omitempty" doc:"There are more than are counted; they come up when something was done about these."`
-		Next        string       `json:"next,omitempty" doc:"Cursor of the page with older ones; absent when there are none."`
+		DeadLetters []DeadLetter `json:"deadLetters" nullable:"false" doc:"Oldest first; without a cursor, the newest page. Keys and texts are truncated to 1 kB."`
+		Count       int          `json:"count" doc:"Number of dead letters on all pages. Only the newest 10,000 are listed and counted."`
+		LeftOut     bool         `json:"leftOut,omitempty" doc:"There are older dead letters that are not counted; they appear once newer ones are resolved."`
+		Next        string       `json:"next,omitempty" doc:"Cursor of the page with older dead letters; absent on the last page."`
 	}
 }
 
 // letters lists dead letters. It answers 503 while the topic is still being
-// read, and each try goes on where the last one ended.
+// read; a retry continues where the last request stopped.
 func (a *api) letters(ctx context.Context, in *lettersInput) (*lettersOutput, error) {
 	if in.Stage != "" && a.Line.Index(in.Stage) < 0 {
 		return nil, a.noStage(http.StatusUnprocessableEntity, in.Stage)
@@ -92,7 +92,7 @@ func (a *api) letters(ctx context.Context, in *lettersInput) (*lettersOutput, er
 }
 
 type letterInput struct {
-	ID string `path:"id" maxLength:"64" doc:"The dead letter's id."`
+	ID string `path:"id" maxLength:"64" doc:"ID of the dead letter."`
 }
 
 type letterOutput struct{ Body DeadLetter }
@@ -115,24 +115,23 @@ func (a *api) letter(ctx context.Context, in *letterInput) (*letterOutput, error
 }
 
 type resolveInput struct {
-	ID   string `path:"id" maxLength:"64" doc:"The dead letter's id."`
+	ID   string `path:"id" maxLength:"64" doc:"ID of the dead letter."`
 	Body *struct {
 		_  struct{} `additionalProperties:"true"`
-		By string   `json:"by,omitempty" maxLength:"64" doc:"Who does it; \"manager\" if absent."`
+		By string   `json:"by,omitempty" maxLength:"64" doc:"Person who resolves it; \"manager\" if absent."`
 	}
 }
 
 type resolveOutput struct {
 	Body struct {
-		DeadLetter DeadLetter `json:"deadLetter" doc:"As it is now."`
-		Before     bool       `json:"before" doc:"It was so before: this call did nothing."`
+		DeadLetter DeadLetter `json:"deadLetter" doc:"The dead letter after the command."`
+		Before     bool       `json:"before" doc:"It was resolved this way before; this call changed nothing."`
 	}
 }
 
-// resolve returns the command that brings a dead letter to a resolution. It can
-// be repeated: what was done before is not done again. After a 503 the message
-// of a letter may have been sent, and a repetition may send it twice; the line
-// recognises what it has seen.
+// resolve returns the handler that requeues or drops a dead letter. It is
+// idempotent once the resolution is durable. After a 503 the message may have
+// been sent, and a retry may send it twice; the stage ignores the duplicate.
 func (a *api) resolve(resolution string) func(context.Context, *resolveInput) (*resolveOutput, error) {
 	return func(ctx context.Context, in *resolveInput) (*resolveOutput, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.Patience)
@@ -166,7 +165,7 @@ func resolvedBefore(l deadletters.Letter) *Problem {
 	return problem(alreadyDone, http.StatusConflict, "The dead letter was %s before by %.80q: %s.", l.Resolved, l.By, next)
 }
 
-// letterProblem says what is wrong with a request about dead letters.
+// letterProblem turns an error of the dead letters into a problem.
 func (a *api) letterProblem(id string, err error) *Problem {
 	var stuck *deadletters.StuckError
 	var reading *deadletters.ReadingError
@@ -178,9 +177,9 @@ func (a *api) letterProblem(id string, err error) *Problem {
 	case errors.As(err, &reading):
 		return problem(notReady, http.StatusServiceUnavailable, "The dead letters are still being read, %d %% are done: try again.", reading.Percent).retry(time.Second)
 	case errors.Is(err, deadletters.ErrBusy):
-		return problem(tooManyAtOnce, http.StatusServiceUnavailable, "Others are at the dead letters: try again.").retry(time.Second)
+		return problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests about dead letters are being served: try again.").retry(time.Second)
 	}
-	if !errors.Is(err, context.Canceled) { // Who hung up is no fault of the broker.
+	if !errors.Is(err, context.Canceled) { // A client that has hung up is no fault of the broker.
 		a.Log.Warn("a request about dead letters was not answered by Kafka", "error", err)
 	}
 	return problem(noBroker, http.StatusServiceUnavailable,

@@ -17,8 +17,8 @@ func (a *api) order(o views.Order) present.Order {
 	return p
 }
 
-// remadeAs is the id of the order that is made in the place of a rejected one,
-// empty if there is none.
+// remadeAs returns the id of the order that replaces a rejected one; empty if
+// there is none.
 func (a *api) remadeAs(o views.Order) string {
 	if o.State != order.StateRejected {
 		return ""
@@ -30,8 +30,8 @@ func (a *api) remadeAs(o views.Order) string {
 	return again
 }
 
-// etag changes whenever what is shown of an order does, and so too when a claim
-// lapses or when another order is made in its place.
+// etag returns a tag that changes with everything that is shown of an order,
+// including the expiry of its claim and its replacement by another order.
 func (a *api) etag(o views.Order) string {
 	suffix := ""
 	if o.Claim != "" {
@@ -46,12 +46,12 @@ func (a *api) etag(o views.Order) string {
 	return strings.TrimSuffix(o.ETag, `"`) + "-" + suffix + `"`
 }
 
-// Size is "S", "M", …, or its place on the menu, counted from 0, as the first
-// clients of this API sent it.
+// Size is "S", "M", …, or its index on the menu, which the first clients of this
+// API sent.
 type Size string
 
-// UnmarshalJSON takes a string or a number. A number that is no place on the
-// menu stays as it is, for the menu to refuse.
+// UnmarshalJSON accepts a string or a number. A number that is not an index of the
+// menu stays unchanged, and the menu refuses it.
 func (s *Size) UnmarshalJSON(b []byte) error {
 	var place int
 	if json.Unmarshal(b, &place) == nil {
@@ -64,7 +64,7 @@ func (s *Size) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*string)(s))
 }
 
-// Schema describes a Size to huma and to the readers of the document.
+// Schema returns the schema of a Size for the OpenAPI document.
 func (Size) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Description: "One of the menu's sizes, or its place there: 0 to 3.", Examples: []any{"M"},

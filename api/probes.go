@@ -8,12 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// probePaths are what Probes answers.
+// probePaths are the paths that Probes serves.
 var probePaths = []string{"healthz", "readyz", "metrics"}
 
-// Probes returns what every process says of itself, with or without the rest of
-// the API: /healthz, that it lives; /readyz, 503 with the reason while it cannot
-// do its work; and /metrics.
+// Probes returns the handler of a process's health, with or without the rest of
+// the API: /healthz answers 200 while the process lives, /readyz answers 503 with
+// the reason while it cannot serve, and /metrics is for Prometheus.
 func Probes(registry *prometheus.Registry, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

@@ -15,15 +15,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Problem is every error's body, as RFC 9457 has it. Its Type is stable and
-// meant for programs; Detail is for people and says what to do.
+// Problem is the body of every error (RFC 9457). Type is stable and meant for
+// programs; Detail is for people and says what to do.
 type Problem struct {
 	Type   string              `json:"type" format:"uri" example:"urn:ecupcakes:problem:unknown-order"`
 	Title  string              `json:"title"`
 	Status int                 `json:"status"`
 	Detail string              `json:"detail"`
-	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"One entry for each field that is wrong."`
-	Order  *present.Order      `json:"order,omitempty" doc:"The order as it is, where the problem is its state."`
+	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"One entry for each invalid field."`
+	Order  *present.Order      `json:"order,omitempty" doc:"The order in its present state, if that state is the problem."`
 
 	headers http.Header
 }
@@ -85,12 +85,12 @@ func problem(kind string, status int, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:ecupcakes:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
-// busy refuses what is beyond a bound on how much is carried out at a time.
+// busy returns the problem of a request beyond a bound on concurrent requests.
 func busy() *Problem {
 	return problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.").retry(time.Second)
 }
 
-// broken hides what went wrong from whoever asked; the log has it.
+// broken returns the problem of an internal error. Only the log has the details.
 func broken() *Problem {
 	return problem("internal", http.StatusInternalServerError, "Something went wrong here; try again, and tell the factory if it stays.")
 }
@@ -101,7 +101,7 @@ func (p *Problem) about(o present.Order) *Problem {
 	return p
 }
 
-// retry says when to try again; whole seconds, at least one.
+// retry sets Retry-After, in whole seconds, at least one.
 func (p *Problem) retry(after time.Duration) *Problem {
 	p.headers = http.Header{"Retry-After": {strconv.Itoa(max(1, int(after.Seconds())))}}
 	return p
@@ -109,26 +109,26 @@ func (p *Problem) retry(after time.Duration) *Problem {
 
 func (p *Problem) Error() string { return p.Detail }
 
-// GetStatus is for huma.
+// GetStatus implements huma.StatusError.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// GetHeaders is for huma.
+// GetHeaders implements huma.HeadersError.
 func (p *Problem) GetHeaders() http.Header { return p.headers }
 
-// ContentType is for huma.
+// ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// write sends the problem where huma is not in charge.
+// write sends the problem outside huma's handlers.
 func (p *Problem) write(w http.ResponseWriter) {
 	for k, v := range p.GetHeaders() {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // Who hung up needs no answer.
+	_ = json.NewEncoder(w).Encode(p) // The error means that the client has hung up.
 }
 
-// statusTypes are the types of the problems that huma finds.
+// statusTypes are the types of the problems that huma itself raises.
 var statusTypes = map[int]string{
 	http.StatusBadRequest:            "malformed",
 	http.StatusNotFound:              "not-found",
@@ -140,12 +140,12 @@ var statusTypes = map[int]string{
 	http.StatusUnprocessableEntity:   invalid,
 }
 
-// huma has one place for this, for the whole program; setting it in New would
+// huma.NewError is one variable for the whole program: setting it in New would
 // race with the requests of another API.
 func init() { huma.NewError = newProblem }
 
-// newProblem gives huma's own errors our form. What went wrong inside is not
-// for clients.
+// newProblem gives huma's own errors the form of a Problem. It hides the details
+// of internal errors from clients.
 func newProblem(status int, msg string, errs ...error) huma.StatusError {
 	kind := statusTypes[status]
 	if status >= http.StatusInternalServerError || kind == "" {

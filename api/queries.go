@@ -17,14 +17,14 @@ import (
 	"github.com/ecupcakes/ecupcakes/views"
 )
 
-// maxWait bounds how long a client may have us wait for a change.
+// maxWait bounds how long a request may wait for a change.
 const maxWait = 30 * time.Second
 
 type getInput struct {
-	ID          string `path:"id" maxLength:"64" doc:"The order's id."`
+	ID          string `path:"id" maxLength:"64" doc:"ID of the order."`
 	Prefer      string `header:"Prefer" example:"wait=3" doc:"wait=n waits up to n seconds, at most 30, for the order to appear or, with If-None-Match, to change."`
 	Wait        int    `query:"wait" minimum:"0" maximum:"30" doc:"The same as Prefer: wait=n."`
-	IfNoneMatch string `header:"If-None-Match" doc:"The ETag that the client has."`
+	IfNoneMatch string `header:"If-None-Match" doc:"ETag that the client has."`
 }
 
 var preferWait = regexp.MustCompile(`(?i)\bwait=(\d{1,4})\b`)
@@ -36,7 +36,7 @@ func (in *getInput) wait() time.Duration {
 	return min(time.Duration(in.Wait)*time.Second, maxWait)
 }
 
-// preferredWait is how long a Prefer header has us wait; 0 if it does not say.
+// preferredWait returns the wait of a Prefer header; 0 if it names none.
 func preferredWait(prefer string) time.Duration {
 	seconds := 0
 	if m := preferWait.FindStringSubmatch(prefer); m != nil {
@@ -80,8 +80,8 @@ func (a *api) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	return &getOutput{http.StatusOK, etag, "no-cache", a.order(o)}, nil
 }
 
-// patient is the time for which a request waits. It is over at once when there
-// are too many that wait, and when the program stops.
+// patient returns a context that ends after wait, or when the program stops. It
+// has ended already if too many requests wait.
 func (a *api) patient(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	select {
@@ -94,11 +94,11 @@ func (a *api) patient(ctx context.Context, wait time.Duration) (context.Context,
 	}
 }
 
-// change returns when something has happened to what is shown of an order, when
-// its claim lapses, or when ctx ends.
+// change blocks until the ETag of the order changes, its claim expires, or ctx
+// ends.
 func (a *api) change(ctx context.Context, o views.Order) {
 	id, etag := o.ID, a.etag(o)
-	if o.State == order.StateRejected { // All that can still happen to it.
+	if o.State == order.StateRejected { // Only its replacement can still happen.
 		id, etag = order.RemakeID(id), ""
 	}
 	if !o.Until.IsZero() {
@@ -120,15 +120,15 @@ func matches(ifNoneMatch, etag string) bool {
 
 type listInput struct {
 	Status string `query:"status" maxLength:"64" doc:"Only orders with this status."`
-	Stage  string `query:"stage" maxLength:"64" doc:"Only orders at this stage or on their way to it."`
+	Stage  string `query:"stage" maxLength:"64" doc:"Only orders that wait at this stage or are on their way to it."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor string `query:"cursor" maxLength:"256" doc:"The next of the page before."`
+	Cursor string `query:"cursor" maxLength:"256" doc:"Value of next in the previous page."`
 }
 
 type listOutput struct {
 	Body struct {
 		Orders []present.Order `json:"orders" nullable:"false" doc:"Newest first."`
-		Next   string          `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one."`
+		Next   string          `json:"next,omitempty" doc:"Cursor of the next page; absent on the last page."`
 	}
 }
 
@@ -161,7 +161,7 @@ func (a *api) list(_ context.Context, in *listInput) (*listOutput, error) {
 }
 
 func badCursor() *Problem {
-	return problem(invalid, http.StatusUnprocessableEntity, "The cursor is none that this API gave: start again without one.")
+	return problem(invalid, http.StatusUnprocessableEntity, "The cursor is not one that this API returned: start again without it.")
 }
 
 func formatCursor(c views.Cursor) string {
@@ -179,7 +179,7 @@ func parseCursor(s string) (c views.Cursor, err error) {
 	placed, id, _ := strings.Cut(string(b), " ")
 	ms, err := strconv.ParseInt(placed, 10, 64)
 	if err != nil || !order.ValidID(id) {
-		return c, fmt.Errorf("the cursor %q is none of ours", b)
+		return c, fmt.Errorf("the cursor %q was not made here", b)
 	}
 	return views.Cursor{Placed: time.UnixMilli(ms).UTC(), ID: id}, nil
 }
@@ -187,26 +187,26 @@ func parseCursor(s string) (c views.Cursor, err error) {
 // Station is a stage of the line as clients see it.
 type Station struct {
 	Stage           string     `json:"stage"`
-	Role            string     `json:"role" doc:"Who works there."`
-	Verb            string     `json:"verb" doc:"Its command: POST /api/v1/order/{verb}."`
-	Action          string     `json:"action" doc:"What the button says."`
-	Done            string     `json:"done" doc:"The status of an order that it has finished."`
-	Page            string     `json:"page" doc:"Its page in the web client."`
-	Topic           string     `json:"topic" doc:"What a screen of it asks the hub for."`
-	Event           string     `json:"event" doc:"The hub's event for an order that arrives."`
+	Role            string     `json:"role" doc:"Role of the people who work there."`
+	Verb            string     `json:"verb" doc:"Command that finishes an order there: POST /api/v1/order/{verb}."`
+	Action          string     `json:"action" doc:"Label of the button."`
+	Done            string     `json:"done" doc:"Status of an order that the stage has finished."`
+	Page            string     `json:"page" doc:"Page of the stage in the web client."`
+	Topic           string     `json:"topic" doc:"Topic that a screen of the stage names to the hub."`
+	Event           string     `json:"event" doc:"Hub event that announces an arriving order."`
 	Waiting         int        `json:"waiting"`
-	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Since when the first one waits."`
-	BehindSeconds   int        `json:"behindSeconds" doc:"Everything that was sent longer ago than this is known here; 0 is live."`
-	BehindBecause   string     `json:"behindBecause,omitempty" enum:"broker,processors,view" doc:"What holds the rest up."`
-	BehindAt        string     `json:"behindAt,omitempty" doc:"The stage where that is."`
-	WarnSeconds     int        `json:"warnSeconds" doc:"An order that has waited that long should be hurried."`
-	LateSeconds     int        `json:"lateSeconds" doc:"An order that has waited that long is late."`
+	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Arrival of the order that has waited longest; absent if none waits."`
+	BehindSeconds   int        `json:"behindSeconds" doc:"How far this answer may lag behind what was sent; 0 is live."`
+	BehindBecause   string     `json:"behindBecause,omitempty" enum:"broker,processors,view" doc:"Cause of the lag."`
+	BehindAt        string     `json:"behindAt,omitempty" doc:"Stage that causes the lag."`
+	WarnSeconds     int        `json:"warnSeconds" doc:"Age from which a waiting order should be hurried, in seconds."`
+	LateSeconds     int        `json:"lateSeconds" doc:"Age from which a waiting order is late, in seconds."`
 }
 
 type stationsOutput struct {
 	Body struct {
 		Stations []Station      `json:"stations" nullable:"false" doc:"In the order of the line."`
-		Finished map[string]int `json:"finished" doc:"How many orders have left the line, by status."`
+		Finished map[string]int `json:"finished" doc:"Number of orders that have left the line, by status."`
 	}
 }
 
@@ -241,7 +241,7 @@ type queueInput struct {
 
 type queueOutput struct {
 	Body struct {
-		Waiting int             `json:"waiting" doc:"How many wait in all."`
+		Waiting int             `json:"waiting" doc:"Number of orders that wait there, beyond limit too."`
 		Orders  []present.Order `json:"orders" nullable:"false" doc:"Oldest first."`
 	}
 }
@@ -267,24 +267,24 @@ func (a *api) noStage(status int, name string) *Problem {
 	return problem("unknown-stage", status, "There is no stage %.80q: the line has %s.", name, strings.Join(a.Line.Names(), ", "))
 }
 
-// Menu is what can be ordered.
+// Menu is the menu as clients see it.
 type Menu struct {
 	Flavours    []Flavour `json:"flavours" nullable:"false"`
 	Sizes       []string  `json:"sizes" nullable:"false" doc:"Smallest first."`
 	MaxQuantity int       `json:"maxQuantity"`
 }
 
-// Flavour is one of the menu's.
+// Flavour is a flavour of the menu as clients see it.
 type Flavour struct {
 	Name        string   `json:"name"`
-	Ingredients []string `json:"ingredients" nullable:"false" doc:"What is in it."`
-	SoldOut     bool     `json:"soldOut" doc:"It cannot be ordered now."`
+	Ingredients []string `json:"ingredients" nullable:"false" doc:"Ingredients of the flavour."`
+	SoldOut     bool     `json:"soldOut" doc:"An ingredient has run out, so the flavour cannot be ordered."`
 	Missing     []string `json:"missing,omitempty" doc:"The ingredients that have run out."`
 }
 
 type menuInput struct {
 	Prefer      string `header:"Prefer" example:"wait=3" doc:"With If-None-Match, wait=n waits up to n seconds, at most 30, for the menu to change."`
-	IfNoneMatch string `header:"If-None-Match" doc:"The ETag that the client has."`
+	IfNoneMatch string `header:"If-None-Match" doc:"ETag that the client has."`
 }
 
 type menuOutput struct {
@@ -311,8 +311,8 @@ func (a *api) menu(ctx context.Context, in *menuInput) (*menuOutput, error) {
 	}
 }
 
-// offer is the menu as it is now, with an ETag that is the same for the same menu
-// on any instance.
+// offer returns the present menu and its ETag, which is the same for the same
+// menu on every instance.
 func (a *api) offer() (Menu, string) {
 	m := Menu{Sizes: a.Menu.Sizes, MaxQuantity: a.Menu.MaxQuantity}
 	for _, f := range a.Menu.Flavours {

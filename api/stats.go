@@ -10,41 +10,41 @@ import (
 	"github.com/ecupcakes/ecupcakes/views/stats"
 )
 
-// StageStats is how a stage does.
+// StageStats are the figures of a stage.
 type StageStats struct {
 	Stage           string     `json:"stage"`
-	Waiting         int        `json:"waiting" doc:"How many orders wait there, those that somebody is on among them."`
-	InWork          int        `json:"inWork" doc:"How many of them somebody has taken on."`
-	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Since when the first one waits."`
-	Arrived         int        `json:"arrived" doc:"Orders that came in the last hour."`
+	Waiting         int        `json:"waiting" doc:"Number of orders that wait there, claimed ones included."`
+	InWork          int        `json:"inWork" doc:"Number of waiting orders that are claimed."`
+	OldestArrivedOn *time.Time `json:"oldestArrivedOn,omitempty" doc:"Arrival of the order that has waited longest; absent if none waits."`
+	Arrived         int        `json:"arrived" doc:"Orders that arrived in the last hour."`
 	Done            int        `json:"done" doc:"Orders that were finished in the last hour."`
 	Rejected        int        `json:"rejected" doc:"Orders that were rejected in the last hour."`
-	RejectRate      float64    `json:"rejectRate" minimum:"0" maximum:"1" doc:"The share of the rejected ones in those that left in the last hour."`
-	PerHour         float64    `json:"perHour" doc:"How many leave in an hour: of the last hour or, on a line that has not seen an order for so long, since its first one."`
-	ExpectedSeconds float64    `json:"expectedSeconds" doc:"How long an order that comes now will be there, by Little's law: how many are there, divided by how many leave."`
-	P50Seconds      float64    `json:"p50Seconds" doc:"From an order's arrival to its being done there: half of the last ones took at most so long."`
-	P90Seconds      float64    `json:"p90Seconds" doc:"Nine in ten took at most so long."`
-	Sample          int        `json:"sample" doc:"Of how many orders that is; the last 256 at most."`
-	DoneSeries      []int      `json:"doneSeries" nullable:"false" doc:"Orders that were finished, by bucket."`
-	RejectedSeries  []int      `json:"rejectedSeries" nullable:"false" doc:"Orders that were rejected, by bucket."`
-	WaitingSeries   []int      `json:"waitingSeries" nullable:"false" doc:"Orders that were there or on their way there, at the end of each bucket, in the last one now."`
+	RejectRate      float64    `json:"rejectRate" minimum:"0" maximum:"1" doc:"Rejected orders divided by all that left the stage in the last hour."`
+	PerHour         float64    `json:"perHour" doc:"Throughput in orders per hour: over the last hour, or since the first order if that is less than an hour ago."`
+	ExpectedSeconds float64    `json:"expectedSeconds" doc:"Expected time at the stage of an order that arrives now, by Little's law: orders present divided by throughput."`
+	P50Seconds      float64    `json:"p50Seconds" doc:"Median time from arrival to completion of recent orders."`
+	P90Seconds      float64    `json:"p90Seconds" doc:"90th percentile of that time."`
+	Sample          int        `json:"sample" doc:"Number of orders in that sample, at most the last 256."`
+	DoneSeries      []int      `json:"doneSeries" nullable:"false" doc:"Finished orders by bucket."`
+	RejectedSeries  []int      `json:"rejectedSeries" nullable:"false" doc:"Rejected orders by bucket."`
+	WaitingSeries   []int      `json:"waitingSeries" nullable:"false" doc:"Orders waiting there or on their way there at the end of each bucket; for the last bucket, now."`
 }
 
 type statsInput struct {
-	Hours int `query:"hours" minimum:"1" maximum:"8" default:"4" doc:"How far back the series go."`
+	Hours int `query:"hours" minimum:"1" maximum:"8" default:"4" doc:"Length of the series, in hours."`
 }
 
 type statsOutput struct {
 	Body struct {
 		Now           time.Time    `json:"now"`
-		Bottleneck    string       `json:"bottleneck,omitempty" doc:"The stage with the longest expectedSeconds, if that is at least its warnSeconds; absent when nothing holds up the line."`
+		Bottleneck    string       `json:"bottleneck,omitempty" doc:"Stage with the longest expectedSeconds, if that is at least its warnSeconds; absent if there is no bottleneck."`
 		Stages        []StageStats `json:"stages" nullable:"false" doc:"In the order of the line."`
-		From          time.Time    `json:"from" doc:"When the first bucket of the series begins. The last one is the present one."`
+		From          time.Time    `json:"from" doc:"Start of the first bucket. The last bucket is the current one."`
 		BucketSeconds int          `json:"bucketSeconds"`
 	}
 }
 
-// stats tells how the line does, from the orders that are known now.
+// stats answers with the figures of the line, computed from the views.
 func (a *api) stats(_ context.Context, in *statsInput) (*statsOutput, error) {
 	if err := a.ready(); err != nil {
 		return nil, err
@@ -81,17 +81,17 @@ func (a *api) stats(_ context.Context, in *statsInput) (*statsOutput, error) {
 	return out, nil
 }
 
-// Estimate says when an order will be shipped.
+// Estimate is the expected shipping time of an order.
 type Estimate struct {
-	P50On *time.Time `json:"p50On,omitempty" doc:"It is as likely to be shipped before as after that; absent if there is no estimate yet."`
-	P90On *time.Time `json:"p90On,omitempty" doc:"Nine in ten such orders are shipped before that; absent if there is no estimate yet."`
-	Ahead int        `json:"ahead" doc:"How many orders are before it."`
-	Basis int        `json:"basis" doc:"From how many recent orders of each stage that follows from, the fewest."`
-	Needs int        `json:"needs" doc:"With a smaller basis nothing is said."`
+	P50On *time.Time `json:"p50On,omitempty" doc:"Median of the expected shipping time; absent without an estimate."`
+	P90On *time.Time `json:"p90On,omitempty" doc:"90th percentile of the expected shipping time; absent without an estimate."`
+	Ahead int        `json:"ahead" doc:"Number of orders ahead of it."`
+	Basis int        `json:"basis" doc:"Number of recent orders behind the estimate, at the stage with the fewest."`
+	Needs int        `json:"needs" doc:"Smallest basis that gives an estimate."`
 }
 
 type estimateInput struct {
-	ID string `path:"id" maxLength:"64" doc:"The order's id."`
+	ID string `path:"id" maxLength:"64" doc:"ID of the order."`
 }
 
 type estimateOutput struct {
@@ -99,8 +99,8 @@ type estimateOutput struct {
 	Body         Estimate
 }
 
-// estimate is no part of the order because it changes with what happens to
-// others: an order's ETag would change all the time.
+// estimate is separate from the order because it depends on the other orders: as a
+// part of the order, it would change the ETag all the time.
 func (a *api) estimate(_ context.Context, in *estimateInput) (*estimateOutput, error) {
 	if err := a.ready(); err != nil {
 		return nil, err
@@ -121,20 +121,20 @@ func (a *api) estimate(_ context.Context, in *estimateInput) (*estimateOutput, e
 }
 
 const (
-	boardTime = 15 * time.Minute // After which nobody comes for an order any more.
-	maxBoard  = 48               // orders of each kind: more fit no wall
-	shortID   = 6                // characters of an order's id
+	boardTime = 15 * time.Minute // How long a shipped order stays on the board.
+	maxBoard  = 48               // Orders of each kind that the board shows.
+	shortID   = 6                // Characters of an order's id that the board shows.
 )
 
 type boardOutput struct {
 	Body struct {
-		Almost []string `json:"almost" nullable:"false" doc:"The last characters of the ids of orders that are at the last two stages, those at the last one first, at most 48."`
-		Ready  []string `json:"ready" nullable:"false" doc:"Those of orders that were shipped in the last 15 minutes, newest first, at most 48."`
+		Almost []string `json:"almost" nullable:"false" doc:"Last characters of the ids of the orders at the last two stages, the last stage first, at most 48."`
+		Ready  []string `json:"ready" nullable:"false" doc:"Last characters of the ids of the orders shipped in the last 15 minutes, newest first, at most 48."`
 	}
 }
 
-// board is for everybody to see, so it says which orders, and not whose or
-// what.
+// board answers with the ends of order ids only, because everybody can read the
+// board.
 func (a *api) board(context.Context, *struct{}) (*boardOutput, error) {
 	if err := a.ready(); err != nil {
 		return nil, err

@@ -27,50 +27,51 @@ import (
 // Options say which roles to run and where.
 type Options struct {
 	Line        topology.Line
-	Kafka       kafka.Config  // Without brokers, an embedded one runs.
+	Kafka       kafka.Config  // The cluster; without brokers, an embedded broker runs.
 	Data        string        // Directory of the embedded broker.
 	KafkaListen string        // Address of the embedded broker, host:port.
-	Session     time.Duration // After which a processor that is not heard of is taken for dead.
-	Partitions  int32         // Of each topic of the line, a power of two.
-	Instance    string        // Static membership: stable and unique for each live instance; empty for none.
-	API         bool          // Serve HTTP, the hub and the web client.
-	Listen      string        // Their address, host:port.
-	Stages      []string      // Whose processors run here; nil for none.
-	MaxDead     float64       // The share of a stage's events, 0 to 1, that may become dead letters before this process is not ready.
-	Expiry      time.Duration // How long after it was finished an order is forgotten; 0 is never. The API does it.
-	ClaimTTL    time.Duration // How long a claim holds once its person's screens have gone.
+	Session     time.Duration // Consumer-group session timeout: how long a processor may miss heartbeats before its partitions are reassigned.
+	Partitions  int32         // Partitions of each topic of the line, a power of two.
+	Instance    string        // Static membership ID: stable across restarts, unique among live instances; empty for dynamic membership.
+	API         bool          // Run the role api: HTTP, the hub and the web client.
+	Listen      string        // Address of the role api, host:port.
+	Stages      []string      // Stages whose processors run in this process; nil for none.
+	MaxDead     float64       // Ratio of dead letters among a stage's events, 0 to 1, above which the process is not ready.
+	Expiry      time.Duration // How long an order is kept after it has left the line; 0 keeps it. The role api applies it.
+	ClaimTTL    time.Duration // How long a claim outlives the last screen of its person.
 	Version     string
 	Traces      tracing.Exporter     // Receives the traces of orders; nil for none. Stop closes it.
-	Monitor     string               // Address of /metrics, /healthz and /readyz of their own, host:port; empty for none.
-	Registry    *prometheus.Registry // Of the metrics; nil for a new one.
+	Monitor     string               // Separate address for /metrics, /healthz and /readyz, host:port; empty for none.
+	Registry    *prometheus.Registry // Registry of the metrics; nil for a new one.
 	Log         *slog.Logger
 }
 
-// Addresses are where a started process can be reached.
+// Addresses are the addresses of a started process.
 type Addresses struct {
 	URL     string `json:"url,omitempty"`
 	Kafka   string `json:"kafka"`
 	Monitor string `json:"monitor,omitempty"`
 }
 
-// How long the steps of a start and a stop may take. With the brokers at hand a
-// stop takes milliseconds; without them, these add up to less than 15 s.
+// Bounds of the steps of a start and a stop. While the brokers answer, a stop
+// takes milliseconds; without them, the bounds add up to less than 15 s.
 const (
-	reachTimeout = time.Minute     // Until a cluster answers and has its topics.
-	drainTimeout = 4 * time.Second // For requests and screens to end.
-	viewsTimeout = 2 * time.Second // For the views, which have nothing to finish.
-	stopTimeout  = 6 * time.Second // For the processors to finish what is in flight.
-	leaveTimeout = time.Second     // For a processor to leave its group.
+	reachTimeout = time.Minute     // Wait for a cluster that answers and has the topics.
+	drainTimeout = 4 * time.Second // Wait for requests and screens to end.
+	viewsTimeout = 2 * time.Second // Wait for the views, which have nothing to finish.
+	stopTimeout  = 6 * time.Second // Wait for the processors to finish the messages in flight.
+	leaveTimeout = time.Second     // Wait for a processor to leave its group.
 )
 
-// The limits of brokers that are not told otherwise.
+// Defaults of group.min.session.timeout.ms and group.max.session.timeout.ms.
 const (
 	minSession = 6 * time.Second
 	maxSession = 30 * time.Minute
 )
 
-// minLapse is the least time for which a claim is worth its messages.
-const minLapse = time.Second
+// minClaimTTL is the shortest TTL of a claim; below it, renewals would cost more
+// messages than the claim is worth.
+const minClaimTTL = time.Second
 
 // App is one process of the program. Its methods may be called by any number of
 // goroutines.
@@ -198,8 +199,7 @@ func (a *App) startKafka(ctx context.Context) error {
 	return nil
 }
 
-// prepare waits for the cluster, or the embedded broker, and sees to it that it
-// has the line's topics.
+// prepare waits for the brokers and makes sure that the line's topics exist.
 func prepare(ctx context.Context, o Options, embedded bool) (*kafka.Admin, error) {
 	admin, err := kafka.NewAdmin(o.Kafka)
 	if err != nil {

@@ -202,8 +202,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"odd partitions":     {func(o *Options) { o.Partitions = 3 }, "--partitions 3 is not a power of two"},
 		"no partitions":      {func(o *Options) { o.Partitions = 0 }, "--partitions 0"},
 		"too many":           {func(o *Options) { o.Partitions = 2048 }, "--partitions 2048"},
-		"nothing to run":     {func(o *Options) { o.API, o.Stages = false, nil }, "choose a role"},
-		"no line":            {func(o *Options) { o.Line.Stages = nil }, "the line is wrong: the line has no stage"},
+		"nothing to run":     {func(o *Options) { o.API, o.Stages = false, nil }, "no role is chosen"},
+		"no line":            {func(o *Options) { o.Line.Stages = nil }, "the line is invalid: the line has no stage"},
 		"bad broker address": {func(o *Options) { o.Kafka.Brokers = []string{"kafka"} }, `"kafka" is not host:port`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,8 +274,8 @@ func TestStopWhileStarting(t *testing.T) {
 	}
 }
 
-// The watch of the connectors shows from its first answer on how they are.
-func TestWatch(t *testing.T) {
+// The state of the connectors is in the metrics as soon as the address listens.
+func TestSuperviseConnectors(t *testing.T) {
 	noLeaks(t)
 	worker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) }))
 	defer worker.Close()
@@ -285,11 +285,11 @@ func TestWatch(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	started, done := make(chan string, 1), make(chan error, 1)
-	o := WatchOptions{
+	o := ConnectorOptions{
 		Connect: client, Connectors: []string{"one"}, Every: time.Hour, MaxBackoff: time.Hour, Listen: "127.0.0.1:0",
 		Log: slog.New(slog.DiscardHandler), Started: func(url string) { started <- url },
 	}
-	go func() { done <- Watch(ctx, o) }()
+	go func() { done <- SuperviseConnectors(ctx, o) }()
 	url := <-started
 	for path, want := range map[string]string{"/metrics": `ecupcakes_connect_connector_state{connector="one",state="ABSENT"} 1`, "/healthz": "ok"} {
 		if status, body := get(t, url+path); status != http.StatusOK || !strings.Contains(body, want) {
@@ -297,11 +297,11 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	o.Every = 0
-	if err := Watch(ctx, o); err == nil || !strings.Contains(err.Error(), "--every 0s") {
+	if err := SuperviseConnectors(ctx, o); err == nil || !strings.Contains(err.Error(), "--every 0s") {
 		t.Errorf("without a pause: %v", err)
 	}
 	o.Every, o.Listen = time.Second, strings.TrimPrefix(url, "http://")
-	if err := Watch(ctx, o); err == nil || !strings.Contains(err.Error(), "choose another address with --listen") {
+	if err := SuperviseConnectors(ctx, o); err == nil || !strings.Contains(err.Error(), "choose another address with --listen") {
 		t.Errorf("where another one listens: %v", err)
 	}
 	cancel()

@@ -16,22 +16,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// WatchOptions say what of Kafka Connect to watch, and where to show it.
-type WatchOptions struct {
+// ConnectorOptions are the options of SuperviseConnectors.
+type ConnectorOptions struct {
 	Connect    *connect.Client
-	Connectors []string // Their names.
+	Connectors []string // Names of the connectors.
 	Every      time.Duration
 	MaxBackoff time.Duration
 	Listen     string // Address of /metrics and /healthz, host:port.
 	Log        *slog.Logger
-	Started    func(url string) // Called once it listens.
+	Started    func(url string) // Called once the address listens.
 }
 
-// Watch keeps the connectors of Kafka Connect running until ctx ends, and returns
-// nil if it stopped cleanly.
-func Watch(ctx context.Context, o WatchOptions) (err error) {
+// SuperviseConnectors restarts failed connectors and tasks of Kafka Connect until
+// ctx ends, and serves their state as metrics. It returns nil after a clean stop.
+func SuperviseConnectors(ctx context.Context, o ConnectorOptions) (err error) {
 	if o.Every <= 0 || o.MaxBackoff < o.Every {
-		return fmt.Errorf("--every %s and --max-backoff %s do not fit: the first must be more than nothing, and the second not less", o.Every, o.MaxBackoff)
+		return fmt.Errorf("--every %s and --max-backoff %s do not fit: --every must be positive, and --max-backoff not less than --every", o.Every, o.MaxBackoff)
 	}
 	var stops stack
 	defer func() { err = errors.Join(err, stops.unwind()) }()
@@ -54,7 +54,7 @@ func Watch(ctx context.Context, o WatchOptions) (err error) {
 		return errors.Join(ignoreClosed(listener.Close()), server.Shutdown(ctx))
 	})
 	failed := make(chan error, 1)
-	stops.background("the watch", func(ctx context.Context) {
+	stops.background("the supervision of the connectors", func(ctx context.Context) {
 		o.Connect.Watch(ctx, o.Connectors, connect.WatchOptions{Every: o.Every, MinBackoff: o.Every, MaxBackoff: o.MaxBackoff, Registry: registry, Log: o.Log}, func() {
 			go func() { failed <- server.Serve(listener) }()
 		})

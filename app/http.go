@@ -13,9 +13,8 @@ import (
 	"github.com/ecupcakes/ecupcakes/gokaplus"
 )
 
-// startMonitor serves /metrics, /healthz and /readyz on an address of their own,
-// for a process that has no API or whose API is open to others than those who
-// watch it.
+// startMonitor serves /metrics, /healthz and /readyz on a separate address, for a
+// process without the API or whose API is open to other people than its metrics.
 func (a *App) startMonitor() error {
 	listener, err := a.listen(a.Monitor, "--monitor")
 	if err != nil {
@@ -47,7 +46,7 @@ func (a *App) serve(listener net.Listener, handler http.HandlerFunc) *http.Serve
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      time.Minute, // Longer than any wait for an order.
+		WriteTimeout:      time.Minute, // Longer than any long poll.
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
@@ -60,8 +59,8 @@ func (a *App) serve(listener net.Listener, handler http.HandlerFunc) *http.Serve
 	return server
 }
 
-// unhealthy says which of the supervised parts do not run, and which stages put
-// away too much of what they get.
+// unhealthy returns which supervised parts do not run, and which stages exceed
+// MaxDead; nil if the process is healthy.
 func (a *App) unhealthy() error {
 	var errs []error
 	for _, n := range a.supervised() {

@@ -46,7 +46,7 @@ func (s *stack) unwind() error {
 	return errors.Join(errs...)
 }
 
-// together calls all functions at the same time.
+// together returns a function that calls all functions concurrently.
 func together(all []func() error) func() error {
 	return func() error {
 		errs := make([]error, len(all))
@@ -59,7 +59,7 @@ func together(all []func() error) func() error {
 	}
 }
 
-// supervised are the parts that have been started.
+// supervised returns the parts that have been started.
 func (a *App) supervised() []part {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -74,8 +74,9 @@ func (a *App) fail(err error) {
 	}
 }
 
-// supervise runs what build makes until stop is called, which then waits for
-// the ShutdownTimeout at most. The process is not ready without it.
+// supervise runs what build returns until stop is called, and restarts it when it
+// fails. stop waits for the ShutdownTimeout at most. The process is not ready
+// unless the part runs.
 func (a *App) supervise(kind, stage string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
 	of := part{kind, stage, &gokaplus.Health{}}
 	a.mu.Lock()
@@ -85,7 +86,7 @@ func (a *App) supervise(kind, stage string, s gokaplus.Supervision, build func(c
 	return a.keep(of.name(), s, build)
 }
 
-// keep is supervise for what the process can do without.
+// keep is supervise for a part that readiness does not depend on.
 func (a *App) keep(name string, s gokaplus.Supervision, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.Logger, s.MaxBackoff = a.Log, 10*time.Second

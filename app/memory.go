@@ -7,16 +7,15 @@ import (
 	"runtime/metrics"
 )
 
-// comfortable is what the process may use, in bytes, without the collector
-// being hurried.
+// comfortable is the memory that the process may use, in bytes, before the garbage
+// collector runs more often.
 const comfortable = 540 << 20
 
-// tuneMemory lets the heap grow to five times of what is alive as long as the
-// process stays within 540 MB, and above that to 1.3 times. With Go's default a
-// small heap is collected so often that it takes a third of the CPU under load,
-// and a large one doubles; with a fixed limit, a live heap that nears it has
-// half of the CPU spent on collecting. GOGC or GOMEMLIMIT in the environment
-// turn it off.
+// tuneMemory lets the heap grow to five times the live bytes while the process
+// stays within 540 MB, and to 1.3 times above that. With Go's default, collecting
+// a small heap takes a third of the CPU under load, and a large heap doubles.
+// With a fixed limit, collecting takes half of the CPU once the live heap comes
+// near it. GOGC or GOMEMLIMIT in the environment turn this tuning off.
 func tuneMemory() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -25,11 +24,11 @@ func tuneMemory() {
 	(&tuner{}).tune()
 }
 
-// tuner sets the memory limit anew after each collection.
+// tuner adjusts the memory limit after each collection.
 type tuner struct{ limit int64 }
 
-// tune has the next collection call it again: a finalizer runs once its object
-// has become unreachable, and setting it anew keeps the object for one more.
+// tune adjusts the limit and sets the finalizer of its object again: a finalizer
+// runs once, when its object has become unreachable.
 func (t *tuner) tune() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
@@ -40,7 +39,7 @@ func (t *tuner) tune() {
 	runtime.SetFinalizer(t, (*tuner).tune)
 }
 
-// limit is that of a process with so many live bytes, in steps of 16 MB.
+// limit returns the memory limit for so many live bytes, in steps of 16 MB.
 func limit(live int64) int64 {
 	const step = 16 << 20
 	return max(comfortable, live*13/10/step*step)

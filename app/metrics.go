@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// processMetrics show how the parts of this process are: from their own bookkeeping,
-// without asking the brokers.
+// processMetrics are the metrics of the supervised parts. They come from the parts'
+// own bookkeeping, so a scrape asks no broker.
 type processMetrics struct {
 	line       topology.Line
 	progress   *gokaplus.Progress
@@ -22,7 +22,7 @@ type processMetrics struct {
 	pauses     *prometheus.HistogramVec
 }
 
-// part is one of the supervised parts of the process.
+// part is a supervised part of the process.
 type part struct {
 	kind   string // "processor" or "view".
 	stage  string
@@ -38,34 +38,34 @@ func (p part) name() string {
 
 var (
 	lagDesc = prometheus.NewDesc("ecupcakes_partition_lag_events",
-		"Events of a partition that this process consumes and has not finished: those waiting on the broker and those in flight.",
+		"Consumer lag of a partition that this process consumes, in events: those waiting on the broker and those in flight.",
 		[]string{"stage", "topic", "partition"}, nil)
 	inFlightDesc = prometheus.NewDesc("ecupcakes_partition_in_flight_events",
-		"Events of a partition that are being worked on, or that are finished but cannot be committed before an earlier one is.",
+		"Events of a partition that have been read and whose offset is not committed yet.",
 		[]string{"stage", "topic", "partition"}, nil)
 	heldDesc = prometheus.NewDesc("ecupcakes_partition_held_commits",
-		"Events of a partition that are finished and whose commit is held back until an earlier one is.",
+		"Events of a partition that are finished and whose commit waits for an earlier event.",
 		[]string{"stage", "topic", "partition"}, nil)
 	stateDesc = prometheus.NewDesc("ecupcakes_part_state",
-		"1 for the state in which a processor or a view of this process is.", []string{"part", "stage", "state"}, nil)
+		"1 for the present state of a processor or a view of this process, else 0.", []string{"part", "stage", "state"}, nil)
 	restartsDesc = prometheus.NewDesc("ecupcakes_part_restarts_total",
-		"How often a processor or a view of this process failed and was started again.", []string{"part", "stage"}, nil)
+		"Restarts of a processor or a view of this process after a failure.", []string{"part", "stage"}, nil)
 	recoveredDesc = prometheus.NewDesc("ecupcakes_part_recovered_ratio",
-		"How much of its table a processor or a view of this process has read since it was started or its partitions were assigned anew: 1 while it runs.", []string{"part", "stage"}, nil)
+		"Fraction of its table that a processor or a view of this process has recovered since it started or was assigned partitions; 1 while it runs.", []string{"part", "stage"}, nil)
 )
 
-// newMetrics registers the metrics of the process, those of the Go runtime and
-// the build among them.
+// newMetrics registers the metrics of the process, of the Go runtime and of the
+// build.
 func newMetrics(r prometheus.Registerer, o Options, progress *gokaplus.Progress, parts func() []part) *processMetrics {
 	m := &processMetrics{
 		line: o.Line, progress: progress, parts: parts,
 		rebalances: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_rebalances_total",
-			Help: "How often the processors of a stage were assigned partitions, the first time included.",
+			Help: "Rebalances that assigned partitions to the processors of a stage, the first assignment included.",
 		}, []string{"stage"}),
 		pauses: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:                            "ecupcakes_rebalance_pause_seconds",
-			Help:                            "How long this process handled nothing of a stage while its partitions were assigned anew and their tables were read.",
+			Help:                            "Time during which this process handled no event of a stage because of a rebalance and the recovery of its tables.",
 			Buckets:                         []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,
@@ -78,7 +78,7 @@ func newMetrics(r prometheus.Registerer, o Options, progress *gokaplus.Progress,
 	}
 	progress.Rebalanced = m.rebalanced
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ecupcakes_build_info", Help: "1, with the version of the program and of Go.",
+		Name: "ecupcakes_build_info", Help: "Always 1, labelled with the version of the program and of Go.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "go": runtime.Version()},
 	}, func() float64 { return 1 })
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build, m.rebalances, m.pauses, m)
@@ -92,7 +92,7 @@ func (m *processMetrics) rebalanced(group string, pause time.Duration) {
 	}
 }
 
-// stage is the one whose processors are that consumer group.
+// stage returns the name of the stage whose consumer group it is.
 func (m *processMetrics) stage(group string) string {
 	for _, s := range m.line.Stages {
 		if s.Group() == group {

@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "write docs/metrics.md")
 
 const page = "../docs/metrics.md"
 
-// TestMetrics runs the program and checks that its metrics are named as
-// Prometheus has it, that none of them is missing before anything has
-// happened, and that docs/metrics.md describes all of them.
+// TestMetrics runs the program and checks that its metrics follow Prometheus's
+// naming rules, that each of them has a series before the first order, and that
+// docs/metrics.md describes all of them.
 func TestMetrics(t *testing.T) {
 	noLeaks(t)
 	o := options(t.TempDir())
@@ -82,10 +82,10 @@ func TestMetrics(t *testing.T) {
 func describe(families map[string]*dto.MetricFamily) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Metrics\n\n" +
-		"Every process with the role `api` has them at `/metrics`, and every process that is started with `--monitor HOST:PORT` at that\n" +
-		"address. A process shows those of the parts that it runs. Histograms are also native ones for whoever asks for the protobuf\n" +
-		"format, as Prometheus does with `--enable-feature=native-histograms`. Those of the Go runtime (`go_…`) and of the process\n" +
-		"(`process_…`) come with them. This page is made of the running program.\n\n" +
+		"A process with the role `api` serves its metrics at `/metrics`. With `--monitor HOST:PORT`, any process serves them at that\n" +
+		"address. A process has the metrics of the parts that it runs. Histograms are also native histograms for a scrape in the\n" +
+		"protobuf format (Prometheus with `--enable-feature=native-histograms`). The metrics of the Go runtime (`go_…`) and of the\n" +
+		"process (`process_…`) are included. Generated from the running program; a test keeps it current.\n\n" +
 		"| name | type | labels | what it is |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(families)) {
 		f := families[name]

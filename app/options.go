@@ -16,7 +16,7 @@ func (o *Options) sarama(c *sarama.Config) {
 
 func (o *Options) validate() error {
 	if err := o.Line.Validate(); err != nil {
-		return fmt.Errorf("the line is wrong: %w", err)
+		return fmt.Errorf("the line is invalid: %w", err)
 	}
 	if o.Partitions < 1 || o.Partitions > 1024 || o.Partitions&(o.Partitions-1) != 0 {
 		return fmt.Errorf("--partitions %d is not a power of two from 1 to 1024", o.Partitions)
@@ -33,13 +33,13 @@ func (o *Options) validate() error {
 		return fmt.Errorf("--max-dead %g is not a share from 0 to 1", o.MaxDead)
 	}
 	if o.Expiry < 0 {
-		return fmt.Errorf("--expiry %s is negative: give how long finished orders are kept, or 0 for ever", o.Expiry)
+		return fmt.Errorf("--expiry %s is negative: give the time for which finished orders are kept, or 0 to keep them", o.Expiry)
 	}
-	if o.ClaimTTL < minLapse {
-		return fmt.Errorf("--claim-lapse %s is less than %s: a claim must outlast a hiccup of the network", o.ClaimTTL, minLapse)
+	if o.ClaimTTL < minClaimTTL {
+		return fmt.Errorf("--claim-lapse %s is less than %s: a claim must outlast a hiccup of the network", o.ClaimTTL, minClaimTTL)
 	}
 	if !o.API && len(o.Stages) == 0 {
-		return errors.New("there is nothing to run: choose a role")
+		return errors.New("no role is chosen: there is nothing to run")
 	}
 	if len(o.Kafka.Brokers) == 0 {
 		o.Data = filepath.Clean(o.Data)

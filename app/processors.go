@@ -30,9 +30,9 @@ func (a *App) startProcessors() {
 	a.stops.push("stopping the processors", together(all))
 }
 
-// leave has the other instances take over at once what this one was working on:
-// nobody knows whether it will be back. Whoever comes back after a crash, without
-// having left, takes its partitions up again instead.
+// leave removes this instance from the consumer group, so that the others take
+// over its partitions at once: it may not come back. After a crash the instance has
+// not left, and takes its partitions back within the session timeout.
 func (a *App) leave(group string) {
 	if a.goka.InstanceID == "" {
 		return // A dynamic member has left by itself.
@@ -40,6 +40,6 @@ func (a *App) leave(group string) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	if err := a.admin.Leave(ctx, group, a.goka.InstanceID); err != nil {
-		a.Log.Warn("others take over only after the end of the session", "error", err)
+		a.Log.Warn("the partitions are reassigned only after the session timeout", "error", err)
 	}
 }

@@ -12,31 +12,31 @@ import (
 
 // Order is an order as clients see it, in every answer and on the hub.
 type Order struct {
-	ID        string     `json:"id" doc:"The order's id."`
+	ID        string     `json:"id" doc:"ID of the order."`
 	Flavour   string     `json:"flavour"`
 	Size      string     `json:"size"`
 	Quantity  int        `json:"quantity"`
-	Status    string     `json:"status" doc:"placed, the done-word of the last finished stage (mixed, …), or rejected."`
-	Stage     string     `json:"stage,omitempty" doc:"The stage where it is or to which it is on its way; absent once it has left the line."`
+	Status    string     `json:"status" doc:"placed, the status of the last finished stage (mixed, …), or rejected."`
+	Stage     string     `json:"stage,omitempty" doc:"Stage where the order waits or to which it is on its way; absent once it has left the line."`
 	State     string     `json:"state" enum:"waiting,moving,done,rejected"`
 	PlacedOn  time.Time  `json:"placedOn"`
-	ArrivedOn *time.Time `json:"arrivedOn,omitempty" doc:"When it came to the station where it waits."`
-	ClaimedBy string     `json:"claimedBy,omitempty" doc:"Who is on it."`
-	Until     *time.Time `json:"claimedUntil,omitempty" doc:"When that lapses, unless it is claimed again before; absent if it does not."`
-	Reason    string     `json:"reason,omitempty" doc:"Why it was rejected."`
-	RemakeOf  string     `json:"remakeOf,omitempty" doc:"The id of the rejected order in whose place it is made."`
-	RemadeBy  string     `json:"remadeBy,omitempty" doc:"Who had it made again."`
-	RemadeAs  string     `json:"remadeAs,omitempty" doc:"The id of the order that is made in the place of this rejected one."`
-	History   []Step     `json:"history" nullable:"false" doc:"What is behind it, oldest first."`
+	ArrivedOn *time.Time `json:"arrivedOn,omitempty" doc:"When it arrived at the stage where it waits."`
+	ClaimedBy string     `json:"claimedBy,omitempty" doc:"Person who has claimed it."`
+	Until     *time.Time `json:"claimedUntil,omitempty" doc:"When the claim expires unless it is renewed; absent if it does not expire."`
+	Reason    string     `json:"reason,omitempty" doc:"Reason of the rejection."`
+	RemakeOf  string     `json:"remakeOf,omitempty" doc:"ID of the rejected order that it replaces."`
+	RemadeBy  string     `json:"remadeBy,omitempty" doc:"Person who had the rejected order remade."`
+	RemadeAs  string     `json:"remadeAs,omitempty" doc:"ID of the order that replaces this rejected one."`
+	History   []Step     `json:"history" nullable:"false" doc:"Finished stages, oldest first."`
 }
 
 // Step is a stage that has finished with an order.
 type Step struct {
 	Stage     string    `json:"stage"`
 	By        string    `json:"by"`
-	ArrivedOn time.Time `json:"arrivedOn" doc:"When the stage before was done with it."`
+	ArrivedOn time.Time `json:"arrivedOn" doc:"When the previous stage finished it."`
 	On        time.Time `json:"on"`
-	Seconds   float64   `json:"seconds" doc:"How long it was there."`
+	Seconds   float64   `json:"seconds" doc:"Seconds from arrival to completion there."`
 }
 
 // New returns the order as clients of the line see it. RemadeAs is left empty:

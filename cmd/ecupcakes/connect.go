@@ -151,7 +151,7 @@ func (c *connectWatch) Run(g *global) error {
 	if err != nil {
 		return err
 	}
-	return app.Watch(g.ctx, app.WatchOptions{
+	return app.SuperviseConnectors(g.ctx, app.ConnectorOptions{
 		Connect: client, Connectors: connect.Names(connectors), Every: c.Every, MaxBackoff: c.MaxBackoff, Listen: c.Listen, Log: g.log,
 		Started: func(url string) { fmt.Printf("the watch of the connectors is at %s/metrics\n", url) },
 	})

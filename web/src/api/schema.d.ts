@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The board for customers: which orders are almost ready, and which are */
+        /** The board for customers: orders that are almost ready, and orders that are ready */
         get: operations["board"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The messages that the line could not use, oldest first */
+        /** Dead letters: messages that the line could not process, oldest first */
         get: operations["deadletters"];
         put?: never;
         post?: never;
@@ -64,7 +64,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Put a dead letter aside */
+        /** Drop a dead letter: its message is not needed */
         post: operations["dropdeadletter"];
         delete?: never;
         options?: never;
@@ -81,7 +81,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send a dead letter's message once more to where it came from */
+        /** Requeue a dead letter: send its message to its original topic once more */
         post: operations["requeuedeadletter"];
         delete?: never;
         options?: never;
@@ -96,7 +96,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What can be ordered, and what is in it */
+        /** What can be ordered, and its ingredients */
         get: operations["menu"];
         put?: never;
         post?: never;
@@ -166,7 +166,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Somebody takes an order on, at the stage where it is: nobody else can finish it there until that lapses */
+        /** Claim an order at its present stage: nobody else can finish it there until the claim expires */
         post: operations["claim"];
         delete?: never;
         options?: never;
@@ -217,7 +217,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Somebody gives an order back */
+        /** Release a claim */
         post: operations["release"];
         delete?: never;
         options?: never;
@@ -234,7 +234,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A rejected order is made again, as a new order; a second call answers with the same one */
+        /** Place a rejected order once more, as a new order; a second call returns the same new order */
         post: operations["remake"];
         delete?: never;
         options?: never;
@@ -251,7 +251,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** REJECT: an order cannot be made at the stage where it is */
+        /** REJECT: the order cannot be made and leaves the line at its present stage */
         post: operations["reporterror"];
         delete?: never;
         options?: never;
@@ -300,7 +300,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** When an order will be shipped, as far as the last orders tell */
+        /** When an order is expected to be shipped, estimated from recent orders */
         get: operations["estimate"];
         put?: never;
         post?: never;
@@ -334,7 +334,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The line: how each station stands */
+        /** The stages of the line and their queues */
         get: operations["stations"];
         put?: never;
         post?: never;
@@ -351,7 +351,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What waits at a station, oldest first */
+        /** The orders that wait at a stage, oldest first */
         get: operations["queue"];
         put?: never;
         post?: never;
@@ -368,7 +368,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The line at a glance: how each stage does, and the last hours */
+        /** Figures of each stage, now and over the last hours */
         get: operations["stats"];
         put?: never;
         post?: never;
@@ -383,21 +383,21 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         BoardOutputBody: {
-            /** @description The last characters of the ids of orders that are at the last two stages, those at the last one first, at most 48. */
+            /** @description Last characters of the ids of the orders at the last two stages, the last stage first, at most 48. */
             almost: string[];
-            /** @description Those of orders that were shipped in the last 15 minutes, newest first, at most 48. */
+            /** @description Last characters of the ids of the orders shipped in the last 15 minutes, newest first, at most 48. */
             ready: string[];
         };
         DeadLetter: {
-            /** @description Who did it. */
+            /** @description Person who resolved it. */
             by?: string;
             /**
-             * @description How value is to be read: as it is if the message is UTF-8, base64 otherwise.
+             * @description Encoding of value: text if the message is valid UTF-8, base64 otherwise.
              * @enum {string}
              */
             encoding?: "text" | "base64";
             /**
-             * @description Its partition and offset on the topic of the dead letters.
+             * @description Partition and offset of the letter on the dead-letter topic.
              * @example 3-17
              */
             id: string;
@@ -406,31 +406,31 @@ export interface components {
             offset: number;
             /** Format: int32 */
             partition: number;
-            /** @description Why the stage could not use it. */
+            /** @description Why the stage could not process the message. */
             reason: string;
             /**
-             * @description What was done about it; absent if nothing was.
+             * @description How the dead letter was resolved; absent while it is open.
              * @enum {string}
              */
             resolved?: "requeued" | "dropped";
             /**
              * Format: int64
-             * @description Of the message's value, in bytes.
+             * @description Size of the message's value, in bytes.
              */
             size: number;
             stage: string;
             /**
              * Format: date-time
-             * @description When the stage put it away.
+             * @description When the stage wrote the dead letter.
              */
             time: string;
-            /** @description Where the stage read it, with partition and offset. */
+            /** @description Topic from which the stage read the message. */
             topic: string;
-            /** @description The message's W3C traceparent. */
+            /** @description W3C traceparent of the message. */
             trace?: string;
-            /** @description Only the beginning of the value was kept. */
+            /** @description Only the beginning of the value is stored. */
             truncated?: boolean;
-            /** @description The message's value; absent in lists. */
+            /** @description Value of the message; absent in lists. */
             value?: string;
         };
         ErrorDetail: {
@@ -444,54 +444,54 @@ export interface components {
         Estimate: {
             /**
              * Format: int64
-             * @description How many orders are before it.
+             * @description Number of orders ahead of it.
              */
             ahead: number;
             /**
              * Format: int64
-             * @description From how many recent orders of each stage that follows from, the fewest.
+             * @description Number of recent orders behind the estimate, at the stage with the fewest.
              */
             basis: number;
             /**
              * Format: int64
-             * @description With a smaller basis nothing is said.
+             * @description Smallest basis that gives an estimate.
              */
             needs: number;
             /**
              * Format: date-time
-             * @description It is as likely to be shipped before as after that; absent if there is no estimate yet.
+             * @description Median of the expected shipping time; absent without an estimate.
              */
             p50On?: string;
             /**
              * Format: date-time
-             * @description Nine in ten such orders are shipped before that; absent if there is no estimate yet.
+             * @description 90th percentile of the expected shipping time; absent without an estimate.
              */
             p90On?: string;
         };
         Flavour: {
-            /** @description What is in it. */
+            /** @description Ingredients of the flavour. */
             ingredients: string[];
             /** @description The ingredients that have run out. */
             missing?: string[] | null;
             name: string;
-            /** @description It cannot be ordered now. */
+            /** @description An ingredient has run out, so the flavour cannot be ordered. */
             soldOut: boolean;
         };
         LettersOutputBody: {
             /**
              * Format: int64
-             * @description How many there are on all pages; of more than 10,000 only the newest are listed and counted.
+             * @description Number of dead letters on all pages. Only the newest 10,000 are listed and counted.
              */
             count: number;
-            /** @description Oldest first; without a cursor the newest ones. Keys and texts are cut after 1 kB. */
+            /** @description Oldest first; without a cursor, the newest page. Keys and texts are truncated to 1 kB. */
             deadLetters: components["schemas"]["DeadLetter"][];
-            /** @description There are more than are counted; they come up when something was done about these. */
+            /** @description There are older dead letters that are not counted; they appear once newer ones are resolved. */
             leftOut?: boolean;
-            /** @description Cursor of the page with older ones; absent when there are none. */
+            /** @description Cursor of the page with older dead letters; absent on the last page. */
             next?: string;
         };
         ListOutputBody: {
-            /** @description Cursor of the next page; absent on the last one. */
+            /** @description Cursor of the next page; absent on the last page. */
             next?: string;
             /** @description Newest first. */
             orders: components["schemas"]["Order"][];
@@ -506,39 +506,39 @@ export interface components {
         Order: {
             /**
              * Format: date-time
-             * @description When it came to the station where it waits.
+             * @description When it arrived at the stage where it waits.
              */
             arrivedOn?: string;
-            /** @description Who is on it. */
+            /** @description Person who has claimed it. */
             claimedBy?: string;
             /**
              * Format: date-time
-             * @description When that lapses, unless it is claimed again before; absent if it does not.
+             * @description When the claim expires unless it is renewed; absent if it does not expire.
              */
             claimedUntil?: string;
             flavour: string;
-            /** @description What is behind it, oldest first. */
+            /** @description Finished stages, oldest first. */
             history: components["schemas"]["Step"][];
-            /** @description The order's id. */
+            /** @description ID of the order. */
             id: string;
             /** Format: date-time */
             placedOn: string;
             /** Format: int64 */
             quantity: number;
-            /** @description Why it was rejected. */
+            /** @description Reason of the rejection. */
             reason?: string;
-            /** @description The id of the order that is made in the place of this rejected one. */
+            /** @description ID of the order that replaces this rejected one. */
             remadeAs?: string;
-            /** @description Who had it made again. */
+            /** @description Person who had the rejected order remade. */
             remadeBy?: string;
-            /** @description The id of the rejected order in whose place it is made. */
+            /** @description ID of the rejected order that it replaces. */
             remakeOf?: string;
             size: string;
-            /** @description The stage where it is or to which it is on its way; absent once it has left the line. */
+            /** @description Stage where the order waits or to which it is on its way; absent once it has left the line. */
             stage?: string;
             /** @enum {string} */
             state: "waiting" | "moving" | "done" | "rejected";
-            /** @description placed, the done-word of the last finished stage (mixed, …), or rejected. */
+            /** @description placed, the status of the last finished stage (mixed, …), or rejected. */
             status: string;
         };
         OrderStruct: {
@@ -575,9 +575,9 @@ export interface components {
         };
         Problem: {
             detail: string;
-            /** @description One entry for each field that is wrong. */
+            /** @description One entry for each invalid field. */
             errors?: components["schemas"]["ErrorDetail"][] | null;
-            /** @description The order as it is, where the problem is its state. */
+            /** @description The order in its present state, if that state is the problem. */
             order?: components["schemas"]["Order"];
             /** Format: int64 */
             status: number;
@@ -593,26 +593,26 @@ export interface components {
             orders: components["schemas"]["Order"][];
             /**
              * Format: int64
-             * @description How many wait in all.
+             * @description Number of orders that wait there, beyond limit too.
              */
             waiting: number;
         };
         ResolveInputBody: {
-            /** @description Who does it; "manager" if absent. */
+            /** @description Person who resolves it; "manager" if absent. */
             by?: string;
         } & {
             [key: string]: unknown;
         };
         ResolveOutputBody: {
-            /** @description It was so before: this call did nothing. */
+            /** @description It was resolved this way before; this call changed nothing. */
             before: boolean;
-            /** @description As it is now. */
+            /** @description The dead letter after the command. */
             deadLetter: components["schemas"]["DeadLetter"];
         };
         StageStats: {
             /**
              * Format: int64
-             * @description Orders that came in the last hour.
+             * @description Orders that arrived in the last hour.
              */
             arrived: number;
             /**
@@ -620,41 +620,41 @@ export interface components {
              * @description Orders that were finished in the last hour.
              */
             done: number;
-            /** @description Orders that were finished, by bucket. */
+            /** @description Finished orders by bucket. */
             doneSeries: number[];
             /**
              * Format: double
-             * @description How long an order that comes now will be there, by Little's law: how many are there, divided by how many leave.
+             * @description Expected time at the stage of an order that arrives now, by Little's law: orders present divided by throughput.
              */
             expectedSeconds: number;
             /**
              * Format: int64
-             * @description How many of them somebody has taken on.
+             * @description Number of waiting orders that are claimed.
              */
             inWork: number;
             /**
              * Format: date-time
-             * @description Since when the first one waits.
+             * @description Arrival of the order that has waited longest; absent if none waits.
              */
             oldestArrivedOn?: string;
             /**
              * Format: double
-             * @description From an order's arrival to its being done there: half of the last ones took at most so long.
+             * @description Median time from arrival to completion of recent orders.
              */
             p50Seconds: number;
             /**
              * Format: double
-             * @description Nine in ten took at most so long.
+             * @description 90th percentile of that time.
              */
             p90Seconds: number;
             /**
              * Format: double
-             * @description How many leave in an hour: of the last hour or, on a line that has not seen an order for so long, since its first one.
+             * @description Throughput in orders per hour: over the last hour, or since the first order if that is less than an hour ago.
              */
             perHour: number;
             /**
              * Format: double
-             * @description The share of the rejected ones in those that left in the last hour.
+             * @description Rejected orders divided by all that left the stage in the last hour.
              */
             rejectRate: number;
             /**
@@ -662,70 +662,70 @@ export interface components {
              * @description Orders that were rejected in the last hour.
              */
             rejected: number;
-            /** @description Orders that were rejected, by bucket. */
+            /** @description Rejected orders by bucket. */
             rejectedSeries: number[];
             /**
              * Format: int64
-             * @description Of how many orders that is; the last 256 at most.
+             * @description Number of orders in that sample, at most the last 256.
              */
             sample: number;
             stage: string;
             /**
              * Format: int64
-             * @description How many orders wait there, those that somebody is on among them.
+             * @description Number of orders that wait there, claimed ones included.
              */
             waiting: number;
-            /** @description Orders that were there or on their way there, at the end of each bucket, in the last one now. */
+            /** @description Orders waiting there or on their way there at the end of each bucket; for the last bucket, now. */
             waitingSeries: number[];
         };
         Station: {
-            /** @description What the button says. */
+            /** @description Label of the button. */
             action: string;
-            /** @description The stage where that is. */
+            /** @description Stage that causes the lag. */
             behindAt?: string;
             /**
-             * @description What holds the rest up.
+             * @description Cause of the lag.
              * @enum {string}
              */
             behindBecause?: "broker" | "processors" | "view";
             /**
              * Format: int64
-             * @description Everything that was sent longer ago than this is known here; 0 is live.
+             * @description How far this answer may lag behind what was sent; 0 is live.
              */
             behindSeconds: number;
-            /** @description The status of an order that it has finished. */
+            /** @description Status of an order that the stage has finished. */
             done: string;
-            /** @description The hub's event for an order that arrives. */
+            /** @description Hub event that announces an arriving order. */
             event: string;
             /**
              * Format: int64
-             * @description An order that has waited that long is late.
+             * @description Age from which a waiting order is late, in seconds.
              */
             lateSeconds: number;
             /**
              * Format: date-time
-             * @description Since when the first one waits.
+             * @description Arrival of the order that has waited longest; absent if none waits.
              */
             oldestArrivedOn?: string;
-            /** @description Its page in the web client. */
+            /** @description Page of the stage in the web client. */
             page: string;
-            /** @description Who works there. */
+            /** @description Role of the people who work there. */
             role: string;
             stage: string;
-            /** @description What a screen of it asks the hub for. */
+            /** @description Topic that a screen of the stage names to the hub. */
             topic: string;
-            /** @description Its command: POST /api/v1/order/{verb}. */
+            /** @description Command that finishes an order there: POST /api/v1/order/{verb}. */
             verb: string;
             /** Format: int64 */
             waiting: number;
             /**
              * Format: int64
-             * @description An order that has waited that long should be hurried.
+             * @description Age from which a waiting order should be hurried, in seconds.
              */
             warnSeconds: number;
         };
         StationsOutputBody: {
-            /** @description How many orders have left the line, by status. */
+            /** @description Number of orders that have left the line, by status. */
             finished: {
                 [key: string]: number;
             };
@@ -733,13 +733,13 @@ export interface components {
             stations: components["schemas"]["Station"][];
         };
         StatsOutputBody: {
-            /** @description The stage with the longest expectedSeconds, if that is at least its warnSeconds; absent when nothing holds up the line. */
+            /** @description Stage with the longest expectedSeconds, if that is at least its warnSeconds; absent if there is no bottleneck. */
             bottleneck?: string;
             /** Format: int64 */
             bucketSeconds: number;
             /**
              * Format: date-time
-             * @description When the first bucket of the series begins. The last one is the present one.
+             * @description Start of the first bucket. The last bucket is the current one.
              */
             from: string;
             /** Format: date-time */
@@ -750,7 +750,7 @@ export interface components {
         Step: {
             /**
              * Format: date-time
-             * @description When the stage before was done with it.
+             * @description When the previous stage finished it.
              */
             arrivedOn: string;
             by: string;
@@ -758,7 +758,7 @@ export interface components {
             on: string;
             /**
              * Format: double
-             * @description How long it was there.
+             * @description Seconds from arrival to completion there.
              */
             seconds: number;
             stage: string;
@@ -813,12 +813,12 @@ export interface operations {
     deadletters: {
         parameters: {
             query?: {
-                /** @description Only those of this stage. */
+                /** @description Only dead letters of this stage. */
                 stage?: string;
-                /** @description Those that something has been done about, too. */
+                /** @description Include resolved dead letters. */
                 all?: boolean;
                 limit?: number;
-                /** @description The next of the page before. */
+                /** @description Value of next in the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -870,7 +870,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The dead letter's id. */
+                /** @description ID of the dead letter. */
                 id: string;
             };
             cookie?: never;
@@ -929,7 +929,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The dead letter's id. */
+                /** @description ID of the dead letter. */
                 id: string;
             };
             cookie?: never;
@@ -1019,7 +1019,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The dead letter's id. */
+                /** @description ID of the dead letter. */
                 id: string;
             };
             cookie?: never;
@@ -1110,7 +1110,7 @@ export interface operations {
             header?: {
                 /** @description With If-None-Match, wait=n waits up to n seconds, at most 30, for the menu to change. */
                 Prefer?: string;
-                /** @description The ETag that the client has. */
+                /** @description ETag that the client has. */
                 "If-None-Match"?: string;
             };
             path?: never;
@@ -1162,7 +1162,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1244,7 +1244,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1254,11 +1254,11 @@ export interface operations {
             content: {
                 "application/json": {
                     Order: {
-                        /** @description Who did it; "baker" if absent. */
+                        /** @description Person who did it; "baker" if absent. */
                         BakedBy?: string;
                         /**
                          * Format: date-time
-                         * @description When; now if absent.
+                         * @description When it was done; now if absent.
                          */
                         BakedOn?: string;
                         /** @description The order's id. */
@@ -1352,7 +1352,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1364,11 +1364,11 @@ export interface operations {
                     Order: {
                         /** @description The order's id. */
                         Id: string;
-                        /** @description Who did it; "packer" if absent. */
+                        /** @description Person who did it; "packer" if absent. */
                         PackagedBy?: string;
                         /**
                          * Format: date-time
-                         * @description When; now if absent.
+                         * @description When it was done; now if absent.
                          */
                         PackagedOn?: string;
                     } & {
@@ -1460,7 +1460,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1469,7 +1469,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Who. */
+                    /** @description Person who gives the command. */
                     By: string;
                     Order: {
                         /** @description The order's id. */
@@ -1563,7 +1563,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1573,11 +1573,11 @@ export interface operations {
             content: {
                 "application/json": {
                     Order: {
-                        /** @description Who did it; "decorator" if absent. */
+                        /** @description Person who did it; "decorator" if absent. */
                         DecoratedBy?: string;
                         /**
                          * Format: date-time
-                         * @description When; now if absent.
+                         * @description When it was done; now if absent.
                          */
                         DecoratedOn?: string;
                         /** @description The order's id. */
@@ -1671,7 +1671,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1683,11 +1683,11 @@ export interface operations {
                     Order: {
                         /** @description The order's id. */
                         Id: string;
-                        /** @description Who did it; "mixer" if absent. */
+                        /** @description Person who did it; "mixer" if absent. */
                         MixedBy?: string;
                         /**
                          * Format: date-time
-                         * @description When; now if absent.
+                         * @description When it was done; now if absent.
                          */
                         MixedOn?: string;
                     } & {
@@ -1779,7 +1779,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1788,7 +1788,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Who. */
+                    /** @description Person who gives the command. */
                     By: string;
                     Order: {
                         /** @description The order's id. */
@@ -1882,7 +1882,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -1891,7 +1891,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Who. */
+                    /** @description Person who gives the command. */
                     By: string;
                     Order: {
                         /** @description The order's id. */
@@ -1984,7 +1984,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -2001,7 +2001,7 @@ export interface operations {
                     };
                     /** @description Why the order cannot be made. */
                     Reason: string;
-                    /** @description Who says so; the stage's role if absent. */
+                    /** @description Person who rejects it; the stage's role if absent. */
                     ReportedBy?: string;
                 } & {
                     [key: string]: unknown;
@@ -2089,7 +2089,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the call repeatable: the same key and body give the same result again. */
+                /** @description Makes the command idempotent: a retry with the same key and body returns the same result. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -2101,11 +2101,11 @@ export interface operations {
                     Order: {
                         /** @description The order's id. */
                         Id: string;
-                        /** @description Who did it; "shipper" if absent. */
+                        /** @description Person who did it; "shipper" if absent. */
                         ShippedBy?: string;
                         /**
                          * Format: date-time
-                         * @description When; now if absent.
+                         * @description When it was done; now if absent.
                          */
                         ShippedOn?: string;
                     } & {
@@ -2202,11 +2202,11 @@ export interface operations {
             header?: {
                 /** @description wait=n waits up to n seconds, at most 30, for the order to appear or, with If-None-Match, to change. */
                 Prefer?: string;
-                /** @description The ETag that the client has. */
+                /** @description ETag that the client has. */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The order's id. */
+                /** @description ID of the order. */
                 id: string;
             };
             cookie?: never;
@@ -2267,7 +2267,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The order's id. */
+                /** @description ID of the order. */
                 id: string;
             };
             cookie?: never;
@@ -2336,10 +2336,10 @@ export interface operations {
             query?: {
                 /** @description Only orders with this status. */
                 status?: string;
-                /** @description Only orders at this stage or on their way to it. */
+                /** @description Only orders that wait at this stage or are on their way to it. */
                 stage?: string;
                 limit?: number;
-                /** @description The next of the page before. */
+                /** @description Value of next in the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -2487,7 +2487,7 @@ export interface operations {
     stats: {
         parameters: {
             query?: {
-                /** @description How far back the series go. */
+                /** @description Length of the series, in hours. */
                 hours?: number;
             };
             header?: never;
