@@ -301,9 +301,9 @@ func (k *secured) withoutOne(line login) {
 			}
 			continue
 		}
-		mend := strings.Replace(found[0].Mend, k.SASL, k.Brokers(), 1) // Where all is allowed.
-		if out, err := shell(k.t.Context(), k.t, tools(k.t, k.Cluster)+mend).CombinedOutput(); err != nil {
-			k.t.Fatalf("%s: %v\n%s", mend, err, out)
+		fix := strings.Replace(found[0].Fix, k.SASL, k.Brokers(), 1) // On the listener that allows everything.
+		if out, err := shell(k.t.Context(), k.t, tools(k.t, k.Cluster)+fix).CombinedOutput(); err != nil {
+			k.t.Fatalf("%s: %v\n%s", fix, err, out)
 		}
 	}
 	if found := missing(); len(found) > 0 {
