@@ -1,5 +1,5 @@
-# The program with its client inside, alone in an image: no shell, no user but one without rights, nothing to write to
-# but /data.
+# An image with nothing but the program and its embedded web client: no shell, an unprivileged user, and /data as the only
+# writable directory.
 
 FROM node:22.21.1-bookworm-slim AS client
 WORKDIR /source
@@ -17,7 +17,7 @@ COPY gokaplus/go.mod gokaplus/go.sum gokaplus/
 RUN GOWORK=off go mod download
 COPY . .
 COPY --from=client /source/web/dist web/dist
-# The sources come without git, so the version has to be told: --build-arg VERSION=$(git describe --always --dirty)
+# The build context has no .git, so pass the version: --build-arg VERSION=$(git describe --always --dirty)
 ARG VERSION
 RUN mkdir -p /out/data && CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.stamped=$VERSION" -o /out/ecupcakes ./cmd/ecupcakes
 

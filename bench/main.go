@@ -1,10 +1,9 @@
-// Command bench measures the program as it is run: start-up, throughput through
-// all stages, CPU, latency from POST to the mixer's screen, memory and size. It
-// prints a table and writes bench/result.json.
+// Command bench measures the built program: start-up, throughput through all stages, CPU, latency from
+// POST to the mixer's screen, memory and size. It prints a table and writes bench/result.json.
 //
-// The limit beside the throughput is what franz-go alone can do on the same
-// broker in the same run: write and read back as many records as the line
-// writes. Machines are noisy; ratios within one run say more than figures.
+// The limit next to the throughput is the throughput of franz-go alone on the same broker in the same
+// run, for as many records as the line writes and reads. Machines are noisy: ratios within one run
+// are more reliable than absolute figures.
 package main
 
 import (
@@ -40,40 +39,40 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Figures is what was measured; the JSON names are stable.
+// Figures has the measurements. The JSON names are stable.
 type Figures struct {
 	Machine         string  `json:"machine"`
-	Orders          int     `json:"orders"`
-	OrdersPerSecond float64 `json:"ordersPerSecond"`      // Processors in one process, the broker in another.
-	CPUPerOrder     float64 `json:"cpuMicrosPerOrder"`    // Of the processors.
-	BrokerCPU       float64 `json:"brokerMicrosPerOrder"` // Of the broker, for the same orders.
-	RecordsPerOrder float64 `json:"recordsPerOrder"`      // Written and read by the processors.
-	LimitPerSecond  float64 `json:"limitOrdersPerSecond"` // The same records by franz-go alone, as orders.
-	UpPerSecond     float64 `json:"upOrdersPerSecond"`    // Everything in one process, views and API too.
-	UpMB            float64 `json:"upResidentMB"`         // After those orders.
-	UpPeakMB        float64 `json:"upPeakResidentMB"`
-	IdleMB          float64 `json:"idleResidentMB"` // Ready, no orders.
-	ListenMS        float64 `json:"listenMillis"`   // From exec to the printed address, no orders.
-	ReadyMS         float64 `json:"readyMillis"`    // To /readyz 200.
-	ReadyFullMS     float64 `json:"readyFullMillis"`
+	Orders          int     `json:"orders"`                // Number of preloaded orders.
+	OrdersPerSecond float64 `json:"ordersPerSecond"`       // With the processors in one process and the broker in another.
+	CPUPerOrder     float64 `json:"cpuMicrosPerOrder"`     // CPU time of the processors.
+	BrokerCPU       float64 `json:"brokerMicrosPerOrder"`  // CPU time of the broker, for the same orders.
+	RecordsPerOrder float64 `json:"recordsPerOrder"`       // Records that the processors write and read.
+	LimitPerSecond  float64 `json:"limitOrdersPerSecond"`  // Rate of franz-go alone for the same records, converted to orders.
+	UpPerSecond     float64 `json:"upOrdersPerSecond"`     // With everything in one process, including views and API.
+	UpMB            float64 `json:"upResidentMB"`          // Resident memory of that process after the orders.
+	UpPeakMB        float64 `json:"upPeakResidentMB"`      // Peak resident memory of that process.
+	IdleMB          float64 `json:"idleResidentMB"`        // Resident memory when ready, without orders.
+	ListenMS        float64 `json:"listenMillis"`          // Time from exec to the printed address, without orders.
+	ReadyMS         float64 `json:"readyMillis"`           // Time from exec until /readyz answers 200, without orders.
+	ReadyFullMS     float64 `json:"readyFullMillis"`       // The same with the orders.
 	PostP50         float64 `json:"postToScreenP50Millis"` // At 500 orders/s.
-	PostP99         float64 `json:"postToScreenP99Millis"`
-	VerifySeconds   float64 `json:"verifySeconds"` // Auditing those orders.
-	VerifyMB        float64 `json:"verifyPeakResidentMB"`
+	PostP99         float64 `json:"postToScreenP99Millis"` // At 500 orders/s.
+	VerifySeconds   float64 `json:"verifySeconds"`         // Duration of an audit of the orders.
+	VerifyMB        float64 `json:"verifyPeakResidentMB"`  // Peak resident memory of the audit.
 	BinaryMB        float64 `json:"binaryMB"`
 
-	Screens int      `json:"-"` // To put before each server.
+	Screens int      `json:"-"` // Number of screens to connect to each server.
 	Fanouts []Fanout `json:"fanouts,omitempty"`
 }
 
 func main() {
 	orders := flag.Int("orders", 100_000, "orders to preload")
-	screens := flag.Int("screens", 10_000, "screens that one event has to reach")
-	rate := flag.Float64("rate", 500, "orders a second of the latency run")
+	screens := flag.Int("screens", 10_000, "screens that each event must reach")
+	rate := flag.Float64("rate", 500, "orders per second in the latency measurement")
 	binary := flag.String("binary", "bin/ecupcakes", "the program to measure")
-	steps := flag.String("steps", "idle,pipeline,up", "what to measure; screens is a step of its own")
+	steps := flag.String("steps", "idle,pipeline,up", "comma-separated measurements: idle, pipeline, up, screens")
 	out := flag.String("out", "bench/result.json", "where to write the figures")
-	serve := flag.Bool("serve-hub", false, "be the server of the step screens, which does that itself")
+	serve := flag.Bool("serve-hub", false, "run the server that the step screens starts; not for use by hand")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -117,7 +116,7 @@ func measure(ctx context.Context, binary string, steps []string, f *Figures, rat
 		fmt.Fprintln(os.Stderr, "measuring:", step)
 		measure, ok := measurements[step]
 		if !ok {
-			return fmt.Errorf("%q cannot be measured: choose of idle, pipeline, up and screens", step)
+			return fmt.Errorf("unknown step %q: use idle, pipeline, up or screens", step)
 		}
 		if err := measure(); err != nil {
 			return fmt.Errorf("%s: %w", step, err)
@@ -126,8 +125,8 @@ func measure(ctx context.Context, binary string, steps []string, f *Figures, rat
 	return nil
 }
 
-// idle measures an empty factory, then the way of orders at a moderate rate from
-// POST to the mixer's screen.
+// idle measures a process without orders, then the latency from POST to the mixer's screen at a
+// moderate rate.
 func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) error {
 	p, err := start(ctx, binary, "up", "--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--data", dir, "--json")
 	if err != nil {
@@ -151,7 +150,7 @@ func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) er
 	return p.stop()
 }
 
-// pipeline measures the processors alone, on a broker in this process.
+// pipeline measures the processors alone, with the broker in this process.
 func (f *Figures) pipeline(ctx context.Context, binary, dir string) error {
 	b, err := embedded.Start(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -183,7 +182,7 @@ func (f *Figures) pipeline(ctx context.Context, binary, dir string) error {
 	return f.limit(ctx, b.Addr())
 }
 
-// verify audits what the processors have done.
+// verify measures an audit of the processed orders.
 func (f *Figures) verify(ctx context.Context, binary, addr string) error {
 	cmd := exec.CommandContext(ctx, binary, "verify", "--brokers", addr)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -198,11 +197,10 @@ func (f *Figures) verify(ctx context.Context, binary, addr string) error {
 	return nil
 }
 
-// limit writes and reads back as many records as the line does, by franz-go
-// alone.
+// limit measures franz-go alone, with as many records as the line writes and reads.
 func (f *Figures) limit(ctx context.Context, addr string) error {
 	stages := len(topology.Cupcakes.Stages)
-	f.RecordsPerOrder = float64(stages * 5) // Read: an order and a report. Written: two rows and an order.
+	f.RecordsPerOrder = float64(stages * 5) // Each stage reads an order and a report, and writes two rows and an order.
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.Output), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.ProducerLinger(0))
 	if err != nil {
 		return err
@@ -236,7 +234,7 @@ func (f *Figures) limit(ctx context.Context, addr string) error {
 	return nil
 }
 
-// up measures everything in one process, working off what is there.
+// up measures everything in one process that processes the preloaded orders.
 func (f *Figures) up(ctx context.Context, binary, dir string) error {
 	b, err := embedded.Start(dir, "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -281,8 +279,7 @@ func sampleOrder(id string, placed time.Time) *order.Order {
 	return &order.Order{ID: id, Flavour: "Strawberry", Size: "M", Quantity: 12, Status: order.StatusPlaced, PlacedOn: placed.UTC().Truncate(time.Millisecond)}
 }
 
-// preload creates the topics and writes the orders and everything that the
-// kitchen will report about them.
+// preload creates the topics and writes the orders and the reports of all stages about them.
 func preload(ctx context.Context, addr string, orders int) error {
 	config := kafka.Config{Brokers: []string{addr}}
 	admin, err := kafka.NewAdmin(config)
@@ -291,7 +288,7 @@ func preload(ctx context.Context, addr string, orders int) error {
 	}
 	defer admin.Close()
 	topics := kafka.RequiredTopics(topology.Cupcakes, 8, 1)
-	kafka.DisableRetention(topics) // As `up` has them.
+	kafka.DisableRetention(topics) // `up` does the same.
 	if err := admin.Apply(ctx, topics); err != nil {
 		return err
 	}
@@ -323,7 +320,7 @@ func preload(ctx context.Context, addr string, orders int) error {
 	return client.Flush(ctx)
 }
 
-// shipped waits until so many orders have come out of the line.
+// shipped blocks until the given number of orders is shipped.
 func shipped(ctx context.Context, addr string, orders int) error {
 	admin, err := kafka.NewAdmin(kafka.Config{Brokers: []string{addr}})
 	if err != nil {
@@ -333,7 +330,7 @@ func shipped(ctx context.Context, addr string, orders int) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	for {
-		ends, err := admin.EndOffsets(ctx, topology.Cupcakes.Output) // A busy broker may miss to answer once.
+		ends, err := admin.EndOffsets(ctx, topology.Cupcakes.Output) // An error counts as no progress: a busy broker may fail to answer once.
 		var n int64
 		for _, end := range ends {
 			n += end
@@ -395,12 +392,12 @@ func (p *process) ready(ctx context.Context) error {
 		select {
 		case <-time.After(2 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for it to be ready: %w", ctx.Err())
+			return fmt.Errorf("waiting for %s to be ready: %w", p.URL, ctx.Err())
 		}
 	}
 }
 
-// memory returns the resident memory now and at its highest, in MB.
+// memory returns the current and the peak resident memory, in MB.
 func (p *process) memory() (now, peak float64) {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	for line := range strings.Lines(string(status)) {
@@ -424,7 +421,7 @@ func (p *process) stop() error {
 		return err
 	}
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("stopping it: %w", err)
+		return fmt.Errorf("stopping the process: %w", err)
 	}
 	return nil
 }

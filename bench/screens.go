@@ -26,16 +26,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fanout is what it takes a server to show one event on all of its screens.
+// Fanout has the cost of showing one event on all screens of a server.
 type Fanout struct {
 	Server     string  `json:"server"`
 	Screens    int     `json:"screens"`
 	P50        float64 `json:"p50Millis"` // From the request that causes the event to a screen, over all events and screens.
 	P99        float64 `json:"p99Millis"`
-	Last       float64 `json:"lastMillis"`         // To the last screen, the median of all events.
-	CPU        float64 `json:"cpuMicrosPerScreen"` // Of the server, for one event.
-	ResidentKB float64 `json:"residentKBPerIdleScreen"`
-	Load       string  `json:"load"` // Of the machine, in the minute before.
+	Last       float64 `json:"lastMillis"`              // Time to the last screen, median of all events.
+	CPU        float64 `json:"cpuMicrosPerScreen"`      // CPU time of the server for one event.
+	ResidentKB float64 `json:"residentKBPerIdleScreen"` // Resident memory of the server.
+	Load       string  `json:"load"`                    // Load average of the machine in the minute before.
 }
 
 const (
@@ -46,17 +46,17 @@ const (
 const (
 	fanoutWarmUp = 3
 	fanoutEvents = 30
-	// idleFor is long enough for every screen to have been pinged once.
+	// idleFor is long enough for the server to ping every screen once.
 	idleFor = 20 * time.Second
-	// fanoutPatience bounds how long one event may take to reach all screens.
-	fanoutPatience = 30 * time.Second
-	// pingEvery is how often the hub hears from a screen, as from Microsoft's client.
-	pingEvery = 15 * time.Second
+	// eventTimeout bounds the time that one event may take to reach all screens.
+	eventTimeout = 30 * time.Second
+	// pingInterval is the interval between two pings of a screen, that of Microsoft's client.
+	pingInterval = 15 * time.Second
 )
 
-// screens measures one event on many screens: of the program as it is run, from
-// POST to the mixers' screens; of its hub alone; and of philippseith/signalr, at
-// the size that it bears, with the same event from the same kind of request.
+// screens measures how long one event takes to reach many screens: on the built program, from POST to
+// the mixers' screens; on its hub alone; and on philippseith/signalr, with the largest number of
+// screens that it can serve, the same event and the same kind of request.
 func (f *Figures) screens(ctx context.Context, program, dir string) error {
 	if err := enoughFiles(f.Screens); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (f *Figures) screens(ctx context.Context, program, dir string) error {
 	}
 	other := filepath.Join(dir, "philippseith")
 	build := exec.CommandContext(ctx, "go", "build", "-C", "bench/philippseith", "-o", other, ".")
-	build.Env = append(os.Environ(), "GOWORK=off") // It has a module of its own.
+	build.Env = append(os.Environ(), "GOWORK=off") // The workspace does not include its module.
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the server to compare with: %w\n%s", err, out)
 	}
@@ -84,21 +84,21 @@ func (f *Figures) screens(ctx context.Context, program, dir string) error {
 	for n := f.Screens; ; n /= 2 {
 		err := f.fanout(ctx, philippseith, n, "/hub", "/event", other)
 		if err == nil && n < f.Screens {
-			return alone(n) // To be compared with.
+			return alone(n) // Measure the hub at the same size, for comparison.
 		}
 		if err == nil || ctx.Err() != nil || n < 100 {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "philippseith/signalr does not bear %d screens: %v\n", n, err)
+		fmt.Fprintf(os.Stderr, "philippseith/signalr cannot serve %d screens: %v\n", n, err)
 	}
 }
 
-// enoughFiles checks that this process and the server can have so many sockets.
-// Both raise their limit to the hard one by themselves.
+// enoughFiles returns an error if the hard limit of open files is too low for a process with the given
+// number of screens. It raises the soft limit of this process; the server raises its own.
 func enoughFiles(screens int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("asking for the limit of open files: %w", err)
+		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
 	if need := uint64(screens) + 200; limit.Max < need {
 		return fmt.Errorf("%d screens need %d open files in a process and %d are allowed: raise the limit (ulimit -Hn %d, as root) or try fewer with -screens",
@@ -108,7 +108,7 @@ func enoughFiles(screens int) error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 }
 
-// fanout starts a server, puts screens before it and has events come.
+// fanout starts a server, connects screens to it and measures events.
 func (f *Figures) fanout(ctx context.Context, name string, screens int, path, trigger, program string, args ...string) error {
 	fmt.Fprintf(os.Stderr, "measuring: %s, %d screens\n", name, screens)
 	m := Fanout{Server: name, Screens: screens, Load: loadOfMachine()}
@@ -127,7 +127,7 @@ func (f *Figures) fanout(ctx context.Context, name string, screens int, path, tr
 	}
 	defer a.close()
 	if err := a.watch(ctx, time.Now().Add(idleFor), nil); err != nil {
-		return fmt.Errorf("while nothing happens: %w", err)
+		return fmt.Errorf("while the screens are idle: %w", err)
 	}
 	idle, _ := p.memory()
 	m.ResidentKB = (idle - before) * 1000 / float64(screens)
@@ -155,30 +155,30 @@ func (f *Figures) fanout(ctx context.Context, name string, screens int, path, tr
 	slices.Sort(last)
 	m.P50, m.P99, m.Last = all[len(all)/2], all[len(all)*99/100], last[len(last)/2]
 	f.Fanouts = append(f.Fanouts, m)
-	a.close() // The server waits for them when it stops.
+	a.close() // The server waits for open connections when it stops.
 	return p.stop()
 }
 
-// audience is many screens, which one goroutine reads.
+// audience is a set of screens that are read by one goroutine.
 type audience struct {
 	epoll  int
 	all    []*screen
 	byFD   map[int32]*screen
 	buffer []byte
-	pinged int       // How many pings were sent.
-	began  time.Time // When the first of them was due.
+	pinged int       // Number of pings sent by all screens.
+	began  time.Time // When the first ping was due.
 }
 
 // screen is a bare WebSocket connection.
 type screen struct {
 	fd     int
-	rest   []byte // What has been read of a frame that is not complete.
+	rest   []byte // The beginning of an incomplete frame.
 	events int
 	synced bool
 }
 
-// seat connects screens to a server and returns when each has its snapshot, or
-// its handshake where there is none.
+// seat connects screens to a server and returns once each has its snapshot, or only its handshake if
+// the server sends no snapshot.
 func seat(server, path string, screens int) (_ *audience, err error) {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -190,15 +190,15 @@ func seat(server, path string, screens int) (_ *audience, err error) {
 	}
 	a := &audience{byFD: map[int32]*screen{}, buffer: make([]byte, 256<<10), began: time.Now()}
 	if a.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("making an epoll: %w", err)
+		return nil, fmt.Errorf("creating an epoll instance: %w", err)
 	}
 	for len(a.all) < screens {
 		err := a.connect(address, path)
-		for began := time.Now(); err != nil && len(a.all) == 0 && time.Since(began) < fanoutPatience; err = a.connect(address, path) {
-			time.Sleep(20 * time.Millisecond) // The hub starts last.
+		for began := time.Now(); err != nil && len(a.all) == 0 && time.Since(began) < eventTimeout; err = a.connect(address, path) {
+			time.Sleep(20 * time.Millisecond) // The hub starts after /readyz answers.
 		}
 		if err == nil {
-			err = a.ping() // The first ones would be silent for too long.
+			err = a.ping() // Without pings, the server would close the first connections meanwhile.
 		}
 		if err != nil {
 			n := len(a.all)
@@ -212,7 +212,7 @@ func seat(server, path string, screens int) (_ *audience, err error) {
 func (a *audience) connect(address *net.TCPAddr, path string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("making a socket: %w", err)
+		return fmt.Errorf("creating a socket: %w", err)
 	}
 	s := &screen{fd: fd}
 	if err := a.greet(s, address, path); err != nil {
@@ -224,12 +224,12 @@ func (a *audience) connect(address *net.TCPAddr, path string) error {
 	return unix.EpollCtl(a.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
-// greet connects a screen and reads until it shows what is there.
+// greet connects a screen and reads until its snapshot is complete.
 func (a *audience) greet(s *screen, address *net.TCPAddr, path string) error {
 	fd := s.fd
-	patience := unix.NsecToTimeval(int64(fanoutPatience))
+	timeout := unix.NsecToTimeval(int64(eventTimeout))
 	if err := errors.Join(
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
 		unix.Connect(fd, &unix.SockaddrInet4{Port: address.Port, Addr: [4]byte(address.IP.To4())}),
 	); err != nil {
@@ -238,7 +238,7 @@ func (a *audience) greet(s *screen, address *net.TCPAddr, path string) error {
 	request := "GET " + path + " HTTP/1.1\r\nHost: " + address.String() + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 	if _, err := unix.Write(fd, []byte(request)); err != nil {
-		return fmt.Errorf("asking for a WebSocket: %w", err)
+		return fmt.Errorf("requesting a WebSocket: %w", err)
 	}
 	var answer []byte
 	for !bytes.Contains(answer, []byte("\r\n\r\n")) {
@@ -250,7 +250,7 @@ func (a *audience) greet(s *screen, address *net.TCPAddr, path string) error {
 	}
 	head, frames, _ := bytes.Cut(answer, []byte("\r\n\r\n"))
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
-		return fmt.Errorf("it is answered %.200q", head)
+		return fmt.Errorf("the server refuses the WebSocket: %.200q", head)
 	}
 	if err := s.send(`{"protocol":"json","version":1}`); err != nil {
 		return err
@@ -268,7 +268,7 @@ func (a *audience) greet(s *screen, address *net.TCPAddr, path string) error {
 	return unix.SetNonblock(fd, true)
 }
 
-// read goes on when a signal has interrupted it; Go's runtime sends some.
+// read is unix.Read that retries after a signal, such as those of Go's runtime.
 func read(fd int, b []byte) (n int, err error) {
 	for {
 		if n, err = unix.Read(fd, b); !errors.Is(err, unix.EINTR) {
@@ -277,7 +277,7 @@ func read(fd int, b []byte) (n int, err error) {
 	}
 }
 
-// send writes one record in a frame that is masked with zeros.
+// send writes one record in a frame whose mask is zero.
 func (s *screen) send(record string) error {
 	frame := append([]byte{0x81, 0x80 | byte(len(record)+1), 0, 0, 0, 0}, record...)
 	if _, err := unix.Write(s.fd, append(frame, 0x1e)); err != nil {
@@ -286,7 +286,7 @@ func (s *screen) send(record string) error {
 	return nil
 }
 
-// take counts the events in what has been read.
+// take counts the events in the complete frames of data and keeps the rest.
 func (s *screen) take(data []byte) error {
 	data = append(s.rest, data...)
 	for len(data) >= 2 {
@@ -314,9 +314,9 @@ func (s *screen) take(data []byte) error {
 	return nil
 }
 
-// ping has the screens ping the server in turn, each one every pingEvery.
+// ping sends the pings that are due. The screens ping in turn, each one every pingInterval.
 func (a *audience) ping() error {
-	for due := int(time.Since(a.began) * time.Duration(len(a.all)) / pingEvery); a.pinged < due; a.pinged++ {
+	for due := int(time.Since(a.began) * time.Duration(len(a.all)) / pingInterval); a.pinged < due; a.pinged++ {
 		if err := a.all[a.pinged%len(a.all)].send(`{"type":6}`); err != nil {
 			return err
 		}
@@ -324,8 +324,8 @@ func (a *audience) ping() error {
 	return nil
 }
 
-// watch reads what comes, and calls see for each screen that has got an event,
-// until then or until see says that it has seen enough.
+// watch reads from all screens until the given time or until see returns true. It calls see after each
+// screen that has received an event.
 func (a *audience) watch(ctx context.Context, until time.Time, see func() (enough bool)) error {
 	events := make([]unix.EpollEvent, 1024)
 	for time.Now().Before(until) {
@@ -357,17 +357,17 @@ func (a *audience) watch(ctx context.Context, until time.Time, see func() (enoug
 	return nil
 }
 
-// event causes one event and returns how long it took to each screen, in ms.
+// event causes one event and returns the times that it took to reach each screen, in ms.
 func (a *audience) event(ctx context.Context, trigger string) (took []float64, err error) {
 	began := time.Now()
 	asked := make(chan error, 1)
 	go func() { asked <- post(ctx, trigger) }()
-	err = a.watch(ctx, began.Add(fanoutPatience), func() bool {
+	err = a.watch(ctx, began.Add(eventTimeout), func() bool {
 		took = append(took, millis(time.Since(began)))
 		return len(took) == len(a.all)
 	})
 	if err == nil && len(took) < len(a.all) {
-		err = fmt.Errorf("%d of %d screens have it after %s", len(took), len(a.all), fanoutPatience)
+		err = fmt.Errorf("only %d of %d screens have the event after %s", len(took), len(a.all), eventTimeout)
 	}
 	return took, errors.Join(err, <-asked)
 }
@@ -398,10 +398,10 @@ func (a *audience) close() {
 	a.all, a.epoll = nil, -1
 }
 
-// cpu is what the process has used so far.
+// cpu returns the CPU time that the process has used.
 func (p *process) cpu() time.Duration {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	_, after, _ := strings.Cut(string(stat), ") ") // The name before it may have spaces.
+	_, after, _ := strings.Cut(string(stat), ") ") // The process name before it may contain spaces.
 	fields := strings.Fields(after)
 	if len(fields) < 13 {
 		return 0
@@ -411,15 +411,15 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond // Linux counts in hundredths of a second.
 }
 
-// loadOfMachine is the load average of the last minute.
+// loadOfMachine returns the load average of the last minute.
 func loadOfMachine() string {
 	b, _ := os.ReadFile("/proc/loadavg")
 	load, _, _ := strings.Cut(string(b), " ")
 	return load
 }
 
-// reportFanouts prints a table, in which what is compared is the hub as a part
-// of the other at the same size.
+// reportFanouts prints a table. Its last rows have the ratios of the hub to philippseith/signalr at the
+// same number of screens.
 func reportFanouts(w io.Writer, all []Fanout) {
 	if len(all) == 0 {
 		return
@@ -431,15 +431,15 @@ func reportFanouts(w io.Writer, all []Fanout) {
 	for _, hub := range all {
 		for _, other := range all {
 			if hub.Server == hubAlone && other.Server == philippseith && hub.Screens == other.Screens {
-				fmt.Fprintf(w, "| the hub alone as a part of %s\t| %d\t| %.2f, %.2f, %.2f\t| %.2f\t| %.2f\t| \t|\n", other.Server, hub.Screens,
+				fmt.Fprintf(w, "| ratio of the hub alone to %s\t| %d\t| %.2f, %.2f, %.2f\t| %.2f\t| %.2f\t| \t|\n", other.Server, hub.Screens,
 					hub.P50/other.P50, hub.P99/other.P99, hub.Last/other.Last, hub.CPU/other.CPU, hub.ResidentKB/other.ResidentKB)
 			}
 		}
 	}
 }
 
-// serveHub is the server of the hub alone: it has no orders, and a POST to
-// /event tells all screens of one.
+// serveHub runs a server with the hub alone. It has no orders; a POST to /event sends one to all
+// screens.
 func serveHub(ctx context.Context) error {
 	s := make(announcements)
 	h, err := hub.New(s, []hub.Station{{Topic: "orderrequests", Arrived: "InformNewOrderToMix"}}, slog.New(slog.DiscardHandler), hub.Options{})
@@ -459,7 +459,7 @@ func serveHub(ctx context.Context) error {
 		_ = h.Run(ctx)
 		_ = server.Close()
 	}()
-	address, _ := json.Marshal(map[string]string{"url": "http://" + listener.Addr().String()}) // Strings cannot fail.
+	address, _ := json.Marshal(map[string]string{"url": "http://" + listener.Addr().String()}) // Encoding strings cannot fail.
 	fmt.Println(string(address))
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -467,7 +467,7 @@ func serveHub(ctx context.Context) error {
 	return nil
 }
 
-// announcements is a source without orders; each value is one that arrives.
+// announcements is a source without waiting orders. Each value in the channel is an order that arrives.
 type announcements chan struct{}
 
 func (announcements) Waiting(string) (iter.Seq[hub.Order], int, uint64, error) {
@@ -484,5 +484,5 @@ func (a announcements) Changes(ctx context.Context, after uint64) ([]hub.Change,
 	}
 }
 
-// eventOrder is an order as the program shows it; bench/philippseith sends the same.
+// eventOrder is an order in the program's JSON. bench/philippseith sends the same bytes.
 var eventOrder = json.RawMessage(`{"id":"01a210bf-3ff0-714b-bb0c-5e1b7f2ff3eb","flavour":"Strawberry","size":"M","quantity":1,"status":"placed","placedOn":"2026-11-26T08:00:00.000Z","stage":"mixing","state":"waiting","history":[]}`)

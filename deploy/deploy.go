@@ -1,16 +1,15 @@
-// Package deploy holds the files with which other programs run beside this one,
-// for those commands that need them.
+// Package deploy embeds the configuration files of other programs that commands of this one need.
 package deploy
 
 import "embed"
 
-// Connectors are the configurations of Kafka Connect's connectors. A file's name
-// is the connector's.
+// Connectors has the configurations of Kafka Connect's connectors. Each file has the name of its
+// connector.
 //
 //go:embed connect/*.json
 var Connectors embed.FS
 
-// The Maven projects of the plugins that a worker of Kafka Connect needs for them.
+// Maven projects of the plugins that a Kafka Connect worker needs for the connectors.
 var (
 	//go:embed connect/mongodb.xml
 	MongoDBPlugin []byte
@@ -18,8 +17,7 @@ var (
 	DebeziumPlugin []byte
 )
 
-// Ingredients are what the database of the inventory begins with, as mongoimport
-// takes it.
+// Ingredients is the initial content of the inventory's database, in the format of mongoimport.
 //
 //go:embed mongo/ingredients.json
 var Ingredients []byte

@@ -12,32 +12,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// Role is what a user of the cluster is there for.
+// Role names a set of tasks for which a Kafka user needs ACLs.
 type Role string
 
-// The roles.
 const (
-	Processors Role = "processors" // `serve --roles processors`.
-	API        Role = "api"        // `serve --roles api`.
-	Setup      Role = "setup"      // `topics apply`, and a first start that creates the topics.
+	Processors Role = "processors" // A process started with `serve --roles processors`.
+	API        Role = "api"        // A process started with `serve --roles api`.
+	Setup      Role = "setup"      // `topics apply`, or a first start that creates the topics.
 	Auditor    Role = "auditor"    // `verify`.
 )
 
-// Roles are all of them.
+// Roles lists every Role.
 var Roles = []Role{Processors, API, Setup, Auditor}
 
-// screenGroups is how the names of the consumer groups of screens begin.
+// screenGroups is the common prefix of the names of all consumer groups of screens.
 const screenGroups = "screens."
 
-// ACL is one thing that a user has to be allowed to do.
+// ACL allows one operation on one resource, or on all resources with a prefix.
 type ACL struct {
 	Resource  string // "topic" or "group".
-	Name      string
-	Prefix    bool // All of that kind whose names begin so.
+	Name      string // The resource's name, or a prefix if Prefix is set.
+	Prefix    bool   // The ACL covers every resource of this kind whose name begins with Name.
 	Operation kadm.ACLOperation
 }
 
-// String is for a person: "Read on topic shipped".
+// String formats the ACL for a person: "Read on topic shipped".
 func (a ACL) String() string {
 	if a.Prefix {
 		return fmt.Sprintf("%s on %ss %s*", camel(a.Operation), a.Resource, a.Name)
@@ -45,7 +44,7 @@ func (a ACL) String() string {
 	return fmt.Sprintf("%s on %s %s", camel(a.Operation), a.Resource, a.Name)
 }
 
-// camel is how kafka-acls writes an operation.
+// camel returns the operation as kafka-acls spells it, such as "DescribeConfigs".
 func camel(o kadm.ACLOperation) string {
 	var b strings.Builder
 	for word := range strings.SplitSeq(o.String(), "_") {
@@ -54,18 +53,20 @@ func camel(o kadm.ACLOperation) string {
 	return b.String()
 }
 
-// OnTopic are the ACLs for operations on a topic.
+// OnTopic returns one ACL on a topic for each operation.
 func OnTopic(name string, operations ...kadm.ACLOperation) (all []ACL) {
 	for _, o := range operations {
-		all = append(all, ACL{"topic", name, false, o})
+		all = append(all, ACL{Resource: "topic", Name: name, Operation: o})
 	}
 	return all
 }
 
-// OnGroup is the ACL for an operation on a consumer group.
-func OnGroup(name string, o kadm.ACLOperation) ACL { return ACL{"group", name, false, o} }
+// OnGroup returns the ACL for an operation on a consumer group.
+func OnGroup(name string, o kadm.ACLOperation) ACL {
+	return ACL{Resource: "group", Name: name, Operation: o}
+}
 
-// ACLs are what a user needs for the roles, as Least has them.
+// ACLs returns the ACLs that a user with the roles needs, reduced by Least.
 func ACLs(line topology.Line, roles ...Role) []ACL {
 	var all []ACL
 	topic := func(name string, operations ...kadm.ACLOperation) { all = append(all, OnTopic(name, operations...)...) }
@@ -78,7 +79,7 @@ func ACLs(line topology.Line, roles ...Role) []ACL {
 			case Setup:
 				topic(name, kadm.OpCreate)
 				fallthrough
-			default: // All topics are looked at before anything starts.
+			default: // A process checks all topics before it starts anything.
 				topic(name, kadm.OpDescribe, kadm.OpDescribeConfigs)
 			}
 		}
@@ -96,11 +97,11 @@ func ACLs(line topology.Line, roles ...Role) []ACL {
 			case Processors:
 				topic(s.Input, kadm.OpRead)
 				topic(s.Reports(), kadm.OpRead)
-				topic(s.Table(), kadm.OpRead, kadm.OpWrite) // Read when a partition moves here.
+				topic(s.Table(), kadm.OpRead, kadm.OpWrite) // A processor reads the table to recover an assigned partition.
 				topic(line.NextTopic(i), kadm.OpWrite)
 				group(s.Group(), kadm.OpRead)
 			case API:
-				topic(s.Input, kadm.OpRead, kadm.OpWrite) // Orders, and dead letters that are sent again.
+				topic(s.Input, kadm.OpRead, kadm.OpWrite) // The API writes orders and requeued dead letters.
 				topic(s.Reports(), kadm.OpRead, kadm.OpWrite)
 				topic(s.Table(), kadm.OpRead)
 				group(s.Group(), kadm.OpDescribe)
@@ -114,14 +115,14 @@ func ACLs(line topology.Line, roles ...Role) []ACL {
 			topic(line.DeadLetters, kadm.OpWrite)
 		case API:
 			topic(line.DeadLetters, kadm.OpRead, kadm.OpWrite)
-			all = append(all, ACL{"group", screenGroups, true, kadm.OpRead})
+			all = append(all, ACL{Resource: "group", Name: screenGroups, Prefix: true, Operation: kadm.OpRead})
 		}
 	}
 	return Least(all)
 }
 
-// Least sorts ACLs and leaves out what is there twice and what another one
-// implies: who may read or write may describe.
+// Least sorts the ACLs and removes duplicates and implied ones: Kafka lets a user who may read or
+// write a resource describe it.
 func Least(acls []ACL) []ACL {
 	all := map[ACL]bool{}
 	for _, a := range acls {
@@ -141,23 +142,23 @@ func Least(acls []ACL) []ACL {
 	return least
 }
 
-// Grant is what may be done with some resources.
+// Grant allows the same operations on several resources of one kind.
 type Grant struct {
-	Resource   string
-	Prefix     bool
+	Resource   string // "topic" or "group".
+	Prefix     bool   // Names are prefixes.
 	Names      []string
-	Operations []string // As kafka-acls writes them.
+	Operations []string // As kafka-acls spells them.
 }
 
-// Grants puts together the resources with which the same may be done. The ACLs
-// are sorted.
+// Grants merges ACLs that allow the same operations into one Grant. The ACLs must be sorted as
+// Least sorts them.
 func Grants(acls []ACL) (grants []Grant) {
 	for resource, operations := range byResource(acls) {
 		i := slices.IndexFunc(grants, func(g Grant) bool {
 			return g.Resource == resource.Resource && g.Prefix == resource.Prefix && slices.Equal(g.Operations, operations)
 		})
 		if i < 0 {
-			i, grants = len(grants), append(grants, Grant{resource.Resource, resource.Prefix, nil, operations})
+			i, grants = len(grants), append(grants, Grant{Resource: resource.Resource, Prefix: resource.Prefix, Operations: operations})
 		}
 		grants[i].Names = append(grants[i].Names, resource.Name)
 	}
@@ -184,8 +185,7 @@ func byResource(acls []ACL) iter.Seq2[ACL, []string] {
 	}
 }
 
-// Command is the call of Kafka's kafka-acls that gives the grant to a user, such
-// as "User:line".
+// Command returns the kafka-acls command that gives the grant to a user, such as "User:line".
 func (g Grant) Command(bootstrap, user string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "kafka-acls --bootstrap-server %s --add --allow-principal %q", bootstrap, user)

@@ -10,14 +10,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// short is a line of one stage.
+// short returns a line with one stage.
 func short() topology.Line {
 	l := topology.Cupcakes
 	l.Stages = l.Stages[:1]
 	return l
 }
 
-func TestACLs(t *testing.T) {
+func TestACLsOfEachRole(t *testing.T) {
 	for _, c := range []struct {
 		roles []Role
 		want  string
@@ -71,8 +71,8 @@ func TestACLs(t *testing.T) {
 	}
 	both := ACLs(short(), Processors, API)
 	for a, want := range map[ACL]bool{
-		{"group", "mixing", false, kadm.OpRead}: true, {"group", "mixing", false, kadm.OpDescribe}: false,
-		{"topic", "shipped", false, kadm.OpWrite}: true, {"topic", "shipped", false, kadm.OpDescribe}: false,
+		OnGroup("mixing", kadm.OpRead): true, OnGroup("mixing", kadm.OpDescribe): false,
+		OnTopic("shipped", kadm.OpWrite)[0]: true, OnTopic("shipped", kadm.OpDescribe)[0]: false,
 	} {
 		if got := slices.Contains(both, a); got != want {
 			t.Errorf("for both roles %s is there: %t", a, got)
@@ -80,7 +80,7 @@ func TestACLs(t *testing.T) {
 	}
 }
 
-func TestGrants(t *testing.T) {
+func TestGrantCommands(t *testing.T) {
 	var got []string
 	for _, g := range Grants(ACLs(short(), API)) {
 		got = append(got, g.Command("b:1", "User:u"))

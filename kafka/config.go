@@ -1,8 +1,8 @@
-// Package kafka is how Kafka is reached: addresses, TLS and SASL for every
-// client, the topics that the line needs, a producer for what comes from
-// outside, and an embedded broker for those who have no cluster.
+// Package kafka configures Kafka clients (addresses, TLS, SASL), manages the topics and ACLs that
+// the line needs, and produces the messages that enter the line from outside. Package
+// kafka/embedded has a broker for installations without a cluster.
 //
-// It never knows what the stages or their messages mean.
+// The package does not decode messages and has no rules about stages.
 package kafka
 
 import (
@@ -26,30 +26,29 @@ import (
 	xdg "github.com/xdg-go/scram"
 )
 
-// Config says where the cluster is and who we are there. One configuration
-// feeds both client libraries, sarama under goka and franz-go. What the files
-// say is read anew, so that a certificate or password can be replaced while the
-// program runs.
+// Config has the address of a cluster and the credentials for it. The same configuration sets up
+// both client libraries: sarama, which goka uses, and franz-go. Certificate and password files are
+// read again whenever they are used, so they can be replaced while the program runs.
 type Config struct {
 	Brokers      []string // host:port, at least one.
-	User         string   // SASL; empty for none.
+	User         string   // SASL user; empty disables SASL.
 	Password     string
-	PasswordFile string // Instead of Password; a line's end at its end does not count.
-	Mechanism    string // "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512"; with User only.
+	PasswordFile string // File with the password, used instead of Password; trailing newlines are ignored.
+	Mechanism    string // "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512"; required with User.
 	TLS          bool
-	CAFile       string   // PEM file with the authorities to trust; empty for the system's.
-	CertFile     string   // PEM file with the certificate by which the brokers know us; empty for none.
-	KeyFile      string   // PEM file with its key.
-	Metrics      *Metrics // Counts what fails on the way to the brokers; may be nil.
+	CAFile       string   // PEM file with the certificate authorities to trust; empty for the system's.
+	CertFile     string   // PEM file with the client certificate; empty for none.
+	KeyFile      string   // PEM file with the key of CertFile.
+	Metrics      *Metrics // Counts network failures and times sends; may be nil.
 }
 
-// dialTimeout bounds one attempt to connect.
+// dialTimeout bounds one connection attempt.
 const dialTimeout = 5 * time.Second
 
-// Validate returns what is wrong with the configuration and what to do.
+// Validate returns an error that names the first problem of the configuration and its remedy.
 func (c Config) Validate() error {
 	if len(c.Brokers) == 0 {
-		return errors.New("no Kafka brokers are named: give --brokers host:port")
+		return errors.New("no Kafka brokers given: use --brokers host:port")
 	}
 	for _, b := range c.Brokers {
 		if _, _, err := net.SplitHostPort(b); err != nil {
@@ -57,7 +56,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if !c.TLS && (c.CAFile != "" || c.CertFile != "" || c.KeyFile != "") {
-		return errors.New("there are certificates for a connection that is not encrypted: leave out --no-kafka-tls, or the certificates")
+		return errors.New("certificates are given, but the connection is not encrypted: remove --no-kafka-tls or the certificate flags")
 	}
 	if _, err := c.mechanism(); err != nil {
 		return err
@@ -85,7 +84,7 @@ func (c Config) tls() (*tls.Config, error) {
 		return t, nil
 	}
 	if c.CertFile == "" || c.KeyFile == "" {
-		return nil, errors.New("a client's certificate and its key belong together: give both --kafka-cert and --kafka-key")
+		return nil, errors.New("a client certificate needs its key and vice versa: give both --kafka-cert and --kafka-key")
 	}
 	if _, err := c.certificate(); err != nil {
 		return nil, err
@@ -102,8 +101,9 @@ func (c Config) certificate() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// Principal is Kafka's name of who we are there, unless the brokers have rules
-// that make another one of a certificate's subject.
+// Principal returns the name under which Kafka authorizes the user: "User:" and the SASL user, or
+// the subject of the client certificate. Brokers with principal mapping rules may derive another
+// name from the subject.
 func (c Config) Principal() string {
 	if c.User != "" {
 		return "User:" + c.User
@@ -126,7 +126,7 @@ func (c Config) password() (string, error) {
 		password = strings.TrimRight(string(b), "\r\n")
 	}
 	if password == "" {
-		return "", errors.New("there is a Kafka user without a password: set ENV_KAFKA_USER_PASSWORD, or name a file that has one with --kafka-password-file")
+		return "", errors.New("a Kafka user is given without a password: set ENV_KAFKA_USER_PASSWORD, or name a file that contains it with --kafka-password-file")
 	}
 	return password, nil
 }
@@ -157,8 +157,7 @@ func (c Config) mechanism() (sasl.Mechanism, error) {
 	}
 }
 
-// Client returns the options for a franz-go client. The configuration must
-// have passed Validate.
+// Client returns the options for a franz-go client. The configuration must have passed Validate.
 func (c Config) Client() []kgo.Opt {
 	opts := append(gokaplus.ClientOptions(), kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout))
 	if t, _ := c.tls(); t != nil {
@@ -173,8 +172,8 @@ func (c Config) Client() []kgo.Opt {
 	return opts
 }
 
-// Sarama sets TLS and SASL of a sarama configuration. The configuration must
-// have passed Validate.
+// Sarama sets the client ID, timeouts, TLS and SASL of a sarama configuration. The configuration
+// must have passed Validate.
 func (c Config) Sarama(s *sarama.Config) {
 	s.ClientID = "ecupcakes"
 	s.Net.DialTimeout = dialTimeout
@@ -199,7 +198,7 @@ func (c Config) Sarama(s *sarama.Config) {
 	}
 }
 
-// scramClient lends sarama a SCRAM implementation; it has none of its own.
+// scramClient implements SCRAM for sarama, which has no implementation of its own.
 type scramClient struct {
 	hash xdg.HashGeneratorFcn
 	*xdg.ClientConversation

@@ -23,7 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// deadline bounds every wait for what must happen.
+// deadline bounds every wait of these tests.
 const deadline = 30 * time.Second
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -64,7 +64,7 @@ func newProducer(t *testing.T, c Config) *Producer {
 	return p
 }
 
-func patient(t *testing.T) context.Context {
+func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	t.Cleanup(cancel)
 	return ctx
@@ -78,7 +78,7 @@ func read(t *testing.T, c Config, topic string, n int) (records []*kgo.Record) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx := patient(t)
+	ctx := testContext(t)
 	for len(records) < n {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
@@ -89,7 +89,7 @@ func read(t *testing.T, c Config, topic string, n int) (records []*kgo.Record) {
 	return records
 }
 
-func TestNeeded(t *testing.T) {
+func TestRequiredTopics(t *testing.T) {
 	for brokers, want := range map[int]string{1: "1/1", 2: "1/1", 3: "3/2", 5: "3/2"} {
 		var names []string
 		for _, topic := range RequiredTopics(topology.Cupcakes, 8, brokers) {
@@ -117,10 +117,10 @@ func TestNeeded(t *testing.T) {
 	}
 }
 
-func TestTopics(t *testing.T) {
+func TestApplyCreatesWhatCheckFindsMissing(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
-	admin, ctx := newAdmin(t, Config{Brokers: []string{e.Addr()}}), patient(t)
+	admin, ctx := newAdmin(t, Config{Brokers: []string{e.Addr()}}), testContext(t)
 	if n, err := admin.WaitForBrokers(ctx); n != 1 || err != nil {
 		t.Fatalf("reached %d brokers, %v", n, err)
 	}
@@ -135,7 +135,7 @@ func TestTopics(t *testing.T) {
 		}
 	}
 
-	// Some are there already, not all of them as they should be.
+	// Some topics exist already, and some of those have wrong settings.
 	byName := func(topics []Topic, name string) *Topic {
 		return &topics[slices.IndexFunc(topics, func(t Topic) bool { return t.Name == name })]
 	}
@@ -153,7 +153,7 @@ func TestTopics(t *testing.T) {
 	if err := admin.Apply(ctx, there); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // The second time all are there.
+	for range 2 { // The second call finds every topic in place.
 		if err := admin.Apply(ctx, needed); err != nil {
 			t.Fatal(err)
 		}
@@ -163,9 +163,9 @@ func TestTopics(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []TopicProblem{
-		{"readytobake", false, "has 3 partitions, not 4: run with --partitions 3"},
-		{"mixing-table", false, "has cleanup.policy=delete, not compact"},
-		{"orderfailures", false, "has retention.ms=60000, not 604800000"},
+		{Topic: "readytobake", What: "has 3 partitions, not 4: run with --partitions 3"},
+		{Topic: "mixing-table", What: "has cleanup.policy=delete, not compact"},
+		{Topic: "orderfailures", What: "has retention.ms=60000, not 604800000"},
 	}
 	for _, w := range want {
 		if !slices.ContainsFunc(findings, func(f TopicProblem) bool {
@@ -179,11 +179,11 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-func TestEnds(t *testing.T) {
+func TestEndOffsets(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
 	c := Config{Brokers: []string{e.Addr()}}
-	admin, producer, ctx := newAdmin(t, c), newProducer(t, c), patient(t)
+	admin, producer, ctx := newAdmin(t, c), newProducer(t, c), testContext(t)
 	if err := admin.Apply(ctx, []Topic{{Name: "t", Partitions: 2, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -201,17 +201,34 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-func TestReachGivesUp(t *testing.T) {
+// Offsets that retention has deleted count neither as lag nor against it.
+func TestGroupLag(t *testing.T) {
+	g := Group{Committed: map[string]map[int32]int64{"t": {0: 5, 1: 5, 2: 30}, "other": {0: 1}}}
+	for want, ranges := range map[int64]map[int32]Range{
+		0: {},
+		4: {0: {Begin: 2, End: 9}},                         // Committed within the range.
+		3: {1: {Begin: 7, End: 10}},                        // Committed before Begin.
+		6: {3: {Begin: 4, End: 10}},                        // Nothing committed.
+		7: {0: {End: 12}, 2: {End: 10}},                    // Partition 2 is committed beyond its end.
+		9: {0: {Begin: 2, End: 9}, 1: {Begin: 5, End: 10}}, // Summed over partitions.
+	} {
+		if got := g.Lag("t", ranges); got != want {
+			t.Errorf("with %v the lag is %d, want %d", ranges, got, want)
+		}
+	}
+}
+
+func TestWaitForBrokersEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := newAdmin(t, Config{Brokers: []string{nobody(t)}}).WaitForBrokers(ctx)
+	_, err := newAdmin(t, Config{Brokers: []string{unusedAddress(t)}}).WaitForBrokers(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no Kafka broker answers") {
 		t.Errorf("without a broker: %v", err)
 	}
 }
 
-// nobody is an address where nobody listens.
-func nobody(t *testing.T) string {
+// unusedAddress returns an address on which nothing listens.
+func unusedAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -221,14 +238,14 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A key must go where goka's own producer would put it, or an order's messages
-// would be looked for in the wrong partition.
-func TestSendPartitionsAsGoka(t *testing.T) {
+// A key must get the partition that goka's own producer would give it. Otherwise the views would
+// look for an order in the wrong partition.
+func TestSendUsesGokaPartitions(t *testing.T) {
 	const partitions, keys = 8, 200
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
 	c := Config{Brokers: []string{e.Addr()}}
-	producer, ctx := newProducer(t, c), patient(t)
+	producer, ctx := newProducer(t, c), testContext(t)
 	if err := newAdmin(t, c).Apply(ctx, []Topic{{Name: "t", Partitions: partitions, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -251,18 +268,18 @@ func TestSendPartitionsAsGoka(t *testing.T) {
 	}
 }
 
-func TestSendWithoutBroker(t *testing.T) {
+func TestSendFailsWithoutBroker(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	c := Config{Brokers: []string{e.Addr()}}
 	producer := newProducer(t, c)
-	if err := newAdmin(t, c).Apply(patient(t), []Topic{{Name: "t", Partitions: 1, Replication: 1}}); err != nil {
+	if err := newAdmin(t, c).Apply(testContext(t), []Topic{{Name: "t", Partitions: 1, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := producer.Send(patient(t), "t", "k", []byte("v")); err != nil {
+	if err := producer.Send(testContext(t), "t", "k", []byte("v")); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, e)
-	for name, p := range map[string]*Producer{"that was there": producer, "that never was": newProducer(t, Config{Brokers: []string{nobody(t)}})} {
+	for name, p := range map[string]*Producer{"that has stopped": producer, "that never ran": newProducer(t, Config{Brokers: []string{unusedAddress(t)}})} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		if err := p.Send(ctx, "t", "k", []byte("v")); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "sending to t") {
 			t.Errorf("without the broker %s: %v", name, err)
@@ -270,12 +287,12 @@ func TestSendWithoutBroker(t *testing.T) {
 		cancel()
 	}
 	producer.Close()
-	if err := producer.Send(patient(t), "t", "k", []byte("v")); !errors.Is(err, ErrUnavailable) {
+	if err := producer.Send(testContext(t), "t", "k", []byte("v")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("with a closed producer: %v", err)
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestConfigValidate(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -289,28 +306,28 @@ func TestValidate(t *testing.T) {
 	one := []string{"localhost:9092"}
 	for name, c := range map[string]struct {
 		Config
-		want string // In the error; empty for none.
+		want string // Part of the error; empty for no error.
 	}{
-		"one broker":             {Config{Brokers: one}, ""},
-		"IPv6":                   {Config{Brokers: []string{"[::1]:9092", "b:1"}}, ""},
-		"PLAIN":                  {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN"}, ""},
-		"SCRAM in lower case":    {Config{Brokers: one, User: "u", Password: password, Mechanism: "scram-sha-256"}, ""},
-		"SCRAM-SHA-512 with TLS": {Config{Brokers: one, User: "u", Password: password, Mechanism: "SCRAM-SHA-512", TLS: true}, ""},
-		"no brokers":             {Config{}, "--brokers"},
-		"no port":                {Config{Brokers: []string{"localhost"}}, `"localhost" is not host:port`},
-		"no password":            {Config{Brokers: one, User: "u", Mechanism: "PLAIN"}, "ENV_KAFKA_USER_PASSWORD"},
-		"no mechanism":           {Config{Brokers: one, User: "u", Password: password}, "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
-		"unknown mechanism":      {Config{Brokers: one, User: "u", Password: password, Mechanism: "GSSAPI"}, `"GSSAPI"`},
-		"no CA file":             {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN", TLS: true, CAFile: filepath.Join(dir, "none")}, "reading the certificate authorities"},
-		"empty CA file":          {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN", TLS: true, CAFile: empty}, "no certificate in PEM form"},
-		"password of no broker":  {Config{User: "u", Password: password, Mechanism: "PLAIN"}, "--brokers"},
-		"CA file without TLS":    {Config{Brokers: one, CAFile: empty}, "not encrypted"},
-		"certificate, no key":    {Config{Brokers: one, TLS: true, CertFile: empty}, "--kafka-key"},
-		"key, no certificate":    {Config{Brokers: one, TLS: true, KeyFile: empty}, "--kafka-cert"},
-		"empty certificate":      {Config{Brokers: one, TLS: true, CertFile: empty, KeyFile: empty}, "reading the certificate " + empty},
-		"password in a file":     {Config{Brokers: one, User: "u", PasswordFile: secret, Mechanism: "PLAIN"}, ""},
-		"empty password file":    {Config{Brokers: one, User: "u", Password: password, PasswordFile: empty, Mechanism: "PLAIN"}, "--kafka-password-file"},
-		"no password file":       {Config{Brokers: one, User: "u", PasswordFile: filepath.Join(dir, "none"), Mechanism: "PLAIN"}, "reading the Kafka password"},
+		"one broker":               {Config{Brokers: one}, ""},
+		"IPv6":                     {Config{Brokers: []string{"[::1]:9092", "b:1"}}, ""},
+		"PLAIN":                    {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN"}, ""},
+		"SCRAM in lower case":      {Config{Brokers: one, User: "u", Password: password, Mechanism: "scram-sha-256"}, ""},
+		"SCRAM-SHA-512 with TLS":   {Config{Brokers: one, User: "u", Password: password, Mechanism: "SCRAM-SHA-512", TLS: true}, ""},
+		"no brokers":               {Config{}, "--brokers"},
+		"no port":                  {Config{Brokers: []string{"localhost"}}, `"localhost" is not host:port`},
+		"no password":              {Config{Brokers: one, User: "u", Mechanism: "PLAIN"}, "ENV_KAFKA_USER_PASSWORD"},
+		"no mechanism":             {Config{Brokers: one, User: "u", Password: password}, "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+		"unknown mechanism":        {Config{Brokers: one, User: "u", Password: password, Mechanism: "GSSAPI"}, `"GSSAPI"`},
+		"no CA file":               {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN", TLS: true, CAFile: filepath.Join(dir, "none")}, "reading the certificate authorities"},
+		"empty CA file":            {Config{Brokers: one, User: "u", Password: password, Mechanism: "PLAIN", TLS: true, CAFile: empty}, "no certificate in PEM form"},
+		"password without brokers": {Config{User: "u", Password: password, Mechanism: "PLAIN"}, "--brokers"},
+		"CA file without TLS":      {Config{Brokers: one, CAFile: empty}, "not encrypted"},
+		"certificate, no key":      {Config{Brokers: one, TLS: true, CertFile: empty}, "--kafka-key"},
+		"key, no certificate":      {Config{Brokers: one, TLS: true, KeyFile: empty}, "--kafka-cert"},
+		"empty certificate":        {Config{Brokers: one, TLS: true, CertFile: empty, KeyFile: empty}, "reading the certificate " + empty},
+		"password in a file":       {Config{Brokers: one, User: "u", PasswordFile: secret, Mechanism: "PLAIN"}, ""},
+		"empty password file":      {Config{Brokers: one, User: "u", Password: password, PasswordFile: empty, Mechanism: "PLAIN"}, "--kafka-password-file"},
+		"no password file":         {Config{Brokers: one, User: "u", PasswordFile: filepath.Join(dir, "none"), Mechanism: "PLAIN"}, "reading the Kafka password"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.Validate()
@@ -318,15 +335,14 @@ func TestValidate(t *testing.T) {
 				t.Errorf("the error is %v, want %q", err, c.want)
 			}
 			if err != nil && strings.Contains(err.Error(), password) {
-				t.Errorf("the error tells the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 		})
 	}
 }
 
-// Both client libraries get in with each mechanism, and only with the right
-// password.
-func TestSASL(t *testing.T) {
+// Both client libraries authenticate with each mechanism, and only with the right password.
+func TestSASLNeedsTheRightPassword(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
 			const password = "s3cret"
@@ -347,7 +363,7 @@ func TestSASL(t *testing.T) {
 						t.Errorf("%s with user %q and password %q: %v", library, c.User, c.Password, err)
 					}
 					if err != nil && c.Password != "" && strings.Contains(err.Error(), c.Password) {
-						t.Errorf("%s tells the password: %v", library, err)
+						t.Errorf("the error of %s contains the password: %v", library, err)
 					}
 				}
 			}

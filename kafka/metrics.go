@@ -10,24 +10,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Metrics show how the brokers answer. One serves all clients of a process,
-// see Config.
+// Metrics counts network failures on connections to brokers and times sends. All clients of a
+// process share one, see Config.Metrics.
 type Metrics struct {
 	errors *prometheus.CounterVec
 	sends  prometheus.Histogram
 	failed prometheus.Counter
 }
 
-// NewMetrics registers the metrics.
+// NewMetrics returns a Metrics whose collectors are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_broker_errors_total",
-			Help: "Failures of the network on the way to a broker, by what was tried: to connect, to write a request or to read its answer. Of sarama only the first.",
+			Help: "Network failures on connections to brokers, by operation: connect, write (a request) or read (its response). The client sarama reports only connect.",
 		}, []string{"client", "operation"}),
 		sends: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                            "ecupcakes_send_duration_seconds",
-			Help:                            "Time until Kafka had acknowledged a message from outside the line, or was given up on.",
+			Help:                            "Time from sending a message that enters the line until Kafka acknowledged it or the send failed.",
 			Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,
@@ -35,7 +35,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ecupcakes_send_failures_total",
-			Help: "Messages from outside the line that Kafka did not acknowledge in time.",
+			Help: "Messages that enter the line and that Kafka did not acknowledge in time.",
 		}),
 	}
 	for _, operation := range []string{"connect", "write", "read"} {
@@ -46,8 +46,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// sent takes in how a message that was sent at start fared. A nil Metrics
-// counts nothing.
+// sent records the outcome of a message that was sent at start. It does nothing on a nil Metrics.
 func (m *Metrics) sent(start time.Time, err error) {
 	if m == nil {
 		return
@@ -63,14 +62,14 @@ var _ interface {
 	kgo.HookBrokerE2E
 } = (*Metrics)(nil)
 
-// OnBrokerConnect is called by franz-go.
+// OnBrokerConnect implements kgo.HookBrokerConnect: it counts failed connection attempts.
 func (m *Metrics) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if err != nil {
 		m.errors.WithLabelValues("franz-go", "connect").Inc()
 	}
 }
 
-// OnBrokerE2E is called by franz-go.
+// OnBrokerE2E implements kgo.HookBrokerE2E: it counts failed writes and reads.
 func (m *Metrics) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) {
 	switch {
 	case e.WriteErr != nil:
@@ -80,12 +79,12 @@ func (m *Metrics) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) {
 	}
 }
 
-// sarama counts failures to connect: as a proxy that is none, for sarama has no
-// other place.
+// sarama makes a sarama configuration count failed connection attempts. The counting dialer is
+// installed as a proxy dialer, because sarama has no other hook for dialing; it dials directly.
 func (m *Metrics) sarama(c *sarama.Config) {
 	c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, dialer{
-		net.Dialer{Timeout: c.Net.DialTimeout, KeepAlive: c.Net.KeepAlive, LocalAddr: c.Net.LocalAddr},
-		m.errors.WithLabelValues("sarama", "connect"),
+		Dialer:   net.Dialer{Timeout: c.Net.DialTimeout, KeepAlive: c.Net.KeepAlive, LocalAddr: c.Net.LocalAddr},
+		failures: m.errors.WithLabelValues("sarama", "connect"),
 	}
 }
 

@@ -14,30 +14,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrUnavailable says that Kafka did not acknowledge a message in time. The
-// message may still arrive later: send it again with the same meaning only if
-// the receiver recognises it.
+// ErrUnavailable reports that Kafka did not acknowledge a message in time. The message may still
+// arrive later, so send it again only if the receiver recognises duplicates.
 var ErrUnavailable = errors.New("the broker does not answer")
 
-// maxBuffered bounds how many messages wait for the broker; each belongs to a
-// request that waits too.
+// maxBuffered bounds the messages that wait for an acknowledgement. Each of them has an HTTP
+// request that waits with it.
 const maxBuffered = 10_000
 
-// Producer sends what comes from outside the line to its topics.
+// Producer sends messages from outside the line, such as orders and reports, to its topics.
 type Producer struct {
 	client  *kgo.Client
 	metrics *Metrics
 }
 
-// NewProducer returns a producer that is idempotent, waits for all replicas in
-// sync and puts keys on the same partitions as goka. It connects when it first
-// sends. It must be closed.
+// NewProducer returns an idempotent producer that waits for all in-sync replicas and assigns keys
+// to the same partitions as goka. It connects on the first Send. It must be closed.
 func NewProducer(c Config) (*Producer, error) {
 	client, err := kgo.NewClient(append(c.Client(),
 		kgo.RecordPartitioner(gokaplus.Partitioner(fnv.New32a)),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
-		kgo.AlwaysRetryEOF(), // Of a proxy whose broker is away.
+		kgo.AlwaysRetryEOF(), // A proxy closes the connection while its broker is away.
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
 	)...)
@@ -47,9 +45,9 @@ func NewProducer(c Config) (*Producer, error) {
 	return &Producer{client, c.Metrics}, nil
 }
 
-// Send tells the receiver of the span in ctx, if there is one. It returns nil once the message is durable, and an error that wraps
-// ErrUnavailable when that has not happened before ctx ended or too many wait
-// already.
+// Send sends a message and blocks until Kafka has acknowledged it. It returns an error that wraps
+// ErrUnavailable if ctx ends before that, if Kafka rejects the message, or at once if maxBuffered
+// messages wait already. If ctx carries a span, the message has its trace context in a header.
 func (p *Producer) Send(ctx context.Context, topic, key string, value []byte) (err error) {
 	defer func(start time.Time) { p.metrics.sent(start, err) }(time.Now())
 	done := make(chan error, 1)
@@ -69,5 +67,5 @@ func (p *Producer) Send(ctx context.Context, topic, key string, value []byte) (e
 	}
 }
 
-// Close fails what has not been sent.
+// Close closes the producer. Every Send that still waits fails.
 func (p *Producer) Close() { p.client.Close() }

@@ -9,22 +9,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// readPatience is how long nothing may come of a partition that has more.
-const readPatience = 30 * time.Second
+// readTimeout bounds how long Read waits for the next messages of a partition that has more.
+const readTimeout = 30 * time.Second
 
-// ReadOptions are what a client needs that is given to Read.
+// ReadOptions returns the options that a client for Read must have.
 func ReadOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.FetchMaxBytes(8 << 20), kgo.FetchMaxWait(100 * time.Millisecond),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // What is not there any more must not be passed over.
-		kgo.KeepControlRecords(),                    // A partition may end with one.
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // Deleted offsets are an error, not skipped.
+		kgo.KeepControlRecords(),                    // A control record may be the last of a partition.
 	}
 }
 
-// Read calls f for each message of a partition in the range, until it returns
-// an error. A message is valid only during the call. All of the range must have
-// been written; 30 s in which nothing comes are an error. The client, which has
-// ReadOptions, must read nothing else meanwhile.
+// Read calls f for each message of a partition within the range, and stops at the first error that
+// f returns. A message is valid only during the call. The whole range must have been written; Read
+// fails if no message arrives for 30 s. The client must have been created with ReadOptions and must
+// not consume anything else meanwhile.
 func Read(ctx context.Context, client *kgo.Client, topic string, p int32, r Range, f func(*kgo.Record) error) error {
 	if r.Begin >= r.End {
 		return nil
@@ -32,7 +32,7 @@ func Read(ctx context.Context, client *kgo.Client, topic string, p int32, r Rang
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(r.Begin)}})
 	defer client.RemoveConsumePartitions(map[string][]int32{topic: {p}})
 	for {
-		poll, cancel := context.WithTimeoutCause(ctx, readPatience, fmt.Errorf("nothing has come for %s", readPatience))
+		poll, cancel := context.WithTimeoutCause(ctx, readTimeout, fmt.Errorf("no message has arrived for %s", readTimeout))
 		fetches := client.PollFetches(poll)
 		err := fetches.Err()
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -45,7 +45,7 @@ func Read(ctx context.Context, client *kgo.Client, topic string, p int32, r Rang
 		for it := fetches.RecordIter(); !it.Done(); {
 			m := it.Next()
 			if m.Topic != topic || m.Partition != p {
-				continue // Fetched for the partition before.
+				continue // It was fetched for the previous partition.
 			}
 			if m.Offset < r.End && !m.Attrs.IsControl() {
 				if err := f(m); err != nil {

@@ -17,11 +17,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Retention is how long the events of the streams are kept: the longest outage
-// of a processor that loses nothing.
+// Retention is the retention time of stream topics. A processor that is down for less than that
+// loses no event.
 const Retention = 7 * 24 * time.Hour
 
-// Topic is a topic that the line needs.
+// Topic is a topic with the settings that it must have.
 type Topic struct {
 	Name        string
 	Partitions  int32
@@ -29,23 +29,23 @@ type Topic struct {
 	Configs     map[string]string
 }
 
-// TopicProblem is one difference between what is needed and what the cluster has.
+// TopicProblem is one difference between a required topic and the cluster's.
 type TopicProblem struct {
 	Topic   string
-	Missing bool   // It is not there; Apply creates it.
-	What    string // For a person, with what to do.
+	Missing bool   // The topic does not exist; Apply creates it.
+	What    string // The problem and its remedy, as a predicate: "is missing: …".
 }
 
-// Admin looks after the topics of a cluster.
+// Admin manages topics and reads offsets and consumer groups of a cluster.
 type Admin struct {
 	config Config
 	kgo    *kgo.Client
-	client *kadm.Client // Which uses it.
+	client *kadm.Client // Wraps kgo.
 }
 
-// NewAdmin returns an administrator of the cluster. It must be closed.
+// NewAdmin returns an Admin for the cluster. It must be closed.
 func NewAdmin(c Config) (*Admin, error) {
-	// Metadata must not be older than that, or topics just created are not seen.
+	// With older metadata the client would not see topics that were just created.
 	client, err := kgo.NewClient(append(c.Client(), kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka client: %w", err)
@@ -56,9 +56,9 @@ func NewAdmin(c Config) (*Admin, error) {
 // Close closes the connection.
 func (a *Admin) Close() { a.client.Close() }
 
-// WaitForBrokers waits until the cluster answers, and returns how many brokers it has. It
-// returns why not when ctx ends, or at once when all brokers refuse who we are or
-// are not who they should be.
+// WaitForBrokers blocks until the cluster answers, and returns the number of its brokers. It fails
+// when ctx ends, or at once when all configured brokers reject the credentials or have untrusted
+// certificates.
 func (a *Admin) WaitForBrokers(ctx context.Context) (brokers int, err error) {
 	for {
 		brokers, reason, final := a.ask(ctx)
@@ -68,21 +68,21 @@ func (a *Admin) WaitForBrokers(ctx context.Context) (brokers int, err error) {
 		if final {
 			return 0, reason
 		}
-		if ctx.Err() == nil || err == nil { // The last one may say no more than that it was cut off.
+		if ctx.Err() == nil || err == nil { // Once ctx has ended, keep the earlier, more specific error.
 			err = reason
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("no Kafka broker answers: %w; see that the addresses are right and the cluster runs", errors.Join(err, ctx.Err()))
+			return 0, fmt.Errorf("no Kafka broker answers: %w; check that the addresses are right and the cluster runs", errors.Join(err, ctx.Err()))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
-// RequiredTopics lists the line's topics for a cluster of so many brokers. Those that
-// orders pass through all have the same number of partitions: an order's key then
-// stays in the same one through all stages. The ingredients have one, because
-// those who write them spread keys in another way than those who read.
+// RequiredTopics returns the line's topics for a cluster with the given number of brokers. All
+// topics that orders pass through have the same number of partitions, so an order stays in the same
+// partition through all stages. The topic of the ingredients has one partition, because its
+// producer, a Kafka Connect source, partitions keys differently from goka.
 func RequiredTopics(line topology.Line, partitions int32, brokers int) []Topic {
 	var topics []Topic
 	for name, kind := range line.Topics() {
@@ -99,9 +99,9 @@ func RequiredTopics(line topology.Line, partitions int32, brokers int) []Topic {
 	return topics
 }
 
-// Retained is a topic that keeps its messages for a time, -1 for ever, on a cluster of
-// so many brokers. From three brokers on, each message is on three of them and
-// acknowledged by two, so that one may die.
+// Retained returns a topic that deletes messages after the retention time; -1 keeps them forever.
+// On a cluster with three or more brokers it has three replicas and min.insync.replicas=2, so it
+// stays writable when one broker fails.
 func Retained(name string, partitions int32, brokers int, retention time.Duration) Topic {
 	ms := int64(-1)
 	if retention >= 0 {
@@ -110,11 +110,11 @@ func Retained(name string, partitions int32, brokers int, retention time.Duratio
 	return durable(name, partitions, brokers, map[string]string{"cleanup.policy": "delete", "retention.ms": strconv.FormatInt(ms, 10)})
 }
 
-// Compacted is a topic that keeps the last message of each key for ever, as safely
-// as Kept does.
+// Compacted returns a topic that keeps the last message of each key, with the same replication as
+// Retained.
 func Compacted(name string, partitions int32, brokers int) Topic {
 	return durable(name, partitions, brokers, map[string]string{
-		"cleanup.policy": "compact", "segment.ms": strconv.FormatInt((6 * time.Hour).Milliseconds(), 10), // Only closed segments are compacted.
+		"cleanup.policy": "compact", "segment.ms": strconv.FormatInt((6 * time.Hour).Milliseconds(), 10), // Kafka compacts closed segments only.
 	})
 }
 
@@ -124,12 +124,12 @@ func durable(name string, partitions int32, brokers int, configs map[string]stri
 	if brokers >= 3 {
 		replication, configs["min.insync.replicas"] = 3, "2"
 	}
-	return Topic{name, partitions, replication, configs}
+	return Topic{Name: name, Partitions: partitions, Replication: replication, Configs: configs}
 }
 
-// DisableRetention takes the retention from topics of an embedded broker: a partition
-// that retention has emptied would begin at offset 0 again after a restart, and
-// new reports would be taken for repeated ones. What that costs is disk space.
+// DisableRetention sets retention.ms=-1 on the streams of an embedded broker. After a restart, a
+// partition that retention has emptied would begin at offset 0 again, and new reports would be
+// taken for redeliveries. The cost is disk space.
 func DisableRetention(topics []Topic) {
 	for _, t := range topics {
 		if _, stream := t.Configs["retention.ms"]; stream {
@@ -138,7 +138,8 @@ func DisableRetention(topics []Topic) {
 	}
 }
 
-// Check compares what is needed with what is there.
+// Check compares the required topics with those of the cluster and returns the differences. It
+// changes nothing.
 func (a *Admin) Check(ctx context.Context, needed []Topic) ([]TopicProblem, error) {
 	names := make([]string, len(needed))
 	for i, t := range needed {
@@ -154,13 +155,16 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]TopicProblem, erro
 		h := have[t.Name]
 		switch {
 		case errors.Is(h.Err, kerr.UnknownTopicOrPartition):
-			findings = append(findings, TopicProblem{t.Name, true, fmt.Sprintf("is missing: `topics apply` creates it with %d partitions and replication %d", t.Partitions, t.Replication)})
+			findings = append(findings, TopicProblem{
+				Topic: t.Name, Missing: true,
+				What: fmt.Sprintf("is missing: `topics apply` creates it with %d partitions and replication %d", t.Partitions, t.Replication),
+			})
 			continue
 		case h.Err != nil:
-			return nil, fmt.Errorf("looking at topic %s: %w", t.Name, unauthorized(h.Err))
+			return nil, fmt.Errorf("describing topic %s: %w", t.Name, unauthorized(h.Err))
 		case len(h.Partitions) != int(t.Partitions):
-			findings = append(findings, TopicProblem{t.Name, false, fmt.Sprintf(
-				"has %d partitions, not %d: run with --partitions %d; the number cannot be changed, because an order would then be looked for in another partition; to have more, start a new line on another cluster and let this one run dry",
+			findings = append(findings, TopicProblem{Topic: t.Name, What: fmt.Sprintf(
+				"has %d partitions, not %d: run with --partitions %d; the number cannot be changed, because existing orders would then be searched in the wrong partition; to get more partitions, start a new line on another cluster and drain this one",
 				len(h.Partitions), t.Partitions, len(h.Partitions))})
 		}
 		present = append(present, t.Name)
@@ -185,18 +189,21 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]TopicProblem, erro
 			values[c.Key] = c.MaybeValue()
 		}
 		for _, d := range t.Diff(values) {
-			findings = append(findings, TopicProblem{t.Name, false, fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", d.Key, d.Have, d.Need)})
+			findings = append(findings, TopicProblem{
+				Topic: t.Name,
+				What:  fmt.Sprintf("has %s=%s, not %s: orders could be lost; set it with kafka-configs --alter", d.Key, d.Have, d.Need),
+			})
 		}
 	}
 	return findings, nil
 }
 
-// Difference is a setting that is not as it must be.
+// Difference is a topic setting whose value is not the required one.
 type Difference struct{ Key, Have, Need string }
 
-// Diff compares the settings of a topic with those needed; what is not told
-// does not differ. More retention and more replicas than needed are fine, and how
-// often segments are closed costs only space.
+// Diff returns the settings in have that differ from the required ones. A setting that is absent
+// from have does not differ. Neither does a longer retention, a higher min.insync.replicas, or any
+// segment.ms, which affects only disk space.
 func (t Topic) Diff(have map[string]string) (all []Difference) {
 	for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
 		value, need := have[key], t.Configs[key]
@@ -210,14 +217,14 @@ func (t Topic) Diff(have map[string]string) (all []Difference) {
 			enough = true
 		}
 		if !enough {
-			all = append(all, Difference{key, value, need})
+			all = append(all, Difference{Key: key, Have: value, Need: need})
 		}
 	}
 	return all
 }
 
-// Apply creates the topics that are missing and waits until each of their
-// partitions has a leader. Topics that are there stay as they are.
+// Apply creates the missing topics and blocks until every partition of the required topics has a
+// leader. It does not change existing topics.
 func (a *Admin) Apply(ctx context.Context, needed []Topic) error {
 	for _, t := range needed {
 		configs := map[string]*string{}
@@ -261,17 +268,21 @@ func (a *Admin) leaderless(ctx context.Context, needed []Topic) (string, error) 
 	return "", nil
 }
 
-// Range is what a partition has: the messages from Begin up to and without End,
-// save those that were compacted away.
+// Range is the range of offsets that a partition holds: Begin is the first offset and End the one
+// after the last. Compaction may have removed messages in between.
 type Range struct{ Begin, End int64 }
 
-// Ranges tells what the partitions of a topic have now, by their number.
+// Lag returns how many offsets of the range a consumer has not yet committed. An offset below Begin
+// does not count, because its message is gone; a commit beyond End has no lag.
+func (r Range) Lag(committed int64) int64 { return max(0, r.End-max(committed, r.Begin)) }
+
+// Ranges returns the current range of each partition of a topic.
 func (a *Admin) Ranges(ctx context.Context, topic string) (map[int32]Range, error) {
 	ranges, err := a.AllRanges(ctx, topic)
 	return ranges[topic], err
 }
 
-// AllRanges is Ranges of several topics at once, by their name.
+// AllRanges returns the current ranges of several topics, by topic and partition.
 func (a *Admin) AllRanges(ctx context.Context, topics ...string) (map[string]map[int32]Range, error) {
 	ends, err := a.AllEndOffsets(ctx, topics...)
 	if err != nil {
@@ -289,27 +300,27 @@ func (a *Admin) AllRanges(ctx context.Context, topics ...string) (map[string]map
 		ranges[topic] = map[int32]Range{}
 		for p, end := range of {
 			begin, _ := begins.Lookup(topic, p)
-			ranges[topic][p] = Range{begin.Offset, end}
+			ranges[topic][p] = Range{Begin: begin.Offset, End: end}
 		}
 	}
 	return ranges, nil
 }
 
-// Committed tells how far a consumer group has committed, by topic and
-// partition; what it has not committed is absent.
+// Committed returns the offsets that a consumer group has committed, by topic and partition.
+// Partitions without a commit are absent.
 func (a *Admin) Committed(ctx context.Context, group string) (map[string]map[int32]int64, error) {
 	fetched, err := a.client.FetchOffsets(ctx, group)
 	if err == nil {
 		err = fetched.Error()
 	}
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, fmt.Errorf("asking how far group %s has committed: %w", group, err)
+		return nil, fmt.Errorf("fetching the committed offsets of group %s: %w", group, err)
 	}
 	return offsets(fetched), nil
 }
 
-// Leave takes a static member out of its group at once; otherwise its partitions
-// wait for the end of its session. A member that is not there is fine.
+// Leave removes a static member from its group at once. Otherwise its partitions would stay
+// unassigned until its session timeout. An unknown member is not an error.
 func (a *Admin) Leave(ctx context.Context, group, instance string) error {
 	left, err := a.client.LeaveGroup(ctx, kadm.LeaveGroup(group).Reason("planned stop").InstanceIDs(instance))
 	if err == nil {
@@ -321,13 +332,13 @@ func (a *Admin) Leave(ctx context.Context, group, instance string) error {
 	return nil
 }
 
-// EndOffsets tells where the partitions of a topic end now, by their number.
+// EndOffsets returns the current end offset of each partition of a topic.
 func (a *Admin) EndOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
 	ends, err := a.AllEndOffsets(ctx, topic)
 	return ends[topic], err
 }
 
-// AllEndOffsets is Ends of several topics at once, by their name.
+// AllEndOffsets returns the current end offsets of several topics, by topic and partition.
 func (a *Admin) AllEndOffsets(ctx context.Context, topics ...string) (map[string]map[int32]int64, error) {
 	listed, err := a.client.ListEndOffsets(ctx, topics...)
 	if err == nil {
@@ -344,32 +355,40 @@ func (a *Admin) AllEndOffsets(ctx context.Context, topics ...string) (map[string
 	return ends, nil
 }
 
-// Group is how a consumer group stands.
+// Group is the state of a consumer group.
 type Group struct {
 	Members   int
-	Committed map[string]map[int32]int64 // By topic and partition; what it has not committed is absent.
+	Committed map[string]map[int32]int64 // By topic and partition; partitions without a commit are absent.
 }
 
-// Groups tells how consumer groups stand, by their name. One that was never
-// there has no members.
+// Lag returns the sum of the group's lags in the partitions of a topic, see Range.Lag.
+func (g Group) Lag(topic string, partitions map[int32]Range) (n int64) {
+	for p, r := range partitions {
+		n += r.Lag(g.Committed[topic][p])
+	}
+	return n
+}
+
+// Groups returns the state of consumer groups, by name. A group that does not exist has no members
+// and no commits.
 func (a *Admin) Groups(ctx context.Context, groups ...string) (map[string]Group, error) {
 	described, err := a.client.DescribeGroups(ctx, groups...)
 	if err == nil {
 		err = described.Error()
 	}
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, fmt.Errorf("asking who is in the groups %s: %w", strings.Join(groups, ", "), err)
+		return nil, fmt.Errorf("describing the groups %s: %w", strings.Join(groups, ", "), err)
 	}
 	fetched := a.client.FetchManyOffsets(ctx, groups...)
-	stand := map[string]Group{}
+	states := map[string]Group{}
 	for _, group := range groups {
 		f := fetched[group]
 		if err := f.Err; err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			return nil, fmt.Errorf("asking how far group %s has committed: %w", group, err)
+			return nil, fmt.Errorf("fetching the committed offsets of group %s: %w", group, err)
 		}
-		stand[group] = Group{len(described[group].Members), offsets(f.Fetched)}
+		states[group] = Group{Members: len(described[group].Members), Committed: offsets(f.Fetched)}
 	}
-	return stand, nil
+	return states, nil
 }
 
 func offsets(fetched kadm.OffsetResponses) map[string]map[int32]int64 {

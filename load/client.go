@@ -15,25 +15,25 @@ import (
 )
 
 const (
-	attemptTimeout = 20 * time.Second // The server itself waits up to 10 s for Kafka.
+	attemptTimeout = 20 * time.Second // Longer than the 10 s that the server itself waits for Kafka.
 	firstBackoff   = 50 * time.Millisecond
 	maxBackoff     = 2 * time.Second
 	maxAnswer      = 1 << 20 // Bytes.
 )
 
-// client calls the API and does not give up easily.
+// client calls the API and retries until giveUpAfter has passed.
 type client struct {
-	url      string
-	patience time.Duration
-	tally    *tally
-	http     *http.Client
+	url         string
+	giveUpAfter time.Duration
+	tally       *tally
+	http        *http.Client
 }
 
-func newClient(url string, patience time.Duration, t *tally) *client {
+func newClient(url string, giveUpAfter time.Duration, t *tally) *client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 2*workers + 8
 	return &client{
-		url: strings.TrimSuffix(url, "/"), patience: patience, tally: t,
+		url: strings.TrimSuffix(url, "/"), giveUpAfter: giveUpAfter, tally: t,
 		http: &http.Client{Transport: transport, Timeout: attemptTimeout},
 	}
 }
@@ -45,7 +45,7 @@ type answer struct {
 	body   []byte
 }
 
-// refusal is an answer that no repetition changes.
+// refusal is an error response that a retry would not change.
 type refusal struct {
 	status int
 	detail string
@@ -75,17 +75,17 @@ func (c *client) get(ctx context.Context, path string, v any) error {
 	return json.Unmarshal(a.body, v)
 }
 
-// command sends a command. Its answer is final: whatever may change when it is
-// sent again (and again are further statuses of that kind) has been waited for.
+// command sends a command and retries until the answer is final. The statuses in again are retried in
+// addition to those that insist retries.
 func (c *client) command(ctx context.Context, path, key string, body []byte, again ...int) (answer, error) {
 	return c.insist(ctx, http.MethodPost, path, key, body, again...)
 }
 
-// insist repeats a request, with growing pauses, until it is answered, the
-// client's patience or ctx ends.
+// insist sends a request and retries with exponential backoff on network errors, on 429, 502, 503 and
+// 504, and on the statuses in again. It gives up after giveUpAfter or when ctx ends.
 func (c *client) insist(ctx context.Context, method, path, key string, body []byte, again ...int) (answer, error) {
 	again = append(again, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout)
-	end := time.Now().Add(c.patience)
+	end := time.Now().Add(c.giveUpAfter)
 	for pause := firstBackoff; ; pause = min(2*pause, maxBackoff) {
 		a, err := c.once(ctx, method, path, key, body)
 		if err == nil && !slices.Contains(again, a.status) {
@@ -98,7 +98,7 @@ func (c *client) insist(ctx context.Context, method, path, key string, body []by
 			err = a.refused()
 		}
 		if time.Now().After(end) {
-			return answer{}, fmt.Errorf("giving up after %s: %w", c.patience, err)
+			return answer{}, fmt.Errorf("giving up after %s: %w", c.giveUpAfter, err)
 		}
 		c.tally.retry(kind(err))
 		sleep(ctx, pause/2+rand.N(pause/2))
@@ -128,7 +128,7 @@ func (c *client) once(ctx context.Context, method, path, key string, body []byte
 	return answer{response.StatusCode, b}, nil
 }
 
-// kind sorts errors for the summary.
+// kind returns the key under which the summary counts an error.
 func kind(err error) string {
 	var r *refusal
 	var timeout interface{ Timeout() bool }

@@ -11,42 +11,42 @@ import (
 	"github.com/coder/websocket"
 )
 
-// event is what the hub tells about a station.
+// event is a message of the hub about a station.
 type event struct {
 	kind eventKind
-	id   string // Of the order that arrived or left.
+	id   string // The ID of the order that arrived or left.
 }
 
 type eventKind int
 
 const (
-	reconnected eventKind = iota // What was known is void; a new snapshot follows.
+	reconnected eventKind = iota // The earlier events are void; a new snapshot follows.
 	synced                       // The snapshot is complete.
 	arrived
 	left
 )
 
 const (
-	// silence is how long the hub may say nothing; it pings every 15 s.
+	// silence is how long to wait for the next message of the hub, which pings every 15 s.
 	silence = 40 * time.Second
-	// speak is how often the hub hears from us at least while it sends; it
-	// takes a client for dead that is silent for 30 s.
-	speak = 10 * time.Second
+	// pingInterval is how often the client pings while the hub sends. The hub closes connections of
+	// clients that are silent for 30 s.
+	pingInterval = 10 * time.Second
 	// maxFrame bounds a WebSocket message, which may hold many records, in bytes.
 	maxFrame = 16 << 20
 	// separator ends each record of the SignalR hub protocol.
 	separator = "\x1e"
 )
 
-// watch calls see for everything that the hub tells about a station, until ctx
-// ends. It connects again for as long as it takes.
+// watch calls see for each event of a station until ctx ends. It reconnects with exponential backoff
+// after every error.
 func watch(ctx context.Context, server *client, s station, see func(event)) {
 	pause := firstBackoff
 	for ctx.Err() == nil {
-		_ = listen(ctx, server, s, func(e event) { // Whatever ended it, connecting again is the answer.
+		_ = listen(ctx, server, s, func(e event) { // After any error the client reconnects.
 			pause = firstBackoff
 			see(e)
-		}) // Why it ended changes nothing.
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -56,7 +56,7 @@ func watch(ctx context.Context, server *client, s station, see func(event)) {
 	}
 }
 
-// listen is one connection, from the handshake to its end.
+// listen opens one connection and calls see for its events until the connection ends.
 func listen(ctx context.Context, server *client, s station, see func(event)) error {
 	address := server.url + "/ordermonitorhub?" + url.Values{"topic": {s.Topic}}.Encode()
 	dial, cancel := context.WithTimeout(ctx, attemptTimeout)
@@ -71,13 +71,13 @@ func listen(ctx context.Context, server *client, s station, see func(event)) err
 		return fmt.Errorf("shaking hands: %w", err)
 	}
 	see(event{kind: reconnected})
-	for spoke := time.Now(); ; {
+	for pinged := time.Now(); ; {
 		frame, err := read(ctx, ws)
 		if err != nil {
 			return fmt.Errorf("reading: %w", err)
 		}
-		if time.Since(spoke) > speak { // Who has much to tell does not ping, but wants to hear from us.
-			spoke = time.Now()
+		if time.Since(pinged) > pingInterval { // A busy hub sends no pings that would be answered.
+			pinged = time.Now()
 			if err := ping(ctx, ws); err != nil {
 				return err
 			}
@@ -109,9 +109,8 @@ func ping(ctx context.Context, ws *websocket.Conn) error {
 	return nil
 }
 
-// take reads one record of the SignalR hub protocol in its JSON encoding. Types
-// 1, 6 and 7 are invocation, ping and close; the answer to the handshake has
-// none.
+// take handles one record of the SignalR hub protocol in its JSON encoding. Types 1, 6 and 7 are
+// invocation, ping and close; the response to the handshake has no type.
 func take(ctx context.Context, ws *websocket.Conn, s station, record []byte, see func(event)) error {
 	var m struct {
 		Type      int
@@ -124,7 +123,7 @@ func take(ctx context.Context, ws *websocket.Conn, s station, record []byte, see
 	}
 	switch {
 	case m.Type == 7 || m.Error != "":
-		return fmt.Errorf("the server closed it: %s", m.Error)
+		return fmt.Errorf("the server closed the connection: %s", m.Error)
 	case m.Type == 6:
 		return ping(ctx, ws)
 	case m.Type != 1:

@@ -7,40 +7,40 @@ import (
 	"time"
 )
 
-// station is what GET /stations tells of one.
+// station is an element of GET /stations.
 type station struct{ Stage, Verb, Topic, Event string }
 
-// kitchen finishes the orders that this program placed at every station, as
-// soon as the hub says that they have come there. If it only watches, it has
-// the first station alone, and an order is done once the hub has shown it.
+// kitchen finishes the orders that this program placed at every station, as soon as the hub shows
+// them there. If it only watches, it has the first station alone, and an order is done once the hub
+// has shown it.
 type kitchen struct {
 	server   *client
 	tally    *tally
 	walks    bool
 	stations []station
-	jobs     chan string // Ids of orders whose step is to be taken; has room for every order.
-	moved    chan struct{}
+	jobs     chan string   // IDs of orders to finish at their next station; buffered for all orders.
+	moved    chan struct{} // Receives a value after progress; buffered for one.
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
 	mu      sync.Mutex
-	orders  map[string]*walk       // Those that this program placed.
-	waiting []map[string]time.Time // For each station: since when the hub shows an order, whoever placed it.
+	orders  map[string]*walk       // The orders that this program placed and that are not done, by ID.
+	waiting []map[string]time.Time // For each station: when the hub first showed an order, by ID; other programs' orders included.
 	synced  []chan struct{}        // For each station: closed when the hub's first snapshot is complete.
 }
 
-// walk is where an order is.
+// walk is the progress of an order.
 type walk struct {
-	step int       // Index of the station where it is finished next.
-	busy bool      // A worker has it.
-	due  time.Time // When it was due to be placed; zero once the hub has shown it at the first station.
+	step int       // Index of the station where the order must be finished next.
+	busy bool      // A worker is finishing it.
+	due  time.Time // When the order was due to be placed; zero once the hub has shown it at the first station.
 }
 
-// openKitchen returns once the hub shows every station that is of interest.
+// openKitchen returns once the hub's snapshots of all watched stations are complete.
 func openKitchen(ctx context.Context, server *client, t *tally, o Options) (*kitchen, error) {
 	var line struct{ Stations []station }
 	if err := server.get(ctx, "/stations", &line); err != nil {
-		return nil, fmt.Errorf("asking for the stations: %w", err)
+		return nil, fmt.Errorf("getting the stations: %w", err)
 	}
 	if !o.Walk {
 		line.Stations = line.Stations[:min(1, len(line.Stations))]
@@ -60,14 +60,14 @@ func openKitchen(ctx context.Context, server *client, t *tally, o Options) (*kit
 	for range min(workers, o.Orders) {
 		k.wg.Go(func() { k.work(ctx) })
 	}
-	limit := time.NewTimer(server.patience)
+	limit := time.NewTimer(server.giveUpAfter)
 	defer limit.Stop()
 	for i, synced := range k.synced {
 		select {
 		case <-synced:
 		case <-limit.C:
 			k.close()
-			return nil, fmt.Errorf("the hub has not shown the station %s within %s: is the server well?", line.Stations[i].Stage, server.patience)
+			return nil, fmt.Errorf("the hub has sent no snapshot of the station %s within %s: check the server with `ecupcakes health`", line.Stations[i].Stage, server.giveUpAfter)
 		case <-ctx.Done():
 			k.close()
 			return nil, context.Cause(ctx)
@@ -81,7 +81,7 @@ func (k *kitchen) close() {
 	k.wg.Wait()
 }
 
-// placed tells the kitchen of an order, which the hub may have shown before.
+// placed adds an order. The hub may have shown it before the answer to its POST arrived.
 func (k *kitchen) placed(id string, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -91,8 +91,8 @@ func (k *kitchen) placed(id string, due time.Time) {
 	}
 }
 
-// shown takes in that the hub shows an order of this program at the first
-// station. The lock must be held.
+// shown handles the arrival of one of this program's orders at the first station. The lock must be
+// held.
 func (k *kitchen) shown(id string, now time.Time) {
 	w := k.orders[id]
 	if !w.due.IsZero() {
@@ -107,7 +107,7 @@ func (k *kitchen) shown(id string, now time.Time) {
 	k.next(id)
 }
 
-// see takes in what the hub tells about station i.
+// see handles an event of station i.
 func (k *kitchen) see(i int, e event) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,7 +128,7 @@ func (k *kitchen) see(i int, e event) {
 			k.waiting[i][e.id] = now
 		}
 		switch {
-		case k.orders[e.id] == nil: // Of somebody else, or not known yet.
+		case k.orders[e.id] == nil: // Another program's order, or one whose POST is not answered yet.
 		case i == 0:
 			k.shown(e.id, now)
 		default:
@@ -137,8 +137,7 @@ func (k *kitchen) see(i int, e event) {
 	}
 }
 
-// next hands an order to the workers if it waits where it has to be finished
-// next. The lock must be held.
+// next passes an order to the workers if the hub shows it at its next station. The lock must be held.
 func (k *kitchen) next(id string) {
 	w := k.orders[id]
 	if w.busy {
@@ -146,7 +145,7 @@ func (k *kitchen) next(id string) {
 	}
 	if _, here := k.waiting[w.step][id]; here {
 		w.busy = true
-		k.jobs <- id // Never blocks: an order is there once at most.
+		k.jobs <- id // It never blocks: busy keeps an order from being in the channel twice.
 	}
 }
 
@@ -161,8 +160,7 @@ func (k *kitchen) work(ctx context.Context) {
 	}
 }
 
-// finish takes an order's next step. An order whose step is refused is given
-// up.
+// finish finishes an order at its next station. An order that is refused there counts as lost.
 func (k *kitchen) finish(ctx context.Context, id string) {
 	k.mu.Lock()
 	w := k.orders[id]
@@ -189,7 +187,7 @@ func (k *kitchen) finish(ctx context.Context, id string) {
 	k.progress()
 }
 
-// progress tells wait that something has moved.
+// progress wakes wait.
 func (k *kitchen) progress() {
 	select {
 	case k.moved <- struct{}{}:
@@ -197,11 +195,10 @@ func (k *kitchen) progress() {
 	}
 }
 
-// wait returns when every order has been done or given up, or nothing has
-// moved for as long as patience.
-func (k *kitchen) wait(ctx context.Context, patience time.Duration) {
+// wait blocks until every order is done or lost, there was no progress for stallAfter, or ctx ends.
+func (k *kitchen) wait(ctx context.Context, stallAfter time.Duration) {
 	for k.remaining() > 0 {
-		stalled := time.NewTimer(patience)
+		stalled := time.NewTimer(stallAfter)
 		select {
 		case <-k.moved:
 			stalled.Stop()

@@ -1,9 +1,8 @@
-// Package load is a load generator: it places orders through the HTTP API and,
-// if asked, is the whole kitchen as well, which learns of each order from the
-// hub and finishes it at every station.
+// Package load is a load generator. It places orders through the HTTP API and can also play the whole
+// kitchen: it receives each order from the hub and finishes it at every station.
 //
-// It is a client like any other: it knows the API and the hub's protocol and
-// nothing of Kafka or of what the server is made of.
+// It is an ordinary client: it uses only the HTTP API and the hub's protocol, and imports no package
+// of the server and no Kafka client.
 package load
 
 import (
@@ -20,55 +19,53 @@ import (
 	"time"
 )
 
-// Options say what to do.
+// Options configures a run.
 type Options struct {
-	URL      string    // Of the server: http://127.0.0.1:8080.
-	Rate     float64   // Orders to place in a second; 0 is as many as the server takes.
-	Orders   int       // How many to place, at least one.
-	Watch    bool      // Wait for each order to appear at the first station, too, and measure how long that takes.
-	Walk     bool      // As Watch, and finish them at every station.
-	Out      io.Writer // Gets the summary.
-	Terminal bool      // Out is a terminal: show progress there.
-	JSON     bool      // The summary is one JSON object, and there is no progress.
+	URL      string    // URL of the server, such as http://127.0.0.1:8080.
+	Rate     float64   // Orders to place per second; 0 for as many as the server accepts.
+	Orders   int       // Number of orders to place, at least 1.
+	Watch    bool      // Also measure the time until each order appears at the first station.
+	Walk     bool      // Like Watch, and finish each order at every station.
+	Out      io.Writer // Receives the summary.
+	Terminal bool      // Out is a terminal, so progress is shown there.
+	JSON     bool      // Write the summary as one JSON object, and no progress.
 }
 
 const (
-	// workers bounds the orders that are placed at a time and, again, the
-	// steps that are taken at a time.
+	// workers bounds the concurrent requests that place orders, and also those that finish orders.
 	workers = 64
-	// patience is how long one command is tried, and how long a walk goes on
-	// in which nothing moves. A server that starts again needs far less.
-	patience = 2 * time.Minute
+	// giveUpAfter is how long a command is retried, and how long a walk waits for progress. A restart
+	// of the server takes far less.
+	giveUpAfter = 2 * time.Minute
 )
 
-// Run places o.Orders orders, walks them through the line if asked, and writes
-// a summary to o.Out. Each command has its own Idempotency-Key and is repeated
-// with it while the server cannot be reached or says 503, so a server may be
-// killed and started again meanwhile.
+// Run places o.Orders orders, with o.Walk finishes them at every station, and writes a summary to
+// o.Out. Each command has its own Idempotency-Key and is retried with it while the server cannot be
+// reached or answers 503, so the server may be killed and restarted during a run.
 //
-// Run returns an error if an order is not accounted for: it was not taken on
-// or, with o.Watch, not shown or, with o.Walk, not shipped. The Result is complete even then.
+// Run returns an error if an order is unaccounted for: it was not accepted, with o.Watch not shown, or
+// with o.Walk not shipped. The Result is complete even then.
 func Run(ctx context.Context, o Options) (Result, error) {
-	return run(ctx, o, patience)
+	return run(ctx, o, giveUpAfter)
 }
 
-func run(ctx context.Context, o Options, patience time.Duration) (Result, error) {
+func run(ctx context.Context, o Options, giveUpAfter time.Duration) (Result, error) {
 	switch {
 	case o.Orders < 1:
-		return Result{}, fmt.Errorf("%d orders cannot be placed: choose one or more", o.Orders)
+		return Result{}, fmt.Errorf("invalid number of orders %d: use 1 or more", o.Orders)
 	case o.Rate < 0:
-		return Result{}, fmt.Errorf("a rate of %g orders a second is not possible: choose a positive one, or 0 for no limit", o.Rate)
+		return Result{}, fmt.Errorf("invalid rate of %g orders per second: use a positive rate, or 0 for no limit", o.Rate)
 	}
 	tally := newTally(o)
-	server := newClient(o.URL, patience, tally)
+	server := newClient(o.URL, giveUpAfter, tally)
 	defer server.close()
 
 	var menu menu
 	if err := server.get(ctx, "/menu", &menu); err != nil {
-		return Result{}, fmt.Errorf("asking %s for its menu: %w; is the server running there?", o.URL, err)
+		return Result{}, fmt.Errorf("getting the menu of %s: %w; check that the server runs there", o.URL, err)
 	}
 	if len(menu.Flavours) == 0 || len(menu.Sizes) == 0 {
-		return Result{}, fmt.Errorf("the menu of %s is empty: there is nothing to order", o.URL)
+		return Result{}, fmt.Errorf("the menu of %s is empty, so nothing can be ordered: check its inventory", o.URL)
 	}
 	var kitchen *kitchen
 	if o.Watch || o.Walk {
@@ -81,7 +78,7 @@ func run(ctx context.Context, o Options, patience time.Duration) (Result, error)
 	tally.start()
 	placeAll(ctx, o, server, menu, tally, kitchen)
 	if kitchen != nil {
-		kitchen.wait(ctx, patience)
+		kitchen.wait(ctx, giveUpAfter)
 		kitchen.close()
 	}
 	stop()
@@ -97,20 +94,19 @@ type menu struct {
 	Sizes    []string
 }
 
-// order is the body of the n-th order; all of the menu gets its turn.
+// order returns the body of the n-th order. The orders cycle through the whole menu.
 func (m menu) order(n int) []byte {
 	body := map[string]any{"Order": map[string]any{
 		"Flavour": m.Flavours[n%len(m.Flavours)].Name, "Size": m.Sizes[n/len(m.Flavours)%len(m.Sizes)], "Quantity": 1 + n%3,
 	}}
-	b, _ := json.Marshal(body) // Strings and numbers cannot fail.
+	b, _ := json.Marshal(body) // Encoding strings and numbers cannot fail.
 	return b
 }
 
 // placeAll places the orders and returns when each was answered or given up.
 //
-// An order's latency counts from when it was due, not from when a worker was
-// free for it: a server that is slow delays the orders behind it, too, and that
-// must not be hidden.
+// The latency of an order counts from when it was due, not from when a worker was free. A slow server
+// also delays the orders that wait for a worker, and the measurement must include that.
 func placeAll(ctx context.Context, o Options, server *client, menu menu, tally *tally, kitchen *kitchen) {
 	type job struct {
 		n   int
@@ -156,7 +152,7 @@ func placeAll(ctx context.Context, o Options, server *client, menu menu, tally *
 	}
 }
 
-// sleep says whether d passed before ctx ended.
+// sleep blocks for d or until ctx ends, and reports whether d has passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -168,7 +164,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// place places an order and returns its id.
+// place places an order and returns its ID.
 func (c *client) place(ctx context.Context, key string, body []byte) (id string, err error) {
 	a, err := c.command(ctx, "/order", key, body)
 	if err != nil {
@@ -187,10 +183,10 @@ func (c *client) place(ctx context.Context, key string, body []byte) (id string,
 	return placed.CorrelationID, nil
 }
 
-// finish takes an order's step at a station. That it was taken before, by an
-// attempt whose answer was lost, is fine.
+// finish finishes an order at a station. It succeeds if the order was already finished there, by an
+// attempt whose answer was lost.
 func (c *client) finish(ctx context.Context, s station, id string) error {
-	body, _ := json.Marshal(map[string]any{"Order": map[string]any{"Id": id}}) // Strings cannot fail.
+	body, _ := json.Marshal(map[string]any{"Order": map[string]any{"Id": id}}) // Encoding strings cannot fail.
 	a, err := c.command(ctx, "/order/"+s.Verb, id+"-"+s.Verb, body, http.StatusAccepted)
 	switch {
 	case err != nil:
@@ -202,7 +198,7 @@ func (c *client) finish(ctx context.Context, s station, id string) error {
 	}
 }
 
-// past says whether a 409 is about an order that has been through the station.
+// past reports whether a 409 answer shows that the order has already passed the station.
 func (a answer) past(s station) bool {
 	var problem struct {
 		Type  string

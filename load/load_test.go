@@ -213,7 +213,7 @@ func mustRun(t *testing.T, o Options) Result {
 	return r
 }
 
-func TestPlacesEachOrderOnce(t *testing.T) {
+func TestRunPlacesEachOrderOnce(t *testing.T) {
 	f := newFactory(t)
 	r := mustRun(t, options(f, 200))
 	if r.Placed != 200 || len(f.orders) != 200 || r.Retries != 0 || r.Walk != nil || r.OrdersPerSecond <= 0 {
@@ -227,7 +227,7 @@ type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-func TestKeepsTheRateAndCountsFromWhenAnOrderWasDue(t *testing.T) {
+func TestRunKeepsRateAndMeasuresFromDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{Orders: workers + 1, Rate: 200}
 		tally := newTally(o)
@@ -260,7 +260,7 @@ func TestKeepsTheRateAndCountsFromWhenAnOrderWasDue(t *testing.T) {
 	})
 }
 
-func TestRepeatsWithTheSameKey(t *testing.T) {
+func TestRetriesUseTheSameIdempotencyKey(t *testing.T) {
 	f := newFactory(t)
 	f.refuse = func(_, key string) int {
 		if f.calls[key] == 1 {
@@ -284,7 +284,7 @@ func TestRepeatsWithTheSameKey(t *testing.T) {
 	}
 }
 
-func TestWalksThroughLostAnswersAndConnections(t *testing.T) {
+func TestWalkSurvivesLostAnswersAndConnections(t *testing.T) {
 	f := newFactory(t)
 	commands := 0
 	f.drop = func(path, key string) bool { return path != "/api/v1/order" && f.calls[key] == 1 && len(key)%2 == 0 }
@@ -311,7 +311,7 @@ func TestWalksThroughLostAnswersAndConnections(t *testing.T) {
 	}
 }
 
-func TestWatchesTheFirstStationOnly(t *testing.T) {
+func TestWatchMeasuresFirstStationOnly(t *testing.T) {
 	f := newFactory(t)
 	o := options(f, 50)
 	o.Watch = true
@@ -321,7 +321,7 @@ func TestWatchesTheFirstStationOnly(t *testing.T) {
 	}
 }
 
-func TestTellsWhatIsNotAccountedFor(t *testing.T) {
+func TestRunReportsUnaccountedOrders(t *testing.T) {
 	f := newFactory(t)
 	f.refuse = func(path, key string) int {
 		switch {
@@ -343,14 +343,14 @@ func TestTellsWhatIsNotAccountedFor(t *testing.T) {
 	}
 }
 
-func TestAnOrderThatAnotherRejectedIsNotShipped(t *testing.T) {
+func TestOrderRejectedByOthersIsNotShipped(t *testing.T) {
 	a := answer{http.StatusConflict, []byte(`{"type":"urn:x:already-done","order":{"state":"rejected","history":[{"stage":"baking"}]}}`)}
 	if a.past(station{Stage: "baking"}) {
 		t.Error("a rejection counts as done")
 	}
 }
 
-func TestGivesUp(t *testing.T) {
+func TestRunGivesUpAfterTimeout(t *testing.T) {
 	f := newFactory(t)
 	f.refuse = func(string, string) int { return http.StatusServiceUnavailable }
 	_, err := run(t.Context(), options(f, 1), time.Millisecond)
@@ -359,7 +359,7 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-func TestEndsWithItsContext(t *testing.T) {
+func TestRunEndsWithContext(t *testing.T) {
 	f := newFactory(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	f.refuse = func(_, key string) int {
@@ -375,7 +375,7 @@ func TestEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestRefusesNonsense(t *testing.T) {
+func TestRunRejectsInvalidOptions(t *testing.T) {
 	for _, o := range []Options{{Orders: 0}, {Orders: 1, Rate: -1}} {
 		if _, err := Run(t.Context(), o); err == nil {
 			t.Errorf("%+v is accepted", o)
@@ -383,7 +383,7 @@ func TestRefusesNonsense(t *testing.T) {
 	}
 }
 
-func TestSummaries(t *testing.T) {
+func TestSummaryAsTableAndJSON(t *testing.T) {
 	f := newFactory(t)
 	var out bytes.Buffer
 	o := options(f, 5)
@@ -407,7 +407,7 @@ func TestSummaries(t *testing.T) {
 	}
 }
 
-func TestBar(t *testing.T) {
+func TestProgressBar(t *testing.T) {
 	tally := newTally(Options{Orders: 4, Walk: true})
 	tally.placed(0)
 	tally.placed(0)

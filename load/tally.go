@@ -12,29 +12,28 @@ import (
 	"time"
 )
 
-// Result is what came of a run.
+// Result is the result of a run.
 type Result struct {
-	Orders          int            `json:"orders"`          // Those that were to be placed.
-	Placed          int            `json:"placed"`          // Those that the server took on.
-	Seconds         float64        `json:"seconds"`         // From the first order to the last one placed.
-	OrdersPerSecond float64        `json:"ordersPerSecond"` // Placed.
-	Post            Latency        `json:"post"`            // From when an order was due to the answer, with all retries.
-	Shown           *Latency       `json:"shown,omitempty"` // From when an order was due to its arrival on the first station's socket. Only of a run with Options.Watch or Walk.
-	Walk            *Walk          `json:"walk,omitempty"`  // Only of a run with Options.Walk.
-	Errors          map[string]int `json:"errors"`          // By kind: "connection", "timeout", "hub" (a connection to it ended) or the HTTP status.
+	Orders          int            `json:"orders"`          // Number of orders to place.
+	Placed          int            `json:"placed"`          // Number of orders that the server accepted.
+	Seconds         float64        `json:"seconds"`         // Time from the start of the run to the last order placed.
+	OrdersPerSecond float64        `json:"ordersPerSecond"` // Placed divided by Seconds.
+	Post            Latency        `json:"post"`            // Time from when an order was due to the answer, all retries included.
+	Shown           *Latency       `json:"shown,omitempty"` // Time from when an order was due to its arrival on the first station's socket; with Options.Watch or Walk only.
+	Walk            *Walk          `json:"walk,omitempty"`  // With Options.Walk only.
+	Errors          map[string]int `json:"errors"`          // Errors by kind: "connection", "timeout", "hub" (its connection ended) or the HTTP status.
 	Retries         int            `json:"retries"`
-	Lost            []string       `json:"lost,omitempty"` // Why orders were given up; the first few.
+	Lost            []string       `json:"lost,omitempty"` // The first five reasons why orders were given up.
 }
 
-// Walk is what came of the kitchen's work.
+// Walk is the result of finishing orders.
 type Walk struct {
 	Shipped         int     `json:"shipped"`
-	Seconds         float64 `json:"seconds"`         // From the first order placed to the last one shipped.
-	OrdersPerSecond float64 `json:"ordersPerSecond"` // Shipped.
+	Seconds         float64 `json:"seconds"`         // Time from the start of the run to the last order shipped.
+	OrdersPerSecond float64 `json:"ordersPerSecond"` // Shipped divided by Seconds.
 }
 
-// Latency is a distribution, in milliseconds. A percentile is the smallest
-// value that at least so many percent of all values do not exceed.
+// Latency is a distribution of times, in milliseconds. Percentiles are computed by nearest rank.
 type Latency struct {
 	Count int     `json:"count"`
 	P50   float64 `json:"p50"`
@@ -48,7 +47,8 @@ func latency(values []time.Duration) Latency {
 	return Latency{len(values), percentile(values, 50), percentile(values, 95), percentile(values, 99), percentile(values, 100)}
 }
 
-// percentile is by nearest rank; values are sorted. It is 0 of nothing.
+// percentile returns the p-th percentile of sorted values by nearest rank, in milliseconds. It returns
+// 0 without values.
 func percentile(values []time.Duration, p float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -57,10 +57,10 @@ func percentile(values []time.Duration, p float64) float64 {
 	return float64(values[max(rank, 1)-1].Microseconds()) / 1000
 }
 
-// maxLost bounds the reasons that are kept.
+// maxLost bounds the reasons in Result.Lost.
 const maxLost = 5
 
-// tally counts while a run goes on.
+// tally collects the measurements of a run.
 type tally struct {
 	mu        sync.Mutex
 	started   time.Time
@@ -68,7 +68,7 @@ type tally struct {
 	lastShip  time.Time
 	post      []time.Duration
 	socket    []time.Duration
-	done      Result // Its counts are kept up to date.
+	done      Result // Only its counts are kept up to date.
 }
 
 func newTally(o Options) *tally {
@@ -112,7 +112,7 @@ func (t *tally) shipped() {
 	})
 }
 
-// retry counts an error after which something is tried again.
+// retry counts an error that is followed by another attempt.
 func (t *tally) retry(kind string) {
 	t.update(func(time.Time) {
 		t.done.Retries++
@@ -120,7 +120,7 @@ func (t *tally) retry(kind string) {
 	})
 }
 
-// lost counts an order that is given up.
+// lost counts an order that was given up, and keeps the reason.
 func (t *tally) lost(err error) {
 	t.update(func(time.Time) {
 		t.done.Errors[kind(err)]++
@@ -153,7 +153,7 @@ func pace(n int, from, to time.Time) (seconds, perSecond float64) {
 	return seconds, float64(n) / seconds
 }
 
-// accounted is how many orders came to a good end.
+// accounted returns the number of orders that reached the goal of the run.
 func (r *Result) accounted() int {
 	switch {
 	case r.Walk != nil:
@@ -215,8 +215,7 @@ func (r *Result) table() string {
 	return b.String()
 }
 
-// show draws progress on a terminal until the function that it returns is
-// called.
+// show draws progress on a terminal until stop is called.
 func (t *tally) show(o Options) (stop func()) {
 	if !o.Terminal || o.JSON {
 		return func() {}
@@ -229,7 +228,7 @@ func (t *tally) show(o Options) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				_, _ = io.WriteString(o.Out, "\r"+t.bar()) // The summary will tell if this cannot be written.
+				_, _ = io.WriteString(o.Out, "\r"+t.bar()) // If writing fails, writing the summary reports it.
 			case <-quit:
 				_, _ = io.WriteString(o.Out, "\r\x1b[K")
 				return

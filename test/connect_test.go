@@ -140,7 +140,7 @@ func (w *warehouse) watch() string {
 		}
 	})
 	var url string
-	if _, err := fmt.Fscanf(stdout, "the watch of the connectors is at %s\n", &url); err != nil {
+	if _, err := fmt.Fscanf(stdout, "watching the connectors, metrics at %s\n", &url); err != nil {
 		w.t.Fatalf("the watch does not say where it is: %v; %s", err, &stderr)
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
@@ -314,7 +314,7 @@ func testConnect(t *testing.T, f *factory) {
 	w := besides(t, f)
 	took("MongoDB and the worker run")
 	w.seed()
-	for _, want := range []string{"created, runs", "unchanged, runs"} {
+	for _, want := range []string{"created, running", "unchanged, running"} {
 		if out := w.connect("apply"); strings.Count(out, want) != 2 {
 			t.Fatalf("`connect apply` says %s, want %q", out, want)
 		}
@@ -434,7 +434,7 @@ func (w *warehouse) guide() {
 		w.t.Fatalf("%v; the last block is the one that failed:\n%s", err, out)
 	}
 	for _, want := range []string{
-		"0 of 4 topics created", "orders-to-mongodb: unchanged, runs", "task 1 RUNNING", "ecupcakes_connect_up 1", `{"flavour":"Coffee"}`, "__connect.errors.exception.message",
+		"0 of 4 topics created", "orders-to-mongodb: unchanged, running", "task 1 RUNNING", "ecupcakes_connect_up 1", `{"flavour":"Coffee"}`, "__connect.errors.exception.message",
 		`"soldOut":false`, "ingredients-from-mongodb: deleted",
 	} {
 		if !strings.Contains(string(out), want) {

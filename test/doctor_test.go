@@ -14,10 +14,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// finding is what `ecupcakes doctor --json` finds.
-type finding struct{ Check, What, Mend string }
+// finding is a finding of `ecupcakes doctor --json`.
+type finding struct{ Check, What, Fix string }
 
-// examine runs the doctor, whose exit code must be that of what it finds.
+// examine runs the doctor, checks that its exit status fits its findings, and returns them.
 func examine(t *testing.T, l login, flags ...string) []finding {
 	t.Helper()
 	said, code := l.run(t, append([]string{"doctor", "--json"}, flags...)...)
@@ -34,9 +34,9 @@ func examine(t *testing.T, l login, flags ...string) []finding {
 	return report.Findings
 }
 
-// The doctor finds nothing where nothing is wrong, and each fault that is put
-// in; what it says to mend it with mends it.
-func TestDoctor(t *testing.T) {
+// The doctor finds nothing on a sound cluster and finds each fault that the test makes; running the
+// commands of its fixes removes the faults.
+func TestDoctorFindsFaultsAndItsFixesWork(t *testing.T) {
 	t.Parallel()
 	k := realKafka(t, 1)
 	f := openOn(t, k.Brokers())
@@ -75,37 +75,37 @@ func TestDoctor(t *testing.T) {
 		if at < 0 {
 			t.Fatalf("with %s it finds %+v", setting, found)
 		}
-		script += found[at].Mend + "\n"
+		script += found[at].Fix + "\n"
 	}
 	if out, err := shell(t.Context(), t, script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
 	if found := examine(t, here); len(found) > 0 {
-		t.Fatalf("after that is mended it finds %+v", found)
+		t.Fatalf("after the fixes it finds %+v", found)
 	}
 
-	only := func(check, what, mend string, flags ...string) {
+	only := func(check, what, fix string, flags ...string) {
 		t.Helper()
 		found := slices.DeleteFunc(examine(t, here, flags...), func(f finding) bool { return !strings.Contains(f.What, what) })
-		if len(found) != 1 || found[0].Check != check || !strings.Contains(found[0].Mend, mend) {
-			t.Errorf("it finds %+v, want %s: %q and %q", found, check, what, mend)
+		if len(found) != 1 || found[0].Check != check || !strings.Contains(found[0].Fix, fix) {
+			t.Errorf("it finds %+v, want %s: %q and %q", found, check, what, fix)
 		}
 	}
-	only("topics", "8 partitions, not 4, have the topics", "--partitions 8", "--partitions", "4")
+	only("topics", " have 8 partitions, not 4", "--partitions 8", "--partitions", "4")
 	connect := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"sink":{"status":{"name":"sink","connector":{"state":"RUNNING"},"tasks":[{"id":0,"state":"FAILED","trace":"java.lang.X: boom\n\tat y"}]}}}`)
 	}))
 	defer connect.Close()
-	only("connect", "task 0 of the connector sink has failed, and Connect does not start it again: java.lang.X: boom", connect.URL+"/connectors/sink/tasks/0/restart", "--connect-url", connect.URL)
+	only("connect", "task 0 of the connector sink has failed, and Connect does not restart it: java.lang.X: boom", connect.URL+"/connectors/sink/tasks/0/restart", "--connect-url", connect.URL)
 	only("connect", "Kafka Connect does not answer", "--connect-url", "--connect-url", "http://"+freeAddress(t))
 
 	f.stop()
-	only("groups", "nobody works in the group mixing: 0 events", "ecupcakes serve --roles processors --stages mixing")
+	only("groups", "the group mixing has no members: 0 events", "ecupcakes serve --roles processors --stages mixing")
 	at := partitionOf([]byte(id))
 	record := &kgo.Record{Topic: "orderrequests", Partition: at, Key: []byte(id), Value: []byte("rubbish"), Timestamp: time.Now().Add(50 * time.Minute)}
 	produce(t, k.Brokers(), []*kgo.Record{record, {Topic: "orderrequests", Partition: at, Key: []byte(id), Value: []byte("rubbish")}})
 	only("clocks", "orderrequests has a message from", "timedatectl")
-	only("groups", "nobody works in the group mixing: 2 events", "serve")
+	only("groups", "the group mixing has no members: 2 events", "serve")
 	var all kadm.Offsets
 	all.AddOffset("orderrequests", at, -1, -1)
 	if _, err := admin.DeleteRecords(t.Context(), all); err != nil {
@@ -117,14 +117,14 @@ func TestDoctor(t *testing.T) {
 		t.Fatal(err, deleted)
 	}
 	eventually(t, "the topic has gone", func() bool {
-		return slices.ContainsFunc(examine(t, here), func(f finding) bool { return strings.Contains(f.What, "no topics shipped") })
+		return slices.ContainsFunc(examine(t, here), func(f finding) bool { return strings.Contains(f.What, "missing topics: shipped") })
 	})
-	only("topics", "there are no topics shipped", "ecupcakes topics apply --brokers "+k.Brokers())
+	only("topics", "missing topics: shipped", "ecupcakes topics apply --brokers "+k.Brokers())
 }
 
-// The doctor of a cluster goes on when a broker is away, and says what that does
-// to the topics.
-func TestDoctorOfThree(t *testing.T) {
+// With one of three brokers down, the doctor still checks the rest and reports under-replicated
+// partitions.
+func TestDoctorWithBrokerDown(t *testing.T) {
 	t.Parallel()
 	k := realKafka(t, 3)
 	here := login{at: k.Brokers()}
@@ -142,9 +142,9 @@ func TestDoctorOfThree(t *testing.T) {
 	eventually(t, "the doctor finds topics on too few brokers", func() bool {
 		said, code := here.run(t, "doctor")
 		if code == 2 {
-			t.Errorf("it cannot be asked without one of three brokers:\n%s", said)
+			t.Errorf("it fails without one of three brokers:\n%s", said)
 		}
-		return strings.Contains(said, "of topic orderrequests are not on all their brokers")
+		return strings.Contains(said, "of topic orderrequests are under-replicated")
 	})
 	if err := node.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -152,8 +152,8 @@ func TestDoctorOfThree(t *testing.T) {
 	eventually(t, "all is well again", well)
 }
 
-// The doctor of an embedded broker looks at its disk, too.
-func TestDoctorEmbedded(t *testing.T) {
+// With --data, the doctor also checks the disk of an embedded broker.
+func TestDoctorChecksDiskOfEmbeddedBroker(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	here := login{at: f.kafka}
@@ -161,10 +161,10 @@ func TestDoctorEmbedded(t *testing.T) {
 	if found := examine(t, here, "--data", f.data); len(found) > 0 {
 		t.Errorf("it finds %+v", found)
 	}
-	if said, code := here.run(t, "doctor", "--data", f.data); code != 0 || !strings.Contains(said, "1, with room") {
+	if said, code := here.run(t, "doctor", "--data", f.data); code != 0 || !strings.Contains(said, "1, with free space") {
 		t.Errorf("exit code %d for\n%s", code, said)
 	}
-	if said, code := here.run(t, "doctor", "--data", f.data+"none"); code != 2 || !strings.Contains(said, "looking at the disk") {
+	if said, code := here.run(t, "doctor", "--data", f.data+"none"); code != 2 || !strings.Contains(said, "reading the free space") {
 		t.Errorf("exit code %d for\n%s", code, said)
 	}
 }

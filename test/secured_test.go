@@ -115,20 +115,20 @@ func TestRefusals(t *testing.T) {
 		want []string
 	}
 	cases := map[string]refusal{
-		"wrong password in a file":    {plain.with([]string{"--kafka-password-file", empty}), []string{`user "line"`, "Kafka does not tell which", "ENV_KAFKA_USER_PASSWORD"}},
+		"wrong password in a file":    {plain.with([]string{"--kafka-password-file", empty}), []string{`user "line"`, "Kafka does not say which", "ENV_KAFKA_USER_PASSWORD"}},
 		"wrong host name":             {plain.to(strings.Replace(k.SASL, "127.0.0.1", "localhost", 1)), []string{"certificate for another host", "localhost"}},
 		"unknown authority":           {plain.with([]string{"--kafka-ca", strangeCA}), []string{"no authority in " + strangeCA + " has signed", "--kafka-ca"}},
 		"authorities of the system":   {plain.with([]string{"--kafka-ca", "", "--kafka-tls"}), []string{"this machine does not trust", "--kafka-ca"}},
-		"no client certificate":       {mutual.with([]string{"--kafka-cert", "", "--kafka-key", ""}), []string{"wants a certificate of its clients", "--kafka-cert"}},
-		"a stranger's certificate":    {mutual.with([]string{"--kafka-cert", strangeCert, "--kafka-key", strangeKey}), []string{"does not accept the certificate " + strangeCert, "authority that the broker trusts"}},
-		"no TLS":                      {plain.with([]string{"--kafka-ca", "", "--no-kafka-tls"}), []string{"speaks TLS only", "--kafka-tls"}},
-		"a user where none is wanted": {plain.with([]string{"--kafka-ca", "", "--no-kafka-tls"}).to(k.Brokers()), []string{"takes no user", "--kafka-user"}},
-		"TLS where none is":           {plain.to(k.Brokers()), []string{"hangs up", "--no-kafka-tls"}},
-		"no user":                     {mutual.to(k.SASL), []string{"hangs up", "wants no user"}},
+		"no client certificate":       {mutual.with([]string{"--kafka-cert", "", "--kafka-key", ""}), []string{"requires a client certificate", "--kafka-cert"}},
+		"a stranger's certificate":    {mutual.with([]string{"--kafka-cert", strangeCert, "--kafka-key", strangeKey}), []string{"rejects the client certificate " + strangeCert, "authority that the broker trusts"}},
+		"no TLS":                      {plain.with([]string{"--kafka-ca", "", "--no-kafka-tls"}), []string{"requires TLS", "--kafka-tls"}},
+		"a user where none is wanted": {plain.with([]string{"--kafka-ca", "", "--no-kafka-tls"}).to(k.Brokers()), []string{"accepts no SASL user", "--kafka-user"}},
+		"TLS where none is":           {plain.to(k.Brokers()), []string{"closes the connection", "--no-kafka-tls"}},
+		"no user":                     {mutual.to(k.SASL), []string{"closes the connection", "requires no user"}},
 		"nothing allowed":             {plain, []string{"AUTHORIZATION_FAILED", "ecupcakes topics acls"}},
 	}
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
-		want := []string{mechanism, "Kafka does not tell which", "ENV_KAFKA_USER_PASSWORD"}
+		want := []string{mechanism, "Kafka does not say which", "ENV_KAFKA_USER_PASSWORD"}
 		cases["wrong password by "+mechanism] = refusal{k.sasl("line", mechanism).with(nil, "ENV_KAFKA_USER_PASSWORD=wr0ng"), append(want, `user "line"`)}
 		cases["unknown user by "+mechanism] = refusal{k.sasl("nobody", mechanism), append(want, `user "nobody"`)}
 	}
@@ -301,9 +301,9 @@ func (k *secured) withoutOne(line login) {
 			}
 			continue
 		}
-		mend := strings.Replace(found[0].Mend, k.SASL, k.Brokers(), 1) // Where all is allowed.
-		if out, err := shell(k.t.Context(), k.t, tools(k.t, k.Cluster)+mend).CombinedOutput(); err != nil {
-			k.t.Fatalf("%s: %v\n%s", mend, err, out)
+		fix := strings.Replace(found[0].Fix, k.SASL, k.Brokers(), 1) // On the listener that allows everything.
+		if out, err := shell(k.t.Context(), k.t, tools(k.t, k.Cluster)+fix).CombinedOutput(); err != nil {
+			k.t.Fatalf("%s: %v\n%s", fix, err, out)
 		}
 	}
 	if found := missing(); len(found) > 0 {

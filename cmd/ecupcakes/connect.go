@@ -14,21 +14,20 @@ import (
 )
 
 type connectCmd struct {
-	Topics connectTopics `cmd:"" help:"Create the topics that Kafka Connect needs; before its worker is started."`
-	Apply  connectApply  `cmd:"" help:"See to it that the connectors are there as they should be, and run."`
-	Status connectStatus `cmd:"" help:"Tell how the connectors are; exit 1 if one does not run."`
-	Delete connectDelete `cmd:"" help:"Delete the connectors. What they have read so far is remembered."`
-	ACLs   connectACLs   `cmd:"" name:"acls" help:"Print what the workers' user must be allowed to do on a cluster with ACLs."`
-	Watch  connectWatch  `cmd:"" help:"Stay, restart what fails of the connectors, and show how they are on /metrics."`
+	Topics connectTopics `cmd:"" help:"Create the topics that Kafka Connect needs. Run it before the first start of a worker."`
+	Apply  connectApply  `cmd:"" help:"Create or update the connectors, and wait until they run."`
+	Status connectStatus `cmd:"" help:"Print the states of the connectors; exit status 1 if one does not run."`
+	Delete connectDelete `cmd:"" help:"Delete the connectors. Kafka Connect keeps their offsets."`
+	ACLs   connectACLs   `cmd:"" name:"acls" help:"Print the ACLs that the workers' user needs."`
+	Watch  connectWatch  `cmd:"" help:"Run until stopped: restart failed connectors and tasks, and export their states on /metrics."`
 }
 
-// worker are the flags that say where Kafka Connect is.
+// worker has the flag for the URL of Kafka Connect.
 type worker struct {
-	ConnectURL string `help:"Address of a worker of Kafka Connect." name:"connect-url" default:"http://127.0.0.1:8083" env:"ECUPCAKES_CONNECT_URL"`
+	ConnectURL string `help:"URL of a Kafka Connect worker." name:"connect-url" default:"http://127.0.0.1:8083" env:"ECUPCAKES_CONNECT_URL"`
 }
 
-// each calls f for the connectors one after the other, and goes on when one
-// fails.
+// each calls f for every connector, even after an error, and returns all errors.
 func (w worker) each(site connect.Site, f func(*connect.Client, connect.Connector) error) error {
 	client, err := connect.New(w.ConnectURL)
 	if err != nil {
@@ -66,7 +65,7 @@ func (c *connectACLs) Run() error {
 
 type connectApply struct {
 	worker
-	MongoDBURI string        `help:"Address of MongoDB; give it in the environment. If absent, the workers' own ECUPCAKES_MONGODB_URI is used, and stays there." name:"mongodb-uri" env:"ECUPCAKES_MONGODB_URI" placeholder:"mongodb://…"`
+	MongoDBURI string        `help:"URI of MongoDB; pass it in the environment, since it contains a password. If absent, the workers read ECUPCAKES_MONGODB_URI from their own environment." name:"mongodb-uri" env:"ECUPCAKES_MONGODB_URI" placeholder:"mongodb://…"`
 	Database   string        `help:"Database for the orders." default:"ecupcakes" env:"ECUPCAKES_DATABASE"`
 	Timeout    time.Duration `help:"How long to wait for Kafka Connect and MongoDB." default:"2m" env:"ECUPCAKES_TIMEOUT"`
 }
@@ -77,7 +76,7 @@ func (c *connectApply) Run(g *global) error {
 	return c.each(connect.Site{MongoDB: c.MongoDBURI, Database: c.Database}, func(client *connect.Client, want connect.Connector) error {
 		did, err := client.Apply(ctx, want)
 		if err == nil {
-			fmt.Printf("%s: %s, runs\n", want.Name, did)
+			fmt.Printf("%s: %s, running\n", want.Name, did)
 		}
 		return err
 	})
@@ -85,7 +84,7 @@ func (c *connectApply) Run(g *global) error {
 
 type connectStatus struct {
 	worker
-	JSON bool `help:"Print it as JSON." name:"json" env:"ECUPCAKES_JSON"`
+	JSON bool `help:"Print the states as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
 func (c *connectStatus) Run(g *global) error {
@@ -99,7 +98,7 @@ func (c *connectStatus) Run(g *global) error {
 		}
 		all = append(all, s)
 		if !s.Running() {
-			return fmt.Errorf("connector %s does not run: `connect apply` has it run, or says why not", want.Name)
+			return fmt.Errorf("connector %s does not run: start it with `connect apply`, which also reports why it fails", want.Name)
 		}
 		return nil
 	})
@@ -129,7 +128,7 @@ func (c *connectDelete) Run(g *global) error {
 		case was:
 			fmt.Printf("%s: deleted\n", want.Name)
 		default:
-			fmt.Printf("%s: was not there\n", want.Name)
+			fmt.Printf("%s: did not exist\n", want.Name)
 		}
 		return nil
 	})
@@ -138,8 +137,8 @@ func (c *connectDelete) Run(g *global) error {
 type connectWatch struct {
 	worker
 	Listen     string        `help:"Address of /metrics and /healthz; port 0 picks a free one." default:"127.0.0.1:9404" env:"ECUPCAKES_WATCH_LISTEN"`
-	Every      time.Duration `help:"How often to look, and how long to wait before the first restart is followed by another; then twice as long each time." default:"5s" env:"ECUPCAKES_EVERY"`
-	MaxBackoff time.Duration `help:"The longest wait between two restarts of a connector." default:"2m" env:"ECUPCAKES_MAX_BACKOFF"`
+	Every      time.Duration `help:"Interval between two checks, and wait between the first and second restart of a connector; the wait doubles each time." default:"5s" env:"ECUPCAKES_EVERY"`
+	MaxBackoff time.Duration `help:"Longest wait between two restarts of a connector." default:"2m" env:"ECUPCAKES_MAX_BACKOFF"`
 }
 
 func (c *connectWatch) Run(g *global) error {
@@ -153,6 +152,6 @@ func (c *connectWatch) Run(g *global) error {
 	}
 	return app.SuperviseConnectors(g.ctx, app.ConnectorOptions{
 		Connect: client, Connectors: connect.Names(connectors), Every: c.Every, MaxBackoff: c.MaxBackoff, Listen: c.Listen, Log: g.log,
-		Started: func(url string) { fmt.Printf("the watch of the connectors is at %s/metrics\n", url) },
+		Started: func(url string) { fmt.Printf("watching the connectors, metrics at %s/metrics\n", url) },
 	})
 }

@@ -15,13 +15,13 @@ import (
 )
 
 type deadlettersCmd struct {
-	List    letterList    `cmd:"" help:"List those that nothing has been done about, oldest first."`
-	Show    letterShow    `cmd:"" help:"Show one with its whole message, as JSON."`
-	Requeue letterRequeue `cmd:"" help:"Send the messages once more to where they came from."`
-	Drop    letterDrop    `cmd:"" help:"Put them aside."`
+	List    letterList    `cmd:"" help:"List the unresolved dead letters, oldest first."`
+	Show    letterShow    `cmd:"" help:"Print a dead letter with its whole message, as JSON."`
+	Requeue letterRequeue `cmd:"" help:"Send messages again to the topics they came from."`
+	Drop    letterDrop    `cmd:"" help:"Mark dead letters as needing no action, so that they are no longer listed."`
 }
 
-// open gives the dead letters of the cluster that the flags name.
+// open calls f with the dead letters of the cluster that the flags name.
 func (k cluster) open(g *global, f func(ctx context.Context, l *deadletters.Letters) error) error {
 	config, _, err := k.reach(g, "")
 	if err != nil {
@@ -39,15 +39,15 @@ func (k cluster) open(g *global, f func(ctx context.Context, l *deadletters.Lett
 
 type letterList struct {
 	cluster
-	Stage string `help:"Those of one stage only." env:"ECUPCAKES_STAGE"`
-	All   bool   `help:"Those that something has been done about, too." env:"ECUPCAKES_ALL"`
-	Limit int    `help:"The newest so many." default:"50" env:"ECUPCAKES_LIMIT"`
-	JSON  bool   `help:"Print them as JSON." name:"json" env:"ECUPCAKES_JSON"`
+	Stage string `help:"List only the dead letters of this stage." env:"ECUPCAKES_STAGE"`
+	All   bool   `help:"List resolved dead letters, too." env:"ECUPCAKES_ALL"`
+	Limit int    `help:"How many to list, the newest ones." default:"50" env:"ECUPCAKES_LIMIT"`
+	JSON  bool   `help:"Print the list as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
 func (c *letterList) Run(g *global) error {
 	if c.Limit < 1 {
-		return fmt.Errorf("--limit %d is not a number of letters: give 1 or more", c.Limit)
+		return fmt.Errorf("invalid --limit %d: use 1 or more", c.Limit)
 	}
 	return c.open(g, func(ctx context.Context, l *deadletters.Letters) error {
 		list, err := l.List(ctx, deadletters.Filter{Stage: c.Stage, All: c.All, Limit: c.Limit})
@@ -70,7 +70,7 @@ func (c *letterList) Run(g *global) error {
 		}
 		fmt.Printf("%d of %d\n", len(list.Letters), list.Count)
 		if list.LeftOut {
-			fmt.Println("there are older ones, which come up when something was done about these")
+			fmt.Println("there are older ones; they are listed once these are requeued or dropped")
 		}
 		return nil
 	})
@@ -78,7 +78,7 @@ func (c *letterList) Run(g *global) error {
 
 type letterShow struct {
 	cluster
-	ID string `arg:"" help:"Its id, from the list."`
+	ID string `arg:"" help:"ID of the dead letter, from the list."`
 }
 
 func (c *letterShow) Run(g *global) error {
@@ -91,27 +91,26 @@ func (c *letterShow) Run(g *global) error {
 		out.SetIndent("", "  ")
 		return out.Encode(struct {
 			deadletters.Letter
-			Text string `json:"text"` // The value, as far as it is text.
+			Text string `json:"text"` // The value, with invalid UTF-8 replaced.
 		}{letter, string(letter.Value)})
 	})
 }
 
-// chosen are the flags of what is done about letters.
+// chosen has the flags that select the dead letters to resolve.
 type chosen struct {
 	cluster
-	IDs      []string `arg:"" optional:"" help:"Their ids, from the list."`
-	AllStage string   `help:"All of a stage, in place of ids; 10,000 at a time." name:"all-of-stage" env:"ECUPCAKES_ALL_OF_STAGE"`
-	By       string   `help:"Who does it; the name of the user if absent." env:"ECUPCAKES_BY"`
+	IDs      []string `arg:"" optional:"" name:"id" help:"IDs of dead letters, from the list."`
+	AllStage string   `help:"Resolve all dead letters of this stage, up to 10,000 at a time, instead of those with the IDs." name:"all-of-stage" env:"ECUPCAKES_ALL_OF_STAGE"`
+	By       string   `help:"Name of the person who resolves them; default is the operating system's user." env:"ECUPCAKES_BY"`
 }
 
-// act is what is done about a letter: Requeue or Drop.
-type act = func(ctx context.Context, id, by string) (now deadletters.Letter, before bool, err error)
+// resolve is the type of Letters.Requeue and Letters.Drop.
+type resolve = func(ctx context.Context, id, by string) (now deadletters.Letter, before bool, err error)
 
-// each does something about each chosen letter. What has been done is told,
-// however it ends.
-func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) act) error {
+// each resolves the chosen letters and prints each one that is resolved, even if others fail.
+func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) resolve) error {
 	if (len(c.IDs) > 0) == (c.AllStage != "") {
-		return errors.New("name dead letters by their ids, or a stage with --all-of-stage")
+		return errors.New("give either the IDs of dead letters, or a stage with --all-of-stage")
 	}
 	if c.By == "" {
 		if u, err := user.Current(); err == nil {
@@ -134,7 +133,7 @@ func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) ac
 			case err != nil:
 				errs = append(errs, err)
 			case before:
-				fmt.Printf("%s was %s before\n", id, letter.Resolved)
+				fmt.Printf("%s was already %s\n", id, letter.Resolved)
 			default:
 				fmt.Printf("%s is %s\n", id, done)
 			}
@@ -146,11 +145,11 @@ func (c *chosen) each(g *global, done string, do func(l *deadletters.Letters) ac
 type letterRequeue struct{ chosen }
 
 func (c *letterRequeue) Run(g *global) error {
-	return c.each(g, deadletters.Requeued, func(l *deadletters.Letters) act { return l.Requeue })
+	return c.each(g, deadletters.Requeued, func(l *deadletters.Letters) resolve { return l.Requeue })
 }
 
 type letterDrop struct{ chosen }
 
 func (c *letterDrop) Run(g *global) error {
-	return c.each(g, deadletters.Dropped, func(l *deadletters.Letters) act { return l.Drop })
+	return c.each(g, deadletters.Dropped, func(l *deadletters.Letters) resolve { return l.Drop })
 }

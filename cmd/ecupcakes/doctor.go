@@ -16,25 +16,25 @@ import (
 type doctorCmd struct {
 	cluster
 	roles
-	ConnectURL string `help:"Where Kafka Connect is, if there is one." name:"connect-url" env:"ECUPCAKES_CONNECT_URL" placeholder:"URL"`
-	Data       string `help:"Directory of the embedded broker's data, on this machine, whose disk is looked at." env:"ECUPCAKES_DATA" placeholder:"DIR"`
-	JSON       bool   `help:"Print what is found as JSON." name:"json" env:"ECUPCAKES_JSON"`
+	ConnectURL string `help:"URL of a Kafka Connect worker; without it, the connectors are not checked." name:"connect-url" env:"ECUPCAKES_CONNECT_URL" placeholder:"URL"`
+	Data       string `help:"Data directory of an embedded broker on this machine, to check the free space of its disk." env:"ECUPCAKES_DATA" placeholder:"DIR"`
+	JSON       bool   `help:"Print the findings as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
-// Help is what --help says besides.
+// Help returns the text that kong adds to --help.
 func (doctorCmd) Help() string {
-	return "It changes nothing. The exit code is 0 if nothing is wrong, 1 if something is, and 2 if the cluster could not be asked. " +
-		"Give it the login of a process of the line: what it may do is one of the checks."
+	return "It changes nothing. The exit status is 0 without findings, 1 with findings, and 2 if the cluster could not be reached. " +
+		"Use the login of a process of the line: the ACLs of the user are one of the checks."
 }
 
-// unasked says that nobody can tell whether something is wrong.
-type unasked struct{ error }
+// unreachable marks an error because of which nothing could be checked.
+type unreachable struct{ error }
 
 func (c *doctorCmd) Run(g *global) error {
 	p := doctor.Target{Line: topology.Cupcakes, Partitions: c.Partitions, Roles: c.Roles, Brokers: c.Brokers, Connect: c.ConnectURL}
-	facts, err := c.see(g, &p)
+	facts, err := c.collect(g, &p)
 	if err != nil {
-		return unasked{err}
+		return unreachable{err}
 	}
 	found := doctor.Diagnose(p, facts)
 	if c.JSON {
@@ -48,9 +48,9 @@ func (c *doctorCmd) Run(g *global) error {
 	return err
 }
 
-func (c *doctorCmd) see(g *global, p *doctor.Target) (*doctor.Facts, error) {
+func (c *doctorCmd) collect(g *global, p *doctor.Target) (*doctor.Facts, error) {
 	if len(c.Brokers) == 0 {
-		return nil, errors.New("name the line's Kafka with --brokers; that of `ecupcakes up` is at 127.0.0.1:9092")
+		return nil, errors.New("no Kafka cluster given: use --brokers; the embedded broker of `ecupcakes up` listens on 127.0.0.1:9092")
 	}
 	config, _, err := c.reach(g, "")
 	if err != nil {
@@ -69,15 +69,15 @@ func printFindings(f *doctor.Facts, found []doctor.Finding) {
 		}
 		for _, f := range found {
 			if f.Check == check {
-				fmt.Printf("WRONG  %-8s  %s. Mend: %s\n", check, f.What, f.Fix)
+				fmt.Printf("WRONG  %-8s  %s. Fix: %s\n", check, f.What, f.Fix)
 			}
 		}
 	}
 }
 
-// exitCode is 1, or 2 if it is not known whether something is wrong.
+// exitCode returns the exit status for an error: 2 if the doctor could not reach the cluster, else 1.
 func exitCode(err error) int {
-	if _, ok := errors.AsType[unasked](err); ok {
+	if _, ok := errors.AsType[unreachable](err); ok {
 		return 2
 	}
 	return 1

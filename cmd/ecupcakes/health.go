@@ -11,9 +11,9 @@ import (
 )
 
 type healthCmd struct {
-	URL     string        `help:"Where it listens." name:"url" default:"http://127.0.0.1:8080" env:"ECUPCAKES_HEALTH_URL"`
-	Live    bool          `help:"Ask only whether it lives."`
-	Timeout time.Duration `help:"How long it may take to answer." default:"3s"`
+	URL     string        `help:"URL of the process." name:"url" default:"http://127.0.0.1:8080" env:"ECUPCAKES_HEALTH_URL"`
+	Live    bool          `help:"Check only liveness (/healthz), not readiness (/readyz)."`
+	Timeout time.Duration `help:"How long to wait for the answer." default:"3s"`
 }
 
 func (c *healthCmd) Run(g *global) error {
@@ -29,16 +29,16 @@ func (c *healthCmd) Run(g *global) error {
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return fmt.Errorf("asking whether it is well: %w", err)
+		return fmt.Errorf("checking the health of %s: %w; check that the process runs and --url is its address", r.URL.Redacted(), err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
 	if err != nil {
-		return fmt.Errorf("reading whether it is well: %w", err)
+		return fmt.Errorf("reading the answer of %s: %w", r.URL.Redacted(), err)
 	}
 	if answer.StatusCode != http.StatusOK {
 		var problem struct{ Detail string }
-		_ = json.Unmarshal(body, &problem) // Whatever else it is, the status says that it is not well.
+		_ = json.Unmarshal(body, &problem) // The status is enough if the body is not a problem document.
 		return fmt.Errorf("%s answers %s %s", r.URL, answer.Status, problem.Detail)
 	}
 	fmt.Println(strings.TrimSpace(string(body)))

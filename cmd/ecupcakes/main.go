@@ -1,6 +1,5 @@
-// Command ecupcakes is the whole factory in one binary. It turns flags,
-// environment and signals into a call of the rooms below and knows nothing
-// else.
+// Command ecupcakes is the whole factory in one binary. It turns flags, environment variables and
+// signals into calls of the packages below and has no other logic.
 package main
 
 import (
@@ -30,21 +29,21 @@ import (
 
 type cli struct {
 	Up          upCmd          `cmd:"" help:"Run everything in one process, with an embedded broker unless --brokers names a cluster."`
-	Serve       serveCmd       `cmd:"" help:"Run chosen roles on a cluster, for scaling out."`
-	Topics      topicsCmd      `cmd:"" help:"What topics the line needs on a cluster: plan, apply, check."`
-	Deadletters deadlettersCmd `cmd:"" help:"Look through the messages that the line could not use; send them again or put them aside."`
-	Doctor      doctorCmd      `cmd:"" help:"Say what is wrong with the cluster and the line there, and how to mend it."`
-	Verify      verifyCmd      `cmd:"" help:"Audit the line from its topics: every order once at each stage, none lost."`
+	Serve       serveCmd       `cmd:"" help:"Run selected roles on a cluster, for scaling out."`
+	Topics      topicsCmd      `cmd:"" help:"Plan, create or check the topics that the line needs on a cluster, or print ACLs."`
+	Deadletters deadlettersCmd `cmd:"" help:"List messages that the line could not process; requeue or drop them."`
+	Doctor      doctorCmd      `cmd:"" help:"Diagnose the cluster and the line on it. Prints the impact and the fix of each problem."`
+	Verify      verifyCmd      `cmd:"" help:"Audit the line from its topics: no order lost, doubled or wrong."`
 	Migrate     migrateCmd     `cmd:"" help:"Move the data of a stopped embedded broker to a cluster."`
-	Connect     connectCmd     `cmd:"" help:"Kafka Connect: copy orders to MongoDB, and learn from there which ingredients there are."`
-	Load        loadCmd        `cmd:"" help:"Place orders through HTTP and, with --walk, be the whole kitchen."`
+	Connect     connectCmd     `cmd:"" help:"Manage the Kafka Connect connectors that copy orders to MongoDB and read the inventory from it."`
+	Load        loadCmd        `cmd:"" help:"Generate load: place orders through HTTP and, with --walk, finish them at every stage."`
 	Topology    topologyCmd    `cmd:"" help:"Print the line as text, Mermaid or DOT."`
 	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the HTTP API."`
-	Health      healthCmd      `cmd:"" help:"Ask a running process whether it is ready; exit 1 if not. For health checks of containers."`
+	Health      healthCmd      `cmd:"" help:"Check whether a running process is ready; exit status 1 if not. For health checks of containers."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
-	LogLevel  slog.Level `help:"debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
-	LogFormat string     `help:"json, a record in each line, or text." enum:"json,text" default:"json" env:"ECUPCAKES_LOG_FORMAT"`
+	LogLevel  slog.Level `help:"Lowest level that is logged: debug, info, warn or error." default:"warn" env:"ECUPCAKES_LOG_LEVEL"`
+	LogFormat string     `help:"Format of the log: json, one object a line, or text." enum:"json,text" default:"json" env:"ECUPCAKES_LOG_FORMAT"`
 }
 
 func main() { os.Exit(run()) }
@@ -58,7 +57,7 @@ func run() int {
 	tracing.LogTo(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // A second signal ends the program at once.
+	context.AfterFunc(ctx, stop) // A second signal kills the program at once.
 	if err := parser.Run(&global{ctx, log}); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintln(os.Stderr, "ecupcakes:", line)
@@ -76,30 +75,30 @@ func (c *cli) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(os.Stderr, o))
 }
 
-// global is what each command gets.
+// global is passed to the Run method of every command.
 type global struct {
 	ctx context.Context
 	log *slog.Logger
 }
 
-// cluster has the flags of a cluster. The ENV_KAFKA_… names are those of Confluent
-// Cloud's examples: a user given there means SASL over TLS.
+// cluster has the flags of a cluster. The ENV_KAFKA_… variables are those of Confluent Cloud's
+// examples; a user enables both SASL and TLS.
 type cluster struct {
 	Brokers []string `help:"Addresses of the Kafka cluster, host:port." env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER" placeholder:"HOST:PORT"`
 	login
-	Partitions int32 `help:"Partitions of each topic, a power of two. Fixed for the life of the topics." default:"8" env:"ECUPCAKES_PARTITIONS"`
+	Partitions int32 `help:"Number of partitions of each topic, a power of two. It cannot be changed once the topics exist." default:"8" env:"ECUPCAKES_PARTITIONS"`
 }
 
-// login are the flags that say how to get into a cluster. A password is none:
-// everybody on a machine can read command lines.
+// login has the flags for the credentials on a cluster. There is no flag for the password, because
+// every user of a machine can read command lines.
 type login struct {
 	KafkaUser         string `help:"SASL user." env:"ECUPCAKES_KAFKA_USER,ENV_KAFKA_USER_NAME"`
-	KafkaPasswordFile string `help:"File with the SASL password. Without it, the password is in ECUPCAKES_KAFKA_PASSWORD or ENV_KAFKA_USER_PASSWORD." placeholder:"FILE" env:"ECUPCAKES_KAFKA_PASSWORD_FILE"`
+	KafkaPasswordFile string `help:"File with the SASL password. Without it, the password is read from ECUPCAKES_KAFKA_PASSWORD or ENV_KAFKA_USER_PASSWORD." placeholder:"FILE" env:"ECUPCAKES_KAFKA_PASSWORD_FILE"`
 	KafkaSASL         string `help:"SASL mechanism." name:"kafka-sasl" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" default:"PLAIN" env:"ECUPCAKES_KAFKA_SASL"`
-	KafkaTLS          *bool  `help:"Encrypt; the default with a user or a certificate." name:"kafka-tls" negatable:"" env:"ECUPCAKES_KAFKA_TLS"`
+	KafkaTLS          *bool  `help:"Use TLS; the default with a user or a certificate." name:"kafka-tls" negatable:"" env:"ECUPCAKES_KAFKA_TLS"`
 	KafkaCA           string `help:"PEM file with the certificate authorities to trust, instead of the system's." name:"kafka-ca" placeholder:"FILE" env:"ECUPCAKES_KAFKA_CA"`
-	KafkaCert         string `help:"PEM file with the certificate by which the brokers know the program." placeholder:"FILE" env:"ECUPCAKES_KAFKA_CERT"`
-	KafkaKey          string `help:"PEM file with its key." placeholder:"FILE" env:"ECUPCAKES_KAFKA_KEY"`
+	KafkaCert         string `help:"PEM file with the client certificate." placeholder:"FILE" env:"ECUPCAKES_KAFKA_CERT"`
+	KafkaKey          string `help:"PEM file with the key of the client certificate." placeholder:"FILE" env:"ECUPCAKES_KAFKA_KEY"`
 }
 
 func (k cluster) config() kafka.Config {
@@ -115,18 +114,18 @@ func (k cluster) config() kafka.Config {
 	return c
 }
 
-// server are the flags of a process that stays.
+// server has the flags of up and serve, the commands that run until they are stopped.
 type server struct {
 	cluster
 	Listen         string            `help:"Address of the web page, the API and the hub; port 0 picks a free one." default:"127.0.0.1:8080" env:"ECUPCAKES_LISTEN"`
-	Instance       string            `help:"Name of this instance: the same after a restart, unique among those that run. With it a restart takes its partitions back at once." env:"ECUPCAKES_INSTANCE"`
-	Monitor        string            `help:"Address of /metrics, /healthz and /readyz of their own, for a process without the api role; port 0 picks a free one." placeholder:"HOST:PORT" env:"ECUPCAKES_MONITOR"`
-	Traces         string            `help:"URL of an OpenTelemetry collector, such as http://127.0.0.1:4318/v1/traces, that gets a trace of each order; none unless given." placeholder:"URL" env:"ECUPCAKES_TRACES"`
-	SessionTimeout time.Duration     `help:"After which a processor that is not heard of is taken for dead, and others go on with its work." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
-	MaxDead        float64           `help:"Which share of a stage's events within a minute may be dead letters before the process says that it is not ready." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
-	Expiry         time.Duration     `help:"How long after it was finished an order is forgotten, and with it the idempotency keys of its commands; 0 is never." default:"24h" env:"ECUPCAKES_EXPIRY"`
-	ClaimLapse     time.Duration     `help:"How long what somebody has claimed stays theirs after their last screen has gone." default:"2m" env:"ECUPCAKES_CLAIM_LAPSE"`
-	Age            map[string]string `help:"From when on waiting orders of a stage warn, and are late, as in mixing=5m/8m, which is the default; can be repeated." placeholder:"STAGE=WARN/LATE" env:"ECUPCAKES_AGE"`
+	Instance       string            `help:"Name of this instance, for static group membership: stable across restarts and unique among running instances. A restarted instance gets its partitions back at once." env:"ECUPCAKES_INSTANCE"`
+	Monitor        string            `help:"Separate address for /metrics, /healthz and /readyz, for a process without the api role; port 0 picks a free one." placeholder:"HOST:PORT" env:"ECUPCAKES_MONITOR"`
+	Traces         string            `help:"URL of an OpenTelemetry collector that receives a trace of each order, such as http://127.0.0.1:4318/v1/traces. Without it, no traces are exported." placeholder:"URL" env:"ECUPCAKES_TRACES"`
+	SessionTimeout time.Duration     `help:"Consumer-group session timeout: how long a processor may miss heartbeats before its partitions are reassigned." default:"10s" env:"ECUPCAKES_SESSION_TIMEOUT"`
+	MaxDead        float64           `help:"Largest share of a stage's events in a minute that may become dead letters before /readyz fails." default:"0.5" env:"ECUPCAKES_MAX_DEAD"`
+	Expiry         time.Duration     `help:"How long a finished order is kept, and with it the idempotency keys of its commands; 0 keeps them forever." default:"24h" env:"ECUPCAKES_EXPIRY"`
+	ClaimLapse     time.Duration     `help:"TTL of a claim after the claimant's last screen has disconnected." default:"2m" env:"ECUPCAKES_CLAIM_LAPSE"`
+	Age            map[string]string `help:"Ages at which an order waiting at a stage shows a warning and counts as late, as in mixing=5m/8m, the default; can be repeated." placeholder:"STAGE=WARN/LATE" env:"ECUPCAKES_AGE"`
 	JSON           bool              `help:"Print the addresses as one line of JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
@@ -157,7 +156,7 @@ func (s server) started(a app.Addresses) {
 		fmt.Printf("eCupcakes is at %s, ", a.URL)
 	}
 	if a.Monitor != "" {
-		fmt.Printf("metrics are at %s, ", a.Monitor)
+		fmt.Printf("metrics at %s, ", a.Monitor)
 	}
 	fmt.Printf("Kafka at %s\n", a.Kafka)
 }
@@ -179,8 +178,8 @@ func (c *upCmd) Run(g *global) error {
 
 type serveCmd struct {
 	server
-	Roles  []string `help:"Which: processors, api." enum:"processors,api" default:"processors,api" env:"ECUPCAKES_ROLES"`
-	Stages []string `help:"Whose processors; all if absent." env:"ECUPCAKES_STAGES"`
+	Roles  []string `help:"Roles to run: processors, api." enum:"processors,api" default:"processors,api" env:"ECUPCAKES_ROLES"`
+	Stages []string `help:"Stages whose processors run; all if absent." env:"ECUPCAKES_STAGES"`
 }
 
 func (c *serveCmd) Run(g *global) error {
@@ -189,7 +188,7 @@ func (c *serveCmd) Run(g *global) error {
 		return err
 	}
 	if len(o.Kafka.Brokers) == 0 {
-		return errors.New("serve needs a cluster: give --brokers, or use up for one process with an embedded broker")
+		return errors.New("no Kafka cluster given: use --brokers, or `ecupcakes up` for one process with an embedded broker")
 	}
 	for _, role := range c.Roles {
 		switch role {
@@ -205,7 +204,7 @@ func (c *serveCmd) Run(g *global) error {
 }
 
 type topologyCmd struct {
-	Format string `arg:"" optional:"" enum:"text,mermaid,dot" default:"text" help:"text, mermaid or dot."`
+	Format string `arg:"" optional:"" enum:"text,mermaid,dot" default:"text" help:"Output format: text, mermaid or dot."`
 }
 
 func (c *topologyCmd) Run() error {
@@ -222,12 +221,10 @@ func (versionCmd) Run() error {
 	return nil
 }
 
-// stamped is the version by the linker's flag, for builds from sources that come
-// without git.
+// stamped is the version that the linker sets (-X main.stamped) in builds without a git checkout.
 var stamped string
 
-// version tells the module's version and the commit that the binary was built
-// from.
+// version returns the module's version and the commit that the binary was built from.
 func version() (version, commit string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

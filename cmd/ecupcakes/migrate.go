@@ -14,7 +14,7 @@ import (
 )
 
 type migrateCmd struct {
-	From string   `help:"Directory of the embedded broker's data, which no program may be using." default:"./data" aliases:"data" env:"ECUPCAKES_FROM,ECUPCAKES_DATA"`
+	From string   `help:"Data directory of the embedded broker; no other program may use it." default:"./data" aliases:"data" env:"ECUPCAKES_FROM,ECUPCAKES_DATA"`
 	To   []string `help:"Addresses of the Kafka cluster to move to, host:port." required:"" env:"ECUPCAKES_TO" placeholder:"HOST:PORT"`
 	login
 }
@@ -33,19 +33,19 @@ func (c *migrateCmd) Run(g *global) (err error) {
 	report, err := migrate.Run(g.ctx, migrate.Options{From: from, To: to, Line: topology.Cupcakes, Progress: draw})
 	wipe()
 	if g.ctx.Err() != nil {
-		return errors.Join(err, errors.New("interrupted: run it again, and it goes on where it was"))
+		return errors.Join(err, errors.New("interrupted: run the migration again to resume it"))
 	}
 	if report != nil {
 		err = errors.Join(err, printMoved(os.Stdout, report))
 	}
 	if err == nil {
-		fmt.Printf("\nThe line has been moved, and its audit finds no fault. Start it there: ecupcakes up --brokers %s\n", strings.Join(to.Brokers, ","))
+		fmt.Printf("\nThe line has been moved, and its audit found no fault. Start it there: ecupcakes up --brokers %s\n", strings.Join(to.Brokers, ","))
 	}
 	return err
 }
 
-// progress draws on a terminal what is being done, ten times a second, until
-// wipe is called.
+// progress returns functions that show progress on a terminal, at most ten times a second, and that
+// erase it. draw is nil if f is not a terminal.
 func progress(f *os.File) (draw func(doing string, done, of int64), wipe func()) {
 	if !isTerminal(f) {
 		return nil, func() {}

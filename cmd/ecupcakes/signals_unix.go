@@ -7,7 +7,6 @@ import (
 	"syscall"
 )
 
-// A file that may not grow, by ulimit -f or a quota, is an error of the write,
-// which clients of the embedded broker then repeat, and not the end of the
-// process.
+// SIGXFSZ would kill the process when a file reaches the limit of ulimit -f or a quota. Without the
+// signal, the write fails instead, and clients of the embedded broker retry.
 func init() { signal.Ignore(syscall.SIGXFSZ) }

@@ -17,20 +17,20 @@ import (
 
 type topicsCmd struct {
 	Plan  topicsPlan  `cmd:"" help:"Print the topics that the line needs."`
-	Apply topicsApply `cmd:"" help:"Create those that are missing."`
-	Check topicsCheck `cmd:"" help:"Compare what is needed with what is there; exit 1 if it differs."`
-	ACLs  topicsACLs  `cmd:"" name:"acls" help:"Print what a user must be allowed to do on a cluster with ACLs."`
+	Apply topicsApply `cmd:"" help:"Create the missing topics."`
+	Check topicsCheck `cmd:"" help:"Compare the required topics with the cluster's; exit status 1 if they differ."`
+	ACLs  topicsACLs  `cmd:"" name:"acls" help:"Print the ACLs that a user needs."`
 }
 
-// timeout bounds a command about topics.
+// timeout bounds commands that only make a few requests.
 const timeout = 30 * time.Second
 
-// lineTopics are the topics of the line on a cluster of so many brokers.
+// lineTopics returns the required topics for a cluster with the given number of brokers.
 func (k cluster) lineTopics(brokers int) []kafka.Topic {
 	return kafka.RequiredTopics(topology.Cupcakes, k.Partitions, brokers)
 }
 
-// compared connects to the cluster and compares it with what is needed there.
+// compared compares the required topics with those of the cluster and calls f with the result.
 func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f func(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.TopicProblem) error) error {
 	c := k.config()
 	if err := c.Validate(); err != nil {
@@ -97,14 +97,14 @@ func (c *topicsCheck) Run(g *global) error {
 		if err := differences(findings); err != nil {
 			return err
 		}
-		fmt.Printf("all %d topics are as they should be\n", len(needed))
+		fmt.Printf("all %d topics have the required settings\n", len(needed))
 		return nil
 	})
 }
 
-// roles are flags that say what a user of the cluster is there for.
+// roles has the flag for the roles of a Kafka user.
 type roles struct {
-	Roles []kafka.Role `help:"What the user is there for: processors, api, setup (topics apply), auditor (verify)." enum:"processors,api,setup,auditor" default:"processors,api" env:"ECUPCAKES_ROLES"`
+	Roles []kafka.Role `help:"Roles of the user: processors, api, setup (topics apply), auditor (verify)." enum:"processors,api,setup,auditor" default:"processors,api" env:"ECUPCAKES_ROLES"`
 }
 
 type topicsACLs struct {
@@ -114,10 +114,10 @@ type topicsACLs struct {
 
 func (c *topicsACLs) Run() error { return c.print(kafka.ACLs(topology.Cupcakes, c.Roles...)) }
 
-// grants are flags that say how ACLs are printed.
+// grants has the flags for printing ACLs.
 type grants struct {
-	User    string `help:"Kafka's name of the user." default:"User:ecupcakes" env:"ECUPCAKES_ACL_USER"`
-	Brokers string `help:"Whom the commands are for." default:"127.0.0.1:9092" env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER"`
+	User    string `help:"Principal of the user, as Kafka names it." default:"User:ecupcakes" env:"ECUPCAKES_ACL_USER"`
+	Brokers string `help:"Bootstrap servers in the printed commands." default:"127.0.0.1:9092" env:"ECUPCAKES_BROKERS,ENV_KAFKA_CLUSTER"`
 	Table   bool   `help:"Print a table instead of the commands."`
 }
 
@@ -150,11 +150,11 @@ func differences(findings []kafka.TopicProblem) error {
 }
 
 type loadCmd struct {
-	URL    string  `help:"Where the API is." default:"http://127.0.0.1:8080" env:"ECUPCAKES_URL"`
-	Rate   float64 `help:"Orders a second; 0 as fast as it goes." default:"50" env:"ECUPCAKES_RATE"`
-	Orders int     `help:"How many." default:"1000" env:"ECUPCAKES_ORDERS"`
-	Watch  bool    `help:"Measure how long an order takes to the first station's screen, too." env:"ECUPCAKES_WATCH"`
-	Walk   bool    `help:"Be the whole kitchen too: walk each order through all stages." env:"ECUPCAKES_WALK"`
+	URL    string  `help:"URL of the API." default:"http://127.0.0.1:8080" env:"ECUPCAKES_URL"`
+	Rate   float64 `help:"Orders to place per second; 0 for as many as possible." default:"50" env:"ECUPCAKES_RATE"`
+	Orders int     `help:"Number of orders." default:"1000" env:"ECUPCAKES_ORDERS"`
+	Watch  bool    `help:"Also measure the time until an order arrives on the first station's screen." env:"ECUPCAKES_WATCH"`
+	Walk   bool    `help:"Also finish each order at every stage." env:"ECUPCAKES_WALK"`
 	JSON   bool    `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 

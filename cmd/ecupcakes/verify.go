@@ -19,7 +19,7 @@ import (
 
 type verifyCmd struct {
 	cluster
-	Data string `help:"Without --brokers: directory of an embedded broker's data, which no program may be using." env:"ECUPCAKES_DATA"`
+	Data string `help:"Without --brokers: data directory of an embedded broker; no other program may use it." env:"ECUPCAKES_DATA"`
 	JSON bool   `help:"Print the result as JSON." name:"json" env:"ECUPCAKES_JSON"`
 }
 
@@ -44,13 +44,13 @@ func (c *verifyCmd) Run(g *global) (err error) {
 	return err
 }
 
-// reach gives the cluster that the flags name, or starts a broker on the data
-// directory until stop is called.
+// reach returns the configuration of the cluster that the flags name once it answers. Without
+// brokers it starts an embedded broker on the data directory, which runs until stop is called.
 func (k cluster) reach(g *global, data string) (config kafka.Config, stop func() error, err error) {
 	config, stop = k.config(), func() error { return nil }
 	if len(k.Brokers) == 0 && data != "" {
 		if _, err := os.Stat(data); err != nil {
-			return config, stop, fmt.Errorf("there is no data: %w", err)
+			return config, stop, fmt.Errorf("no data directory: %w", err)
 		}
 		embedded, err := embedded.Start(data, "127.0.0.1:0", g.log)
 		if err != nil {
@@ -59,7 +59,7 @@ func (k cluster) reach(g *global, data string) (config kafka.Config, stop func()
 		return kafka.Config{Brokers: []string{embedded.Addr()}}, embedded.Close, nil
 	}
 	if len(k.Brokers) == 0 {
-		return config, stop, errors.New("name the line's Kafka with --brokers, or the directory of a stopped embedded broker with --data")
+		return config, stop, errors.New("no Kafka cluster given: use --brokers, or --data with the data directory of a stopped embedded broker")
 	}
 	if err := config.Validate(); err != nil {
 		return config, stop, err

@@ -1,9 +1,8 @@
-// Package dashboards holds the Grafana dashboards of the line as data and
-// writes them as JSON that Grafana 11 and 12 provision as it is. What they show
-// is in line.go, streaming.go, screens.go and resources.go; docs/metrics.md
-// says what the metrics in their queries are.
+// Package dashboards defines the line's Grafana dashboards as data and encodes them as JSON that
+// Grafana 11 and 12 can provision. Their content is in line.go, streaming.go, screens.go and
+// resources.go. docs/metrics.md describes the metrics in their queries.
 //
-// It never knows how a metric is measured.
+// It does not import the packages that measure the metrics.
 package dashboards
 
 import (
@@ -14,32 +13,31 @@ import (
 	"github.com/ecupcakes/ecupcakes/topology"
 )
 
-// dashboard is one of Grafana's pages.
+// dashboard is a Grafana dashboard.
 type dashboard struct {
-	name  string // Of its file, and its uid after "ecupcakes-".
+	name  string // Base name of its file; its uid is "ecupcakes-" and name.
 	title string
 	about string
 	rows  []row
 }
 
-// row is a heading and what stands below it. Panels of one row have one height
-// and share its width, so that a row of big numbers can be read on a wall and
-// one of three graphs on a laptop.
+// row is a heading and the panels below it. The panels of a row have the same height and share the
+// width, so that a row of numbers can be read on a wall and a row of three graphs on a laptop.
 type row struct {
 	title  string
 	panels []panel
 }
 
-// panel shows the answers to some queries.
+// panel shows the results of one or more queries.
 type panel struct {
 	title   string
-	about   string // What it says and what to do about it.
+	about   string // Meaning of the values, and where to find the remedy.
 	kind    kind
-	unit    string // One of Grafana's ids of units.
+	unit    string // ID of a Grafana unit.
 	queries []query
-	steps   []step  // From when on the value is not good any more; none for what is neither good nor bad.
-	min     float64 // 0 unless said otherwise; only of a graph.
-	max     float64 // 0 for as large as it gets.
+	steps   []step  // Thresholds; none for a value that is neither good nor bad.
+	min     float64 // Lower end of the axis of a graph.
+	max     float64 // Upper end of the axis; 0 to fit the values.
 	stacked bool
 }
 
@@ -50,23 +48,23 @@ const (
 	number kind = "stat"
 )
 
-// query is PromQL, and what its series are called: text with {{label}}.
+// query is a PromQL expression and the legend of its series, a text with {{label}} placeholders.
 type query struct{ expr, legend string }
 
-// step is a colour from a value on.
+// step colours values of at least from.
 type step struct {
 	from  float64
 	color string
 }
 
-// The two variables of every query, and the window of a rate.
+// The label matchers of the dashboards' variables, and the window of a rate.
 const (
 	byStage    = `stage=~"$stage",instance=~"$instance"`
 	byInstance = `instance=~"$instance"`
 	window     = `[$__rate_interval]`
 )
 
-// All returns the dashboards of a line, as the content of files by their name.
+// All returns the JSON of a line's dashboards, by file name.
 func All(line topology.Line) (map[string][]byte, error) {
 	all := []dashboard{theLine(line), streaming(), screens(), resources()}
 	files := map[string][]byte{}
@@ -80,13 +78,12 @@ func All(line topology.Line) (map[string][]byte, error) {
 	return files, nil
 }
 
-// perMinute is how often a counter grows in a minute, summed by labels.
+// perMinute returns a query for the increase of a counter per minute, summed by labels.
 func perMinute(counter, labels string) string {
 	return fmt.Sprintf("60 * sum by (%s) (rate(%s%s))", labels, counter, window)
 }
 
-// quantiles are the p50, p90 and p99 of a histogram with the selector, one
-// series each for the values of the labels.
+// quantiles returns queries for the p50, p90 and p99 of a histogram, grouped by the labels.
 func quantiles(histogram, selector string, labels ...string) (queries []query) {
 	for _, q := range []string{"0.50", "0.90", "0.99"} {
 		queries = append(queries, query{quantile(q, histogram, selector, labels...), legend("p"+q[2:], labels)})

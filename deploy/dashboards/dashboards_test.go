@@ -19,8 +19,8 @@ const (
 	alerts = "../prometheus/alerts.yml"
 )
 
-// TestFiles compares the dashboards with those that are delivered.
-func TestFiles(t *testing.T) {
+// TestFilesAreCurrent compares the dashboards with the files in deploy/grafana.
+func TestFilesAreCurrent(t *testing.T) {
 	files, err := All(topology.Cupcakes)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestFiles(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("deploy/grafana/%s is out of date (%v): run `go test ./dashboards -update`", name, err)
+			t.Errorf("deploy/grafana/%s is out of date (%v): run `go test ./deploy/dashboards -update`", name, err)
 		}
 	}
 	there, err := filepath.Glob(folder + "/*.json")
@@ -47,10 +47,9 @@ var (
 	documented = regexp.MustCompile("(?m)^\\| `(ecupcakes_[a-z_]+)` \\| (\\w+)")
 )
 
-// TestMetrics compares the metrics that are asked for with those that there
-// are: each query is about one of docs/metrics.md, and each of these is in a
-// panel or an alert.
-func TestMetrics(t *testing.T) {
+// TestQueriesAndMetricsMatch checks that every queried metric is in docs/metrics.md, and that every
+// metric there is used in a panel or an alert.
+func TestQueriesAndMetricsMatch(t *testing.T) {
 	page, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)

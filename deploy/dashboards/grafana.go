@@ -2,8 +2,8 @@ package dashboards
 
 import "github.com/ecupcakes/ecupcakes/topology"
 
-// object is one of Grafana's. Its schema has hundreds of fields, of which these
-// dashboards need few; test/grafana checks them against the schema.
+// object is a JSON object of Grafana's. The schema has hundreds of fields, and these dashboards need
+// few of them. test/grafana validates the result against the schema.
 type object = map[string]any
 
 const (
@@ -29,7 +29,7 @@ func (d dashboard) grafana(line topology.Line, all []dashboard) object {
 
 func (d dashboard) uid() string { return "ecupcakes-" + d.name }
 
-// links lead to the other dashboards and keep the time and the variables.
+// links returns links to the other dashboards, which keep the time range and the variables.
 func (d dashboard) links(all []dashboard) (links []object) {
 	for _, other := range all {
 		if other.name != d.name {
@@ -64,7 +64,7 @@ func variables(line topology.Line) []object {
 	}
 }
 
-// panels lays the rows out from top to bottom.
+// panels returns the panels with their positions, row by row from the top.
 func (d dashboard) panels() (panels []object) {
 	y := 0
 	for _, r := range d.rows {
@@ -136,7 +136,7 @@ func (p panel) thresholds() object {
 	}
 	steps := []object{{"color": base, "value": nil}}
 	for _, s := range p.steps {
-		if s.from == 0 { // The colour of what is below the next one.
+		if s.from == 0 { // It replaces the base colour.
 			steps[0]["color"] = s.color
 			continue
 		}

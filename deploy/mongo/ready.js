@@ -1,4 +1,4 @@
-// The health check of MongoDB: makes it a replica set of one the first time, and fails until it can be written to.
+// Health check of MongoDB: initiates a replica set of one on the first run, and fails until the database is writable.
 try {
   rs.status();
 } catch {

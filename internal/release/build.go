@@ -16,17 +16,18 @@ import (
 	"time"
 )
 
-// build is the program for one platform.
+// build is the program compiled for one platform.
 type build struct {
 	goos, goarch string
-	path         string // of the binary, alone in a folder
-	version      string // of the module, which names the commit
+	path         string // Path of the binary, in a directory of its own.
+	version      string // The module's version, which includes the commit.
 	commit       string
-	at           time.Time // of the commit
+	at           time.Time // Time of the commit.
 	info         *buildinfo.BuildInfo
 }
 
-// compile builds the program for a platform from a checkout without changes.
+// compile builds the program for a platform, os/arch. It returns an error if the checkout has
+// uncommitted changes or the binary is larger than maxBinary.
 func compile(ctx context.Context, platform string) (b build, err error) {
 	goos, goarch, _ := strings.Cut(platform, "/")
 	dir, err := os.MkdirTemp("", "ecupcakes-release-")
@@ -58,29 +59,29 @@ func compile(ctx context.Context, platform string) (b build, err error) {
 			b.commit = s.Value
 		case "vcs.time":
 			if b.at, err = time.Parse(time.RFC3339, s.Value); err != nil {
-				return build{}, fmt.Errorf("the commit's time: %w", err)
+				return build{}, fmt.Errorf("parsing the time of the commit: %w", err)
 			}
 		case "vcs.modified":
 			if s.Value == "true" {
-				return build{}, errors.New("the checkout has changes: commit them, so that the version says what is in it")
+				return build{}, errors.New("the checkout has uncommitted changes: commit them, so that the version identifies the sources")
 			}
 		}
 	}
 	if b.commit == "" {
-		return build{}, errors.New("this is no git checkout: the version could not say what is in it")
+		return build{}, errors.New("the sources are not a git checkout, so the version cannot name a commit: run the release in a clone")
 	}
 	file, err := os.Stat(b.path)
 	if err != nil {
 		return build{}, err
 	}
 	if file.Size() > maxBinary {
-		return build{}, fmt.Errorf("the binary for %s has %d bytes, at most %d are allowed: see what was added", platform, file.Size(), maxBinary)
+		return build{}, fmt.Errorf("the binary for %s has %d bytes, more than the limit of %d: find the dependency that was added", platform, file.Size(), maxBinary)
 	}
 	return b, nil
 }
 
-// archive packs a build with what belongs to it: a zip for Windows, else a
-// compressed tar.
+// archive writes an archive with the binary, the licences and the README: a zip for Windows, a .tar.gz
+// for other platforms.
 func archive(out string, b build, notices string) (err error) {
 	base := fmt.Sprintf("%s_%s_%s", name(b.version), b.goos, b.goarch)
 	pack, ending := tarOf, ".tar.gz"

@@ -17,19 +17,19 @@ import (
 	"github.com/google/licensecheck"
 )
 
-// allowed are the licences that let everybody use, change and pass on what is
-// handed out, as long as the texts go with it.
+// allowed lists the licences under which everybody may use, change and redistribute the release, as
+// long as it contains the licence texts.
 var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-2-Clause-Views", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense"}
 
-// component is somebody else's work that is part of the program.
+// component is a third-party module or package that is part of the program.
 type component struct {
 	purl, name, version string
-	licence             string // SPDX identifier
-	text                string // of the licence, and of notices that go with it
+	licence             string // SPDX identifier.
+	text                string // Texts of the licence and of notices.
 }
 
-// components are those of all builds, and what the client is made of; an error
-// names each whose licence is not known or not allowed.
+// components returns the components of all builds and of the web client. The error names every
+// component whose licence is unknown or not allowed.
 func components(ctx context.Context, builds []build) ([]component, error) {
 	found, err := modules(ctx, builds)
 	if err != nil {
@@ -43,21 +43,20 @@ func components(ctx context.Context, builds []build) ([]component, error) {
 	var wrong []error
 	for _, c := range found {
 		if !slices.Contains(allowed, c.licence) {
-			wrong = append(wrong, fmt.Errorf("%s %s has the licence %q, which is not one of %s: do without it, or add the licence to the list if it lets everybody use and pass on the program", c.name, c.version, c.licence, strings.Join(allowed, ", ")))
+			wrong = append(wrong, fmt.Errorf("%s %s has the licence %q, which is not one of %s: remove the dependency, or add the licence to the list if it permits use and redistribution by everybody", c.name, c.version, c.licence, strings.Join(allowed, ", ")))
 		}
 	}
 	slices.SortFunc(found, func(a, b component) int { return cmp.Compare(a.purl, b.purl) })
 	return found, errors.Join(wrong...)
 }
 
-// modules are the Go modules that the linker put into any of the builds, and the
-// standard library.
+// modules returns the Go modules that are linked into any of the builds, and the standard library.
 func modules(ctx context.Context, builds []build) ([]component, error) {
 	paths := map[string]string{} // module@version to import path
 	for _, b := range builds {
 		for _, m := range b.info.Deps {
 			if m.Replace != nil {
-				return nil, fmt.Errorf("%s is replaced: a release has none but published modules", m.Path)
+				return nil, fmt.Errorf("the module %s is replaced: remove the replace directive, because a release may contain published modules only", m.Path)
 			}
 			paths[m.Path+"@"+m.Version] = m.Path
 		}
@@ -70,7 +69,7 @@ func modules(ctx context.Context, builds []build) ([]component, error) {
 	download.Stderr = os.Stderr
 	output, err := download.Output()
 	if err != nil {
-		return nil, fmt.Errorf("finding the sources of the modules: %w", err)
+		return nil, fmt.Errorf("downloading the sources of the modules: %w", err)
 	}
 	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
@@ -81,7 +80,7 @@ func modules(ctx context.Context, builds []build) ([]component, error) {
 	for decoder := json.NewDecoder(strings.NewReader(string(output))); decoder.More(); {
 		var m module
 		if err := decoder.Decode(&m); err != nil {
-			return nil, fmt.Errorf("reading what go mod download says: %w", err)
+			return nil, fmt.Errorf("reading the output of go mod download: %w", err)
 		}
 		found = append(found, m)
 	}
@@ -96,7 +95,7 @@ func modules(ctx context.Context, builds []build) ([]component, error) {
 	return all, nil
 }
 
-// packages are the npm packages that the client needs to run, by the lock file.
+// packages returns the npm packages in the lock file that the web client needs at run time.
 func packages(lock string) ([]component, error) {
 	data, err := os.ReadFile(lock)
 	if err != nil {
@@ -122,7 +121,8 @@ func packages(lock string) ([]component, error) {
 		if c.licence, c.text, err = licenceIn(filepath.Join(filepath.Dir(lock), path)); err != nil {
 			return nil, err
 		}
-		// Some packages have no text, and some name theirs in other words; then what they declare counts.
+		// Some packages have no licence text or one that is not recognised. The licence that they declare
+		// counts then.
 		if c.licence == "" || c.text == "" {
 			c.licence = p.License
 		}
@@ -131,12 +131,12 @@ func packages(lock string) ([]component, error) {
 	return all, nil
 }
 
-// licenceIn looks for licence texts at the top of a folder. The licence is empty
-// if there is none that is well known.
+// licenceIn reads the licence texts in a directory, but not in its subdirectories. The licence is
+// empty if no text is recognised.
 func licenceIn(dir string) (licence, text string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", "", fmt.Errorf("looking for a licence, run npm ci first: %w", err)
+		return "", "", fmt.Errorf("looking for a licence: %w; run npm ci first", err)
 	}
 	var texts []string
 	for _, e := range entries {
@@ -156,7 +156,7 @@ func licenceIn(dir string) (licence, text string, err error) {
 	return licence, strings.Join(texts, "\n\n"), nil
 }
 
-// text is everything that has to go with the program.
+// text returns the content of THIRD_PARTY_LICENSES.txt.
 func text(parts []component) string {
 	var b strings.Builder
 	b.WriteString("eCupcakes contains the work of others, under these licences.\n")
@@ -166,7 +166,7 @@ func text(parts []component) string {
 	return b.String()
 }
 
-// writeBill writes the bill of materials, as CycloneDX.
+// writeBill writes the software bill of materials in CycloneDX JSON.
 func writeBill(path string, b build, parts []component) (err error) {
 	bill := cyclonedx.NewBOM()
 	bill.Metadata = &cyclonedx.Metadata{

@@ -1,9 +1,8 @@
-// Command release makes what is handed out: for each platform an archive with
-// the program, its client inside, and the licences of everything that went into
-// it; a bill of materials; and checksums. It knows nothing of orders.
+// Command release builds release archives, checksums and the SBOM. The archive of each platform has
+// the program, with the web client embedded, and the licences of all its components.
 //
-// The same commit gives the same bytes, wherever and whenever it is built with
-// the same Go and Node: paths are trimmed, and all times are the commit's.
+// Releases are reproducible: the same commit gives the same bytes with the same versions of Go and
+// Node, because paths are trimmed and all times are that of the commit.
 package main
 
 import (
@@ -26,8 +25,8 @@ const (
 )
 
 func main() {
-	out := flag.String("out", "dist", "folder for what is made, which is emptied first")
-	which := flag.String("for", platforms, "platforms, as os/arch, with commas between")
+	out := flag.String("out", "dist", "output directory, which is emptied first")
+	which := flag.String("for", platforms, "comma-separated platforms, each os/arch")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -37,11 +36,11 @@ func main() {
 	}
 }
 
-// release makes everything in the folder from the checkout that it is called in,
-// whose client is built.
+// release builds everything into the directory out, from the checkout in the working directory. The
+// web client must have been built.
 func release(ctx context.Context, out string, platforms []string) error {
 	if _, err := os.Stat("web/dist/index.html"); err != nil {
-		return fmt.Errorf("the client is not built, run make build first: %w", err)
+		return fmt.Errorf("the web client is not built: %w; run make build first", err)
 	}
 	if err := os.RemoveAll(out); err != nil {
 		return err
@@ -81,7 +80,7 @@ func release(ctx context.Context, out string, platforms []string) error {
 
 func name(version string) string { return "ecupcakes_" + strings.TrimPrefix(version, "v") }
 
-// checksums writes SHA256SUMS, as sha256sum -c reads it.
+// checksums writes SHA256SUMS in the format of sha256sum -c.
 func checksums(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

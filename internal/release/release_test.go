@@ -105,7 +105,7 @@ func releaseOf(t *testing.T, root, checkout string) string {
 	return filepath.Join(checkout, "dist")
 }
 
-func TestChangesRefuseARelease(t *testing.T) {
+func TestReleaseRejectsUncommittedChanges(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestChangesRefuseARelease(t *testing.T) {
 	}
 }
 
-func TestLicences(t *testing.T) {
+func TestLicenceInRecognisesLicences(t *testing.T) {
 	mit := read(t, filepath.Join("..", "node_modules", "react", "LICENSE"))
 	apache := read(t, filepath.Join("..", "LICENSE"))
 	for name, c := range map[string]struct {
@@ -154,7 +154,7 @@ func TestLicences(t *testing.T) {
 	}
 }
 
-func TestArchivesHoldTheSameWhenMadeAgain(t *testing.T) {
+func TestArchivesAreReproducible(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	entries := []entry{{"ecupcakes", 0o755, []byte("program")}, {"LICENSE", 0o644, []byte("text")}}
 	for name, pack := range map[string]func(io.Writer, string, time.Time, []entry) error{"tar": tarOf, "zip": zipOf} {

@@ -1,3 +1,5 @@
+// Package embedded runs a Kafka-compatible broker in the process, for installations without a
+// cluster. It keeps its data in a directory.
 package embedded
 
 import (
@@ -17,28 +19,27 @@ import (
 // ClusterID is the cluster ID of every embedded broker.
 const ClusterID = "ecupcakes-embedded"
 
-// Broker is a Kafka-compatible broker in this process, with its data in a
-// directory and a port that any Kafka client can use. What it has acknowledged
-// survives the kill of the process, though not the loss of power: writes reach
-// the operating system, not the disk, before they are acknowledged.
+// Broker is a Kafka-compatible broker in this process that any Kafka client can connect to.
+// Acknowledged messages survive a kill of the process, but not a power failure: a write is
+// acknowledged once the operating system has it, before it reaches the disk.
 type Broker struct {
 	cluster *kfake.Cluster
 	lock    *flock.Flock
 }
 
-// Start starts a broker on the address, host:port with 0 for a free
-// port, with its data in dir, which it locks for itself. Topics must be created
-// explicitly, and none with a retention, see kafka.DisableRetention.
+// Start starts a broker that listens on the address, host:port, where port 0 picks a free one. It
+// creates and locks the data directory dir. Topics must be created explicitly and without
+// retention, see kafka.DisableRetention.
 func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("the address %q of the embedded broker is not host:port: %w", address, err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		return nil, fmt.Errorf("the embedded broker tells its clients its address, so %q cannot be used: name a host that they can reach", address)
+		return nil, fmt.Errorf("the embedded broker advertises its address to clients, so %q cannot be used: name a host that they can reach", address)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data directory: %w", err)
+		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(dir, "lock"))
 	locked, err := lock.TryLock()
@@ -46,7 +47,7 @@ func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 		return nil, fmt.Errorf("locking the data directory: %w", err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("another program is using the data directory %s: stop it, or choose another one with --data", dir)
+		return nil, fmt.Errorf("another program is using the data directory %s: stop it, or choose another directory with --data", dir)
 	}
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
@@ -54,27 +55,26 @@ func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 		kfake.DataDir(filepath.Join(dir, "kafka")),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, address) }),
 		kfake.BrokerConfigs(map[string]string{
-			"group.initial.rebalance.delay.ms": "0",       // The first processor of a group need not wait for others to join.
-			"log.retention.ms":                 "-1",      // kfake would delete old rows of compacted topics, too.
-			"offsets.retention.minutes":        "5256000", // Ten years: a factory may rest for longer than a week.
+			"group.initial.rebalance.delay.ms": "0",       // The first processor of a group should not wait for others to join.
+			"log.retention.ms":                 "-1",      // kfake would apply the retention to compacted topics, too.
+			"offsets.retention.minutes":        "5256000", // Ten years: a factory may be closed for longer than the default week.
 		}),
 		kfake.WithLogger(kfakeLog{log}),
 	)
 	if err != nil {
 		_ = lock.Unlock()
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("starting the embedded broker: %w; choose another address with --kafka-listen, or use the broker that is there with --brokers", err)
+			return nil, fmt.Errorf("starting the embedded broker: %w; choose another address with --kafka-listen, or use the broker that listens there with --brokers", err)
 		}
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
-	return &Broker{cluster, lock}, nil
+	return &Broker{cluster: cluster, lock: lock}, nil
 }
 
-// Addr is the address on which the broker listens.
+// Addr returns the address on which the broker listens, host:port.
 func (e *Broker) Addr() string { return e.cluster.ListenAddrs()[0] }
 
-// Close stops the broker after it has written everything to the directory, and
-// gives the directory free.
+// Close writes all data to the directory, stops the broker and unlocks the directory.
 func (e *Broker) Close() error {
 	e.cluster.Close()
 	if err := e.lock.Unlock(); err != nil {
@@ -83,8 +83,7 @@ func (e *Broker) Close() error {
 	return nil
 }
 
-// kfakeLog passes on what matters to a person; the broker's own debugging
-// output does not.
+// kfakeLog logs kfake's errors and warnings, and discards its debugging output.
 type kfakeLog struct{ log *slog.Logger }
 
 func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {

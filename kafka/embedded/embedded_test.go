@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// deadline bounds every wait for what must happen.
+// deadline bounds every wait of these tests.
 const deadline = 30 * time.Second
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -58,7 +58,7 @@ func newProducer(t *testing.T, c kafka.Config) *kafka.Producer {
 	return p
 }
 
-func patient(t *testing.T) context.Context {
+func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	t.Cleanup(cancel)
 	return ctx
@@ -72,7 +72,7 @@ func read(t *testing.T, c kafka.Config, topic string, n int) (records []*kgo.Rec
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx := patient(t)
+	ctx := testContext(t)
 	for len(records) < n {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
@@ -83,15 +83,15 @@ func read(t *testing.T, c kafka.Config, topic string, n int) (records []*kgo.Rec
 	return records
 }
 
-func TestKeepsItsData(t *testing.T) {
+func TestBrokerKeepsDataAcrossRestart(t *testing.T) {
 	dir := t.TempDir()
 	topic := []kafka.Topic{{Name: "t", Partitions: 4, Replication: 1}}
 	e := start(t, dir)
 	c := kafka.Config{Brokers: []string{e.Addr()}}
-	if err := newAdmin(t, c).Apply(patient(t), topic); err != nil {
+	if err := newAdmin(t, c).Apply(testContext(t), topic); err != nil {
 		t.Fatal(err)
 	}
-	if err := newProducer(t, c).Send(patient(t), "t", "k", []byte("kept")); err != nil {
+	if err := newProducer(t, c).Send(testContext(t), "t", "k", []byte("kept")); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, e)
@@ -99,7 +99,7 @@ func TestKeepsItsData(t *testing.T) {
 	e = start(t, dir)
 	defer closed(t, e)
 	c = kafka.Config{Brokers: []string{e.Addr()}}
-	if findings, err := newAdmin(t, c).Check(patient(t), topic); err != nil || len(findings) > 0 {
+	if findings, err := newAdmin(t, c).Check(testContext(t), topic); err != nil || len(findings) > 0 {
 		t.Errorf("after a restart: %v, %v", findings, err)
 	}
 	if r := read(t, c, "t", 1)[0]; string(r.Key) != "k" || string(r.Value) != "kept" {
@@ -107,7 +107,7 @@ func TestKeepsItsData(t *testing.T) {
 	}
 }
 
-func TestRefuses(t *testing.T) {
+func TestStartRejectsUnusableDirectoryOrAddress(t *testing.T) {
 	dir := t.TempDir()
 	e := start(t, dir)
 	defer closed(t, e)
@@ -116,37 +116,36 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, dir, address, want string }{
-		{"a directory in use", dir, "127.0.0.1:0", "another program is using the data directory " + dir + ": stop it, or choose another one with --data"},
-		{"a port in use", t.TempDir(), e.Addr(), "choose another address with --kafka-listen"},
-		{"any address", t.TempDir(), "0.0.0.0:0", "name a host that they can reach"},
-		{"any address of IPv6", t.TempDir(), "[::]:0", "name a host that they can reach"},
+		{"directory in use", dir, "127.0.0.1:0", "another program is using the data directory " + dir + ": stop it, or choose another directory with --data"},
+		{"port in use", t.TempDir(), e.Addr(), "choose another address with --kafka-listen"},
+		{"unspecified IPv4 address", t.TempDir(), "0.0.0.0:0", "name a host that they can reach"},
+		{"unspecified IPv6 address", t.TempDir(), "[::]:0", "name a host that they can reach"},
 		{"no host", t.TempDir(), ":9092", "name a host that they can reach"},
 		{"no port", t.TempDir(), "localhost", "is not host:port"},
-		{"a file as directory", file, "127.0.0.1:0", "making the data directory"},
+		{"a file in place of the directory", file, "127.0.0.1:0", "creating the data directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			refused, err := embedded.Start(c.dir, c.address, quiet)
 			if err == nil {
 				closed(t, refused)
-				t.Fatal("it started")
+				t.Fatal("the broker started")
 			}
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %q, want %q in it", err, c.want)
 			}
 		})
 	}
-	t.Run("a directory where a start failed is free again", func(t *testing.T) {
+	t.Run("a failed start unlocks the directory", func(t *testing.T) {
 		other := t.TempDir()
 		if _, err := embedded.Start(other, e.Addr(), quiet); err == nil {
-			t.Fatal("it started on a port in use")
+			t.Fatal("the broker started on a port in use")
 		}
 		closed(t, start(t, other))
 	})
 }
 
-// What an embedded broker has acknowledged stays, however old it is: neither
-// rows nor events leave with time.
-func TestKeepsWhatIsOld(t *testing.T) {
+// An embedded broker deletes neither old rows nor old events.
+func TestBrokerKeepsOldMessages(t *testing.T) {
 	e, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

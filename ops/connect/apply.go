@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	every  = 300 * time.Millisecond // Between two questions to a worker.
-	steady = 2 * time.Second        // For which tasks run before they are believed to: a new configuration restarts those that run.
+	pollInterval = 300 * time.Millisecond // Time between two attempts of persist.
+	// settleTime is how long all tasks must keep running after a change: a new configuration
+	// restarts running tasks, which then show RUNNING for a moment before they fail.
+	settleTime = 2 * time.Second
 )
 
-// Applied says what Apply had to do.
+// Applied is what Apply did to a connector's configuration.
 type Applied string
 
-// What Apply can have done.
 const (
 	Created   Applied = "created"
 	Changed   Applied = "changed"
 	Unchanged Applied = "unchanged"
 )
 
-// Apply sees to it that a connector is there as it should be and that all of its
-// tasks run. What is as it should be stays untouched, what is paused or stopped
-// goes on, and what has failed is started again, once. Apply waits for a worker or
-// a database that is not there yet until ctx ends; what waiting cannot mend it
-// returns at once.
+// Apply creates or reconfigures a connector and blocks until the connector and all its tasks run.
+// It does not touch a connector that has the wanted configuration and runs. It resumes a paused or
+// stopped connector and restarts failed parts once. Until ctx ends, Apply waits for a worker or a
+// database that cannot be reached; errors that waiting cannot fix are returned at once.
 func (c *Client) Apply(ctx context.Context, want Connector) (Applied, error) {
 	var did Applied
 	err := persist(ctx, func() error {
@@ -61,35 +61,36 @@ func (c *Client) Apply(ctx context.Context, want Connector) (Applied, error) {
 	return did, nil
 }
 
-// valid returns what is wrong with a configuration. Connectors check their
-// database's address by connecting, so that one which is away passes.
+// valid returns an error if Connect rejects a configuration. Connectors validate the database URI by
+// connecting to it, so errors about that setting alone are not final: the database may be down.
 func (c *Client) valid(ctx context.Context, want Connector) error {
 	found, err := c.validate(ctx, want)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	away := true
+	databaseOnly := true
 	for _, w := range found {
 		errs = append(errs, fmt.Errorf("%s: %s", w.setting, w.what))
 		address := want.Config[w.setting]
-		away = away && (address == environment || strings.HasPrefix(address, "mongodb"))
+		databaseOnly = databaseOnly && (address == environment || strings.HasPrefix(address, "mongodb"))
 	}
 	err = errors.Join(errs...)
 	switch {
 	case err == nil:
 		return nil
-	case away:
-		return fmt.Errorf("the worker cannot use the database: %w; see that it runs, and that --mongodb-uri or the worker's ECUPCAKES_MONGODB_URI is its address", err)
+	case databaseOnly:
+		return fmt.Errorf("the worker cannot use the database: %w; check that the database runs and that --mongodb-uri, or the worker's ECUPCAKES_MONGODB_URI, is its address", err)
 	default:
 		return final{err}
 	}
 }
 
-// run waits until a connector and its tasks run, and helps them with it. What has
-// been touched, before or here, has to run for a while.
-func (c *Client) run(ctx context.Context, name string, touched bool) error {
-	var since time.Time // From when on all has been running without a break.
+// run blocks until a connector and its tasks run; it restarts failed parts once and resumes a paused
+// connector. If anything was changed, before the call or by it, everything must keep running for
+// settleTime.
+func (c *Client) run(ctx context.Context, name string, changed bool) error {
+	var since time.Time // Start of the time in which everything has been running; zero if something does not run.
 	restarted := false
 	return persist(ctx, func() error {
 		s, err := c.Status(ctx, name)
@@ -100,15 +101,15 @@ func (c *Client) run(ctx context.Context, name string, touched bool) error {
 			if since.IsZero() {
 				since = time.Now()
 			}
-			if !touched || time.Since(since) >= steady {
+			if !changed || time.Since(since) >= settleTime {
 				return nil
 			}
-			return errors.New("its tasks have only just started")
+			return errors.New("its tasks have just started")
 		}
-		since, touched = time.Time{}, true
+		since, changed = time.Time{}, true
 		switch why := s.Failures(); {
 		case len(why) > 0 && restarted:
-			return final{fmt.Errorf("it fails: %s; mend that, and apply again", strings.Join(why, "; "))}
+			return final{fmt.Errorf("it fails: %s; fix that, then run `connect apply` again", strings.Join(why, "; "))}
 		case len(why) > 0:
 			if err := c.Restart(ctx, name); err != nil {
 				return err
@@ -123,7 +124,7 @@ func (c *Client) run(ctx context.Context, name string, touched bool) error {
 	})
 }
 
-// String tells the states in one line.
+// String returns the states of the connector and its tasks in one line.
 func (s Status) String() string {
 	states := []string{s.Connector.State}
 	for _, t := range s.Tasks {
@@ -132,17 +133,17 @@ func (s Status) String() string {
 	return strings.Join(slices.Compact(states), ", ")
 }
 
-// persist calls f until it returns nil or an error that does not pass, or ctx ends.
+// persist calls f every pollInterval until it returns nil or a final error, or ctx ends.
 func persist(ctx context.Context, f func() error) error {
 	for {
 		err := f()
-		if err == nil || !passing(err) {
+		if err == nil || !temporary(err) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w (%w)", err, ctx.Err())
-		case <-time.After(every):
+		case <-time.After(pollInterval):
 		}
 	}
 }

@@ -16,80 +16,89 @@ import (
 	"time"
 )
 
-// requestTimeout bounds one request. Connect itself gives up after 90 s, of which
-// a database that does not answer can take many.
+// requestTimeout bounds one request. It is longer than Connect's own limit of 90 s, which a
+// validation can use up while the database does not answer.
 const requestTimeout = 100 * time.Second
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer bounds the size of a response, in bytes.
 const maxAnswer = 8 << 20
 
-// Client speaks with the REST interface of a worker, whichever of a cluster.
+// Client calls the REST interface of a Kafka Connect worker; any worker of a cluster will do. No
+// error or Status that it returns contains the password of a MongoDB URI.
 type Client struct {
 	url  string
 	http *http.Client
 }
 
-// New returns a client for a worker's address, such as http://127.0.0.1:8083. A
-// user and a password in it are for HTTP's basic authentication.
+// New returns a client for a worker's URL, such as http://127.0.0.1:8083. A user and password in the
+// URL are sent as HTTP basic authentication.
 func New(address string) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, errors.New("the address of Kafka Connect is none: give it as in --connect-url http://127.0.0.1:8083")
+		if i := strings.LastIndex(address, "@"); i >= 0 { // There may be a password before it.
+			address = "***" + address[i:]
+		}
+		return nil, fmt.Errorf("invalid Kafka Connect URL %q: use --connect-url http://host:8083", address)
 	}
-	return &Client{strings.TrimSuffix(address, "/"), &http.Client{Timeout: requestTimeout}}, nil
+	return &Client{url: strings.TrimSuffix(address, "/"), http: &http.Client{Timeout: requestTimeout}}, nil
 }
 
-// Refusal is an answer that is not what was asked for.
+// Refusal is an error response of a worker.
 type Refusal struct {
-	Status  int
-	Message string // Without what should not be read by anybody.
+	Status  int    // HTTP status.
+	Message string // The worker's message, without passwords.
 }
 
 func (r *Refusal) Error() string {
 	return fmt.Sprintf("Kafka Connect answers %d %s: %.1000s", r.Status, http.StatusText(r.Status), r.Message)
 }
 
-// secrets are the passwords of MongoDB's addresses, which Connect repeats in some
-// of its messages.
+// secrets matches the credentials in MongoDB URIs, which Connect repeats in some of its messages.
 var secrets = regexp.MustCompile(`(mongodb(?:\+srv)?://)[^\s"',]*@`)
 
 func redact(s string) string { return secrets.ReplaceAllString(s, "$1***@") }
 
-// call sends a request, and reads the answer into out unless that is nil.
+// call sends a request and decodes the response into out, unless out is nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	_, err := c.exchange(ctx, method, path, in, out)
+	return err
+}
+
+// exchange is call that also returns the headers of the response.
+func (c *Client) exchange(ctx context.Context, method, path string, in, out any) (http.Header, error) {
 	body := []byte(nil)
 	if in != nil {
 		var err error
 		if body, err = json.Marshal(in); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("asking Kafka Connect: %w; see that a worker runs there, or give its address with --connect-url", err)
+		return nil, fmt.Errorf("calling Kafka Connect: %w; check that a worker runs there, or give its address with --connect-url", err)
 	}
 	defer answer.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the answer of Kafka Connect: %w", err)
+		return nil, fmt.Errorf("reading the response of Kafka Connect: %w", err)
 	}
 	if answer.StatusCode >= http.StatusMultipleChoices {
-		var said struct{ Message string }
-		_ = json.Unmarshal(b, &said) // A proxy may say what it likes.
-		return &Refusal{answer.StatusCode, redact(cmp.Or(said.Message, strings.TrimSpace(string(b))))}
+		var problem struct{ Message string }
+		_ = json.Unmarshal(b, &problem) // A proxy's error response need not be JSON.
+		return nil, &Refusal{Status: answer.StatusCode, Message: redact(cmp.Or(problem.Message, strings.TrimSpace(string(b))))}
 	}
 	if out == nil {
-		return nil
+		return answer.Header, nil
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("reading the answer of Kafka Connect: %w; is there something else at this address?", err)
+		return nil, fmt.Errorf("reading the response of Kafka Connect: %w; check that --connect-url is the address of a worker", err)
 	}
-	return nil
+	return answer.Header, nil
 }
 
 func is(err error, status int) bool {
@@ -97,12 +106,12 @@ func is(err error, status int) bool {
 	return errors.As(err, &r) && r.Status == status
 }
 
-// final is an error that waiting does not mend.
+// final marks an error that waiting cannot fix.
 type final struct{ error }
 
-// passing says whether an error may go away by itself: nobody is there yet, or
-// the workers are sharing their work out anew.
-func passing(err error) bool {
+// temporary reports whether an error may go away by itself, because no worker answers yet or the
+// workers are rebalancing.
+func temporary(err error) bool {
 	if errors.As(err, &final{}) {
 		return false
 	}
@@ -112,18 +121,46 @@ func passing(err error) bool {
 
 func at(name string) string { return "/connectors/" + url.PathEscape(name) }
 
-// Status tells how a connector stands; one that is not there is ABSENT.
+// Status returns the state of a connector. One that does not exist has the state ABSENT.
 func (c *Client) Status(ctx context.Context, name string) (Status, error) {
 	s := Status{Name: name}
 	err := c.call(ctx, http.MethodGet, at(name)+"/status", nil, &s)
 	if is(err, http.StatusNotFound) {
 		return Status{Name: name, Connector: Part{State: absent}}, nil
 	}
+	s.redact()
 	return s, err
 }
 
-// Delete deletes a connector, and says whether there was one. What it has read so
-// far is remembered under its name: when it is there again, it goes on.
+// Overview is the state of every connector of a Connect cluster.
+type Overview struct {
+	Connectors []Status      // Sorted by name; not nil.
+	ClockAhead time.Duration // How far the worker's clock is ahead of this machine's; 0 if the response has no date.
+}
+
+// Overview returns the state of every connector in one request.
+func (c *Client) Overview(ctx context.Context) (Overview, error) {
+	var all map[string]struct{ Status Status }
+	header, err := c.exchange(ctx, http.MethodGet, "/connectors?expand=status", nil, &all)
+	if err != nil {
+		return Overview{}, err
+	}
+	o := Overview{Connectors: []Status{}}
+	for name, connector := range all {
+		s := connector.Status
+		s.Name = name
+		s.redact()
+		o.Connectors = append(o.Connectors, s)
+	}
+	slices.SortFunc(o.Connectors, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		o.ClockAhead = time.Until(date)
+	}
+	return o, nil
+}
+
+// Delete deletes a connector and reports whether it existed. Connect keeps the offsets under the
+// connector's name, so a connector that is created again resumes where the old one stopped.
 func (c *Client) Delete(ctx context.Context, name string) (was bool, err error) {
 	err = c.call(ctx, http.MethodDelete, at(name), nil, nil)
 	if is(err, http.StatusNotFound) {
@@ -132,7 +169,7 @@ func (c *Client) Delete(ctx context.Context, name string) (was bool, err error) 
 	return err == nil, err
 }
 
-// Restart starts again what has failed of a connector, and leaves alone what runs.
+// Restart restarts the failed parts of a connector: the connector itself, its tasks, or both.
 func (c *Client) Restart(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, at(name)+"/restart?includeTasks=true&onlyFailed=true", nil, nil)
 }
@@ -163,16 +200,15 @@ func (c *Client) installed(ctx context.Context, want Connector) error {
 	}
 	class := want.Config["connector.class"]
 	if !slices.ContainsFunc(plugins, func(p struct{ Class string }) bool { return p.Class == class }) {
-		return final{fmt.Errorf("the worker has no plugin with the class %s: put its jars below the worker's plugin.path and start it again", class)}
+		return final{fmt.Errorf("the worker has no plugin with the class %s: put its jars below the worker's plugin.path and restart the worker", class)}
 	}
 	return nil
 }
 
-// wrong is what Connect finds wrong with a setting.
+// wrong is one validation error of a setting.
 type wrong struct{ setting, what string }
 
-// validate asks Connect, and through it the connector, what is wrong with a
-// configuration.
+// validate returns the errors that Connect and the connector's plugin find in a configuration.
 func (c *Client) validate(ctx context.Context, want Connector) (all []wrong, err error) {
 	var answer struct {
 		Configs []struct {
@@ -192,7 +228,7 @@ func (c *Client) validate(ctx context.Context, want Connector) (all []wrong, err
 	}
 	for _, s := range answer.Configs {
 		for _, e := range s.Value.Errors {
-			all = append(all, wrong{s.Value.Name, redact(e)})
+			all = append(all, wrong{setting: s.Value.Name, what: redact(e)})
 		}
 	}
 	return all, nil

@@ -1,9 +1,9 @@
-// Package connect looks after the connectors of Kafka Connect: the one that
-// copies orders to MongoDB, and the one that brings the inventory from there. It
-// puts their configurations through Connect's REST interface, tells how they are,
-// and starts again what has failed, which Connect never does.
+// Package connect manages two connectors of Kafka Connect: the sink that copies orders to MongoDB
+// and the source that reads the inventory from MongoDB. Through Connect's REST interface it applies
+// their configurations, reads their state, and restarts failed parts, which Connect does not do by
+// itself.
 //
-// It never looks into a record, and does not know MongoDB: the connectors do.
+// It does not read records and has no MongoDB client.
 package connect
 
 import (
@@ -20,24 +20,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// Connector is a connector as it should be.
+// Connector is the wanted configuration of a connector.
 type Connector struct {
 	Name   string
 	Config map[string]string
 }
 
-// Site is what differs from place to place.
+// Site has the settings that differ between installations.
 type Site struct {
-	MongoDB  string // URI of the database; empty leaves it to the workers, whose environment has it then.
-	Database string // Where the orders go; empty for the files' own.
+	MongoDB  string // URI of the database; empty for the one in the workers' environment.
+	Database string // Database for the orders; empty for the default in deploy/connect.
 }
 
-// environment is how the configurations refer to what the workers' environment
-// has. What is in there does not pass through Connect's REST interface, nor is it
-// kept on a topic.
+// environment is a reference to the URI in the workers' environment. Each worker resolves it, so
+// the URI and its password neither pass through the REST interface nor are stored on a topic.
 const environment = "${env:ECUPCAKES_MONGODB_URI}"
 
-// Connectors are those of the files in deploy/connect, for a site.
+// Connectors returns the connectors that the files in deploy/connect configure, adapted to the site.
 func Connectors(site Site) ([]Connector, error) {
 	names, err := fs.Glob(deploy.Connectors, "connect/*.json")
 	if err != nil {
@@ -66,7 +65,7 @@ func Connectors(site Site) ([]Connector, error) {
 	return all, nil
 }
 
-// Names are the names of the connectors.
+// Names returns the names of the connectors.
 func Names(connectors []Connector) []string {
 	names := make([]string, len(connectors))
 	for i, c := range connectors {
@@ -75,19 +74,18 @@ func Names(connectors []Connector) []string {
 	return names
 }
 
-// What deploy/connect/worker.properties and the sink's configuration call them.
+// Names from deploy/connect/worker.properties and from the sink's configuration.
 const (
-	workers     = "ecupcakes-connect" // Their consumer group.
+	workers     = "ecupcakes-connect" // The workers' consumer group.
 	configs     = "connect-configs"
 	offsets     = "connect-offsets"
 	status      = "connect-status"
 	deadLetters = "connect-deadletters"
 )
 
-// Topics are those that a worker with deploy/connect/worker.properties and the
-// connectors need besides the line's, for a cluster of so many brokers. Workers
-// create the first three themselves if they may, and if the broker is Apache
-// Kafka.
+// Topics returns the topics that the connectors and a worker with deploy/connect/worker.properties
+// need in addition to the line's, for a cluster with the given number of brokers. On Apache Kafka,
+// workers that have the ACLs for it create the first three themselves.
 func Topics(brokers int) []kafka.Topic {
 	return []kafka.Topic{
 		kafka.Compacted(configs, 1, brokers),
@@ -97,9 +95,8 @@ func Topics(brokers int) []kafka.Topic {
 	}
 }
 
-// ACLs are what the user of the workers needs on a cluster with ACLs: for the
-// workers themselves, and for the connectors, which are as Connectors returns
-// them. The topics must be there.
+// ACLs returns the ACLs that the workers' user needs: for the workers themselves and for connectors
+// from Connectors. They do not let the user create topics, so the topics must exist.
 func ACLs(connectors []Connector) []kafka.ACL {
 	all := []kafka.ACL{kafka.OnGroup(workers, kadm.OpRead)}
 	for _, topic := range []string{configs, offsets, status} {
@@ -110,7 +107,7 @@ func ACLs(connectors []Connector) []kafka.ACL {
 			for topic := range strings.SplitSeq(read, ",") {
 				all = append(all, kafka.OnTopic(topic, kadm.OpRead)...)
 			}
-			all = append(all, kafka.OnGroup("connect-"+c.Name, kadm.OpRead)) // As every sink has it.
+			all = append(all, kafka.OnGroup("connect-"+c.Name, kadm.OpRead)) // Connect names the group of a sink so.
 			all = append(all, kafka.OnTopic(deadLetters, kadm.OpWrite)...)
 		}
 		if prefix, source := c.Config["topic.prefix"]; source {
@@ -120,18 +117,18 @@ func ACLs(connectors []Connector) []kafka.ACL {
 	return kafka.Least(all)
 }
 
-// Status is how a connector stands.
+// Status is the state of a connector and its tasks.
 type Status struct {
 	Name      string `json:"name"`
 	Connector Part   `json:"connector"`
 	Tasks     []Task `json:"tasks"`
 }
 
-// Part is a connector, or one of its tasks.
+// Part is the state of a connector without its tasks, or of one task.
 type Part struct {
-	State  string `json:"state"`
+	State  string `json:"state"` // One of States.
 	Worker string `json:"worker_id"`
-	Trace  string `json:"trace,omitempty"` // Why it has failed, as Java tells it.
+	Trace  string `json:"trace,omitempty"` // Java stack trace of a failure, without passwords.
 }
 
 // Task is a task of a connector.
@@ -140,41 +137,56 @@ type Task struct {
 	Part
 }
 
-// The states that matter here. Connect has more.
+// The states that this package acts on.
 const (
 	running = "RUNNING"
 	failed  = "FAILED"
 	paused  = "PAUSED"
 	stopped = "STOPPED"
-	absent  = "ABSENT" // Ours: Connect does not know the connector.
+	absent  = "ABSENT" // Not one of Connect's: the connector does not exist.
 )
 
-// States are all that a connector or a task can have.
+// States lists every state that a connector or a task can have.
 var States = []string{running, failed, paused, stopped, "UNASSIGNED", "RESTARTING", "DESTROYED", absent}
 
-// Running says whether the connector and all of its tasks run.
+// redact removes passwords from the stack traces.
+func (s *Status) redact() {
+	s.Connector.Trace = redact(s.Connector.Trace)
+	for i := range s.Tasks {
+		s.Tasks[i].Trace = redact(s.Tasks[i].Trace)
+	}
+}
+
+// Failed reports whether the connector or the task has failed.
+func (p Part) Failed() bool { return p.State == failed }
+
+// Paused reports whether an operator has paused or stopped the connector.
+func (p Part) Paused() bool { return p.State == paused || p.State == stopped }
+
+// Running reports whether the connector and all of its tasks run. A connector without tasks does not
+// run.
 func (s Status) Running() bool {
 	return s.Connector.State == running && len(s.Tasks) > 0 &&
 		!slices.ContainsFunc(s.Tasks, func(t Task) bool { return t.State != running })
 }
 
-// Failures says what has failed, for a person; nil if nothing has.
+// Failures describes each failed part for a person; nil if none has failed.
 func (s Status) Failures() (why []string) {
-	if s.Connector.State == failed {
-		why = append(why, "the connector: "+cause(s.Connector.Trace))
+	if s.Connector.Failed() {
+		why = append(why, "the connector: "+s.Connector.Cause())
 	}
 	for _, t := range s.Tasks {
-		if t.State == failed {
-			why = append(why, fmt.Sprintf("task %d: %s", t.ID, cause(t.Trace)))
+		if t.Failed() {
+			why = append(why, fmt.Sprintf("task %d: %s", t.ID, t.Cause()))
 		}
 	}
 	return why
 }
 
-// cause is what a person needs of a stack trace: what happened, and what that
-// came from in the end.
-func cause(trace string) string {
-	lines := strings.Split(strings.TrimSpace(trace), "\n")
+// Cause returns the first line of the stack trace and its root cause, in one line of at most 600
+// characters.
+func (p Part) Cause() string {
+	lines := strings.Split(strings.TrimSpace(p.Trace), "\n")
 	text := lines[0]
 	for _, line := range slices.Backward(lines[1:]) {
 		if c, found := strings.CutPrefix(strings.TrimSpace(line), "Caused by: "); found {
@@ -182,5 +194,5 @@ func cause(trace string) string {
 			break
 		}
 	}
-	return fmt.Sprintf("%.600s", redact(text))
+	return fmt.Sprintf("%.600s", text)
 }

@@ -36,8 +36,8 @@ func connectors(t *testing.T, site Site) map[string]map[string]string {
 	return found
 }
 
-// The files say the same as the line.
-func TestFilesAndLineAgree(t *testing.T) {
+// The topics in deploy/connect are those of the line.
+func TestConnectorFilesMatchTheLine(t *testing.T) {
 	all := connectors(t, Site{})
 	sink, source := all["orders-to-mongodb"], all["ingredients-from-mongodb"]
 	if got := strings.Split(sink["topics"], ","); !slices.Equal(got, topology.Cupcakes.OrderTopics()) {
@@ -51,7 +51,7 @@ func TestFilesAndLineAgree(t *testing.T) {
 	}
 }
 
-func TestSite(t *testing.T) {
+func TestConnectorsAreAdaptedToTheSite(t *testing.T) {
 	for name, config := range connectors(t, Site{}) {
 		if !slices.Contains(slices.Collect(maps.Values(config)), environment) {
 			t.Errorf("%s does not leave the address of MongoDB to the worker", name)
@@ -67,19 +67,19 @@ func TestSite(t *testing.T) {
 	}
 }
 
-func TestCause(t *testing.T) {
+func TestCauseIsFirstLineAndRootCause(t *testing.T) {
 	for trace, want := range map[string]string{
 		"":                                    "",
 		"a.B: it broke\n\tat a.B.c(D.java:1)": "a.B: it broke",
-		"a.B: outer\n\tat x\nCaused by: c.D: middle\n\tat y\nCaused by: e.F: cannot reach " + uri + "\n\t... 3 more": "a.B: outer; caused by e.F: cannot reach mongodb://***@db.example:27017/?replicaSet=rs0",
+		"a.B: outer\n\tat x\nCaused by: c.D: middle\n\tat y\nCaused by: e.F: cannot reach db\n\t... 3 more": "a.B: outer; caused by e.F: cannot reach db",
 	} {
-		if got := cause(trace); got != want {
-			t.Errorf("of %q remains %q, want %q", trace, got, want)
+		if got := (Part{Trace: trace}).Cause(); got != want {
+			t.Errorf("the cause in %q is %q, want %q", trace, got, want)
 		}
 	}
 }
 
-func TestBackoff(t *testing.T) {
+func TestBackoffDoublesAndResets(t *testing.T) {
 	b := backoff{min: time.Second, max: 4 * time.Second}
 	start := time.Now()
 	for _, step := range []struct {
@@ -97,12 +97,12 @@ func TestBackoff(t *testing.T) {
 		{8, false, false},
 		{10, false, false},
 		{10.5, true, false},
-		{11, true, true}, // Not well for long enough.
+		{11, true, true}, // It has not run for as long as the last wait.
 		{12, false, false},
 		{16, false, false},
 		{17, true, true},
 		{17.5, true, false},
-		{18, true, true}, // Well for as long as the last wait.
+		{18, true, true}, // It has run for as long as the last wait.
 	} {
 		if due := b.due(start.Add(time.Duration(step.second*float64(time.Second))), step.failed); due != step.due {
 			t.Errorf("at %g s, failed %t: due is %t", step.second, step.failed, due)
@@ -110,16 +110,16 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// worker is Kafka Connect as far as these tests need it.
+// worker is a fake of Kafka Connect's REST interface.
 type worker struct {
 	mu       sync.Mutex
 	plugins  []string
-	wrong    map[string]string // Setting and what is wrong with it.
+	wrong    map[string]string // Validation errors, by setting.
 	configs  map[string]map[string]string
-	states   map[string][]string // Of the tasks; a start takes the next one.
-	state    map[string]string   // Of the connectors.
+	states   map[string][]string // States of task 0 by connector; each restart moves on to the next one.
+	state    map[string]string   // States of the connectors.
 	requests []string
-	refuse   int // So many requests are answered with 409.
+	refuse   int // How many of the next requests are answered with 409.
 }
 
 func newWorker(t *testing.T) (*worker, *Client) {
@@ -208,7 +208,7 @@ func (w *worker) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 
 var wanted = Connector{"orders-to-mongodb", map[string]string{"connector.class": "com.mongodb.kafka.connect.MongoSinkConnector", "connection.uri": uri, "tasks.max": "2"}}
 
-func TestApply(t *testing.T) {
+func TestApplyMakesConnectorRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		before   func(*worker)
@@ -222,13 +222,13 @@ func TestApply(t *testing.T) {
 		"rebalance": {func(w *worker) { w.refuse = 2 }, Created, "", []string{"PUT config"}},
 		"stopped":   {func(w *worker) { w.has(wanted.Config, stopped) }, Unchanged, "", []string{"PUT resume"}},
 		"failed":    {func(w *worker) { w.has(wanted.Config, running); w.states[wanted.Name] = []string{failed, running} }, Unchanged, "", []string{"POST restart"}},
-		"fails": {
+		"fails again": {
 			func(w *worker) { w.has(wanted.Config, running); w.states[wanted.Name] = []string{failed, failed} },
 			Unchanged, "connector orders-to-mongodb: it fails: task 0: x.Y: no; caused by z.Z: mongodb://***@db.example:27017",
 			[]string{"POST restart"},
 		},
-		"no plugin": {func(w *worker) { w.plugins = nil }, "", "put its jars below the worker's plugin.path", nil},
-		"wrong":     {func(w *worker) { w.wrong["tasks.max"] = "not a number" }, "", "tasks.max: not a number", nil},
+		"no plugin":       {func(w *worker) { w.plugins = nil }, "", "put its jars below the worker's plugin.path", nil},
+		"invalid setting": {func(w *worker) { w.wrong["tasks.max"] = "not a number" }, "", "tasks.max: not a number", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -241,7 +241,7 @@ func TestApply(t *testing.T) {
 				t.Errorf("it was %q, %v; want %q, %q", did, err, c.did, c.err)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("the error tells the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 			var want []string
 			for _, r := range c.requests {
@@ -261,14 +261,14 @@ func (w *worker) has(config map[string]string, state string) {
 	w.state[wanted.Name] = state
 }
 
-// A database that is not there yet is waited for, and a worker too.
-func TestApplyWaits(t *testing.T) {
+// Apply retries until ctx ends while the database or the worker cannot be reached.
+func TestApplyWaitsForDatabaseAndWorker(t *testing.T) {
 	t.Parallel()
 	w, client := newWorker(t)
 	w.wrong["connection.uri"] = "Unable to connect to " + uri
-	ctx, cancel := context.WithTimeout(t.Context(), 10*every)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*pollInterval)
 	defer cancel()
-	if _, err := client.Apply(ctx, wanted); err == nil || !strings.Contains(err.Error(), "see that it runs") || strings.Contains(err.Error(), "secret") {
+	if _, err := client.Apply(ctx, wanted); err == nil || !strings.Contains(err.Error(), "check that the database runs") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("with no database it ends with %v", err)
 	}
 	if len(w.requests) > 0 {
@@ -283,7 +283,7 @@ func TestApplyWaits(t *testing.T) {
 	}
 }
 
-func TestDelete(t *testing.T) {
+func TestDeleteReportsWhetherConnectorExisted(t *testing.T) {
 	w, client := newWorker(t)
 	w.has(wanted.Config, running)
 	for _, want := range []bool{true, false} {
@@ -296,16 +296,16 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
-	for _, address := range []string{"", "connect:8083", "ftp://connect", "http://"} {
-		if _, err := New(address); err == nil || !strings.Contains(err.Error(), "--connect-url") {
+func TestNewRejectsInvalidURL(t *testing.T) {
+	for _, address := range []string{"", "connect:8083", "ftp://connect", "http://", "ana:secret@connect:8083", "http://ana:secret@:x"} {
+		if _, err := New(address); err == nil || !strings.Contains(err.Error(), "--connect-url") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", address, err)
 		}
 	}
 }
 
-// The watch restarts what has failed, not before it may, and shows it.
-func TestWatch(t *testing.T) {
+// The watch restarts failed connectors after their backoff, and shows the states as metrics.
+func TestWatchRestartsFailedConnectors(t *testing.T) {
 	w, client := newWorker(t)
 	w.has(wanted.Config, running)
 	w.states[wanted.Name] = []string{failed, failed, running}
@@ -318,27 +318,27 @@ func TestWatch(t *testing.T) {
 		state    string
 	}{{0, 1, failed}, {time.Second, 1, failed}, {watch.MinBackoff, 2, failed}, {watch.MinBackoff, 2, running}} {
 		now = now.Add(step.after)
-		watch.look(t.Context(), now)
+		watch.check(t.Context(), now)
 		if len(w.requests) != step.restarts || testutil.ToFloat64(watch.restarts.WithLabelValues(wanted.Name)) != float64(step.restarts) {
-			t.Errorf("look %d: it has asked for %v", i, w.requests)
+			t.Errorf("check %d: it has requested %v", i, w.requests)
 		}
 		for _, state := range []string{failed, running} {
 			if got := testutil.ToFloat64(watch.tasks.WithLabelValues(wanted.Name, "0", state)); got != one(state == step.state) {
-				t.Errorf("look %d: %s is %g", i, state, got)
+				t.Errorf("check %d: %s is %g", i, state, got)
 			}
 		}
 	}
 	if testutil.ToFloat64(watch.connectors.WithLabelValues("other", absent)) != 1 || testutil.ToFloat64(watch.up) != 1 {
-		t.Error("what is not there is not shown")
+		t.Error("an absent connector is not shown")
 	}
 	client.url = "http://127.0.0.1:1"
-	watch.look(t.Context(), now)
+	watch.check(t.Context(), now)
 	if n, err := testutil.GatherAndCount(registry, "ecupcakes_connect_task_state", "ecupcakes_connect_connector_state"); testutil.ToFloat64(watch.up) != 0 || n != 0 || err != nil {
 		t.Errorf("without a worker %d states are shown, %v", n, err)
 	}
 }
 
-func TestStatus(t *testing.T) {
+func TestStatusAsText(t *testing.T) {
 	s := Status{Connector: Part{State: running}, Tasks: []Task{{0, Part{State: running}}, {1, Part{State: failed, Trace: "x"}}}}
 	if got := fmt.Sprint(s, s.Failures(), s.Running()); got != "RUNNING, task 0 RUNNING, task 1 FAILED [task 1: x] false" {
 		t.Error(got)

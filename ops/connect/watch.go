@@ -10,25 +10,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// WatchOptions say how a watch goes about it. Zero values mean what is said.
+// WatchOptions configures Watch. Zero durations stand for the defaults.
 type WatchOptions struct {
-	Every      time.Duration // How often it looks; 5 s.
-	MinBackoff time.Duration // Until the same connector is restarted again; 5 s, and twice as long each time,
-	MaxBackoff time.Duration // up to 2 min.
+	Every      time.Duration // Interval between two checks; default 5 s.
+	MinBackoff time.Duration // Wait between the first and second restart of a connector, doubled each time; default 5 s.
+	MaxBackoff time.Duration // Longest wait between two restarts of a connector; default 2 min.
 	Registry   prometheus.Registerer
 	Log        *slog.Logger
 }
 
-// firstLook bounds the look with which a watch begins.
-const firstLook = 10 * time.Second
+// firstCheckTimeout bounds the check with which Watch begins.
+const firstCheckTimeout = 10 * time.Second
 
-// Watch restarts what fails of the named connectors until ctx ends. Connect never
-// does: a database that is away for a minute stops their tasks for good. It calls
-// begun after its first look, when the metrics say how everything is.
+// Watch restarts failed parts of the named connectors until ctx ends. Connect does not do that: a
+// database that is down for a minute stops their tasks until somebody restarts them. Watch calls
+// begun after its first check, when the metrics have values.
 func (c *Client) Watch(ctx context.Context, names []string, o WatchOptions, begun func()) {
 	w := newWatcher(c, names, o)
-	first, cancel := context.WithTimeout(ctx, firstLook)
-	w.look(first, time.Now())
+	first, cancel := context.WithTimeout(ctx, firstCheckTimeout)
+	w.check(first, time.Now())
 	cancel()
 	begun()
 	tick := time.NewTicker(w.Every)
@@ -36,7 +36,7 @@ func (c *Client) Watch(ctx context.Context, names []string, o WatchOptions, begu
 	for {
 		select {
 		case <-tick.C:
-			w.look(ctx, time.Now())
+			w.check(ctx, time.Now())
 		case <-ctx.Done():
 			return
 		}
@@ -48,7 +48,7 @@ type watcher struct {
 	client   *Client
 	names    []string
 	backoffs map[string]*backoff // By the connector's name.
-	blind    bool                // The last look saw nothing.
+	blind    bool                // The last check could not read the states.
 
 	up                prometheus.Gauge
 	connectors        *prometheus.GaugeVec
@@ -63,11 +63,11 @@ func newWatcher(c *Client, names []string, o WatchOptions) *watcher {
 			*d = otherwise
 		}
 	}
-	w.up = prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecupcakes_connect_up", Help: "1 if Kafka Connect answers, 0 otherwise; then nothing is known of its connectors."})
-	w.connectors = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ecupcakes_connect_connector_state", Help: "1 for the state of a connector, 0 for the others."}, []string{"connector", "state"})
-	w.tasks = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ecupcakes_connect_task_state", Help: "1 for the state of a task, 0 for the others."}, []string{"connector", "task", "state"})
-	w.restarts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecupcakes_connect_restarts_total", Help: "How often what had failed of a connector was started again."}, []string{"connector"})
-	w.refused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecupcakes_connect_restart_failures_total", Help: "How often Kafka Connect refused that."}, []string{"connector"})
+	w.up = prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecupcakes_connect_up", Help: "1 if Kafka Connect answers. While it is 0, the states of connectors and tasks are absent."})
+	w.connectors = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ecupcakes_connect_connector_state", Help: "1 for the connector's current state, 0 for the other states."}, []string{"connector", "state"})
+	w.tasks = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ecupcakes_connect_task_state", Help: "1 for the task's current state, 0 for the other states."}, []string{"connector", "task", "state"})
+	w.restarts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecupcakes_connect_restarts_total", Help: "Restarts of a connector's failed parts."}, []string{"connector"})
+	w.refused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecupcakes_connect_restart_failures_total", Help: "Restarts that Kafka Connect refused."}, []string{"connector"})
 	o.Registry.MustRegister(w.up, w.connectors, w.tasks, w.restarts, w.refused)
 	for _, name := range names {
 		w.backoffs[name] = &backoff{min: w.MinBackoff, max: w.MaxBackoff}
@@ -77,9 +77,8 @@ func newWatcher(c *Client, names []string, o WatchOptions) *watcher {
 	return w
 }
 
-// look takes in how everything stands, and restarts what has failed and may be
-// restarted again.
-func (w *watcher) look(ctx context.Context, now time.Time) {
+// check reads the states and restarts failed connectors whose backoff has passed.
+func (w *watcher) check(ctx context.Context, now time.Time) {
 	var all []Status
 	for _, name := range w.names {
 		s, err := w.client.Status(ctx, name)
@@ -88,7 +87,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) {
 		}
 		if err != nil {
 			if !w.blind {
-				w.Log.Warn("it cannot be seen how the connectors are; trying again", "error", err)
+				w.Log.Warn("reading the states of the connectors failed; trying again", "error", err)
 			}
 			w.blind = true
 			w.show(nil)
@@ -104,15 +103,15 @@ func (w *watcher) look(ctx context.Context, now time.Time) {
 			continue
 		}
 		w.restarts.WithLabelValues(s.Name).Inc()
-		w.Log.Warn("restarting what has failed", "connector", s.Name, "why", strings.Join(why, "; "), "again after", b.wait)
+		w.Log.Warn("restarting failed parts of a connector", "connector", s.Name, "why", strings.Join(why, "; "), "again after", b.wait)
 		if err := w.client.Restart(ctx, s.Name); err != nil {
 			w.refused.WithLabelValues(s.Name).Inc()
-			w.Log.Warn("it was not restarted", "connector", s.Name, "error", err)
+			w.Log.Warn("Kafka Connect refused the restart", "connector", s.Name, "error", err)
 		}
 	}
 }
 
-// show puts how everything stands into the metrics; nil is that nothing is known.
+// show sets the metrics; nil stands for unknown states.
 func (w *watcher) show(all []Status) {
 	w.up.Set(one(all != nil))
 	w.connectors.Reset()
@@ -134,16 +133,16 @@ func one(is bool) float64 {
 	return 0
 }
 
-// backoff says when something that fails again and again may be tried again.
+// backoff spaces out the restarts of one connector.
 type backoff struct {
 	min, max time.Duration
-	wait     time.Duration // After the last try; 0 if there was none.
-	next     time.Time     // When it may be tried.
-	well     time.Time     // Since when it has not failed; zero if it has.
+	wait     time.Duration // Wait after the last restart; 0 if there was none.
+	next     time.Time     // Earliest time of the next restart.
+	well     time.Time     // Start of the time without a failure; zero while it has failed.
 }
 
-// due takes in whether it has failed, and says whether to try now. Once it has
-// been well for as long as the last wait, the waits begin anew.
+// due records whether the connector has failed and reports whether to restart it now. The wait
+// starts over at min once the connector has run for as long as the last wait.
 func (b *backoff) due(now time.Time, failed bool) bool {
 	if !failed {
 		if b.well.IsZero() {

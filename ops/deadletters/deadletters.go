@@ -1,8 +1,9 @@
-// Package deadletters looks through the messages that a line could not use, and
-// sends them once more or puts them aside. Kafka is its only store: what was
-// done about a letter is a message behind it on the same topic.
+// Package deadletters lists the messages that a line could not process, and requeues or drops them.
+// Kafka is its only store: the resolution of a dead letter is a later message in the same partition
+// of the same topic.
 //
-// It never knows why a message is bad; the stage that put it away said so.
+// The package does not decode the messages. The reason of a dead letter is in a header that the
+// stage's processor has written.
 package deadletters
 
 import (
@@ -25,47 +26,46 @@ import (
 
 // Letter is a dead letter.
 type Letter struct {
-	ID        string    `json:"id"` // Its partition and offset on the topic of the dead letters: "3-17".
+	ID        string    `json:"id"` // Partition and offset on the dead-letter topic: "3-17".
 	Key       string    `json:"key"`
-	Value     []byte    `json:"value"` // As it came; the beginning only if Truncated.
-	Size      int       `json:"size"`  // Of the whole message's value, in bytes.
+	Value     []byte    `json:"value"` // The message's value, or its beginning if Truncated.
+	Size      int       `json:"size"`  // Size of the whole value, in bytes.
 	Truncated bool      `json:"truncated,omitempty"`
 	Reason    string    `json:"reason"`
 	Stage     string    `json:"stage"`
-	Topic     string    `json:"topic"` // Where the stage read it, with partition and offset.
+	Topic     string    `json:"topic"` // Topic, partition and offset from which the stage read the message.
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
-	Time      time.Time `json:"time"`            // When the stage put it away.
-	Trace     string    `json:"trace,omitempty"` // The message's W3C traceparent, if it had a valid one.
-	Resolved  string    `json:"resolved,omitempty"`
-	By        string    `json:"by,omitempty"` // Who resolved it.
+	Time      time.Time `json:"time"`               // When the stage wrote the dead letter.
+	Trace     string    `json:"trace,omitempty"`    // The message's W3C traceparent, if it had a valid one.
+	Resolved  string    `json:"resolved,omitempty"` // Requeued, Dropped, or empty.
+	By        string    `json:"by,omitempty"`       // The person who resolved it.
 }
 
-// What can be done about a letter.
+// The values of Letter.Resolved.
 const (
-	Requeued = "requeued" // It was sent once more to where it came from.
-	Dropped  = "dropped"  // It needs nothing.
+	Requeued = "requeued" // The message was sent again to the topic that it came from.
+	Dropped  = "dropped"  // A person decided that the message needs no action.
 )
 
-// The headers of a resolution; those of a letter are the processors'.
+// The headers of a resolution. Package processors defines those of a dead letter.
 const (
 	resolutionHeader = "resolution"
 	letterHeader     = "letter"
 	byHeader         = "by"
 )
 
-// IsResolution says whether a message on the topic of the dead letters says
-// what was done about one, and is none itself.
+// IsResolution reports whether a message on the dead-letter topic is the resolution of a dead letter
+// rather than a dead letter.
 func IsResolution(r *kgo.Record) bool { return header(r, resolutionHeader) != "" }
 
-// ErrUnknown says that there is no such letter: it was never there, or is older
-// than the topic keeps.
+// ErrUnknown reports that a dead letter does not exist: it never did, or retention has deleted it.
 var ErrUnknown = errors.New("no such dead letter")
 
-// ErrBusy says that ctx ended while others were being served. Nothing was done.
-var ErrBusy = errors.New("others are at the dead letters: try again")
+// ErrBusy reports that ctx ended while other requests were being served. Nothing was done.
+var ErrBusy = errors.New("other requests for dead letters are being served: try again")
 
-// StuckError says that a letter cannot be requeued, why, and what to do.
+// StuckError reports that a dead letter can never be requeued. Why includes the remedy.
 type StuckError struct {
 	Letter Letter
 	Why    string
@@ -76,37 +76,37 @@ func (e *StuckError) Error() string {
 }
 
 func gone(l Letter) error {
-	return &StuckError{l, fmt.Sprintf("it is only the beginning of its message, and %s does not have that any more (partition %d, offset %d): drop it", l.Topic, l.Partition, l.Offset)}
+	return &StuckError{Letter: l, Why: fmt.Sprintf("it has only the beginning of its message, and %s has deleted the original (partition %d, offset %d): drop it", l.Topic, l.Partition, l.Offset)}
 }
 
-// Filter chooses letters.
+// Filter selects dead letters.
 type Filter struct {
-	Stage  string   // Empty for all.
-	All    bool     // Those that are resolved, too.
-	Limit  int      // The most that are wanted; the newest are given.
-	Before Position // Only older ones than the letter there; zero for all.
+	Stage  string   // Only those of this stage; empty for all.
+	All    bool     // Include resolved ones.
+	Limit  int      // Return at most so many, the newest.
+	Before Position // Only those before this position; zero for all.
 }
 
-// Listing is what a filter has chosen.
+// Listing is the result of List.
 type Listing struct {
 	Letters []Letter // Oldest first. Values are cut after 256 bytes, texts after 1 kB.
-	Count   int      // How many the filter chooses without its Limit and Before.
-	More    bool     // There are older ones than these.
-	LeftOut bool     // There may be even older ones about which nothing was done, neither listed nor counted.
+	Count   int      // Number of dead letters that match the filter without its Limit and Before.
+	More    bool     // Older dead letters match the filter, too.
+	LeftOut bool     // There may be unresolved dead letters older than the 10,000 newest, neither listed nor counted.
 }
 
-// Letters are the dead letters of a line. Its methods may be called by any
-// number of goroutines; one at a time is served, so that what they need of
-// memory and of Kafka does not grow with their number. They end with ctx.
+// Letters accesses the dead letters of a line. Its methods may be called concurrently. They are
+// served one at a time, so that their need of memory and Kafka connections does not grow with the
+// number of callers.
 type Letters struct {
 	kafka kafka.Config
 	line  topology.Line
 	admin *kafka.Admin
-	turn  chan struct{} // Capacity 1; a value while somebody is served, to whom the index belongs.
+	turn  chan struct{} // A mutex that can be awaited with a context; it guards index.
 	index index
 }
 
-// Open connects to the line's Kafka. It must be closed.
+// Open connects to the line's Kafka. The result must be closed.
 func Open(config kafka.Config, line topology.Line) (*Letters, error) {
 	admin, err := kafka.NewAdmin(config)
 	if err != nil {
@@ -118,7 +118,7 @@ func Open(config kafka.Config, line topology.Line) (*Letters, error) {
 // Close closes the connection.
 func (l *Letters) Close() { l.admin.Close() }
 
-// enter waits for the caller's turn, which ends with leave.
+// enter blocks until no other request is being served. The caller must call leave.
 func (l *Letters) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case l.turn <- struct{}{}:
@@ -128,9 +128,9 @@ func (l *Letters) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// List returns the letters that the filter chooses of the 10,000 newest. It
-// reads what it has not read before, at first the whole topic. When ctx ends
-// before that is done it returns a *ReadingError, and the next call goes on.
+// List returns those of the 10,000 newest dead letters that match the filter. The first call reads
+// the whole topic, later calls only the new messages. If ctx ends before that is done, List returns
+// a *ReadingError, and the next call resumes reading.
 func (l *Letters) List(ctx context.Context, f Filter) (Listing, error) {
 	leave, err := l.enter(ctx)
 	if err != nil {
@@ -151,8 +151,8 @@ func (l *Letters) List(ctx context.Context, f Filter) (Listing, error) {
 	return l.index.choose(f), nil
 }
 
-// Find returns a letter with its whole value, or ErrUnknown. It reads like List,
-// but only the letter's partition.
+// Find returns a dead letter with its whole value, or ErrUnknown. Like List it reads new messages
+// first, but only of the dead letter's partition.
 func (l *Letters) Find(ctx context.Context, id string) (Letter, error) {
 	leave, err := l.enter(ctx)
 	if err != nil {
@@ -166,7 +166,7 @@ func (l *Letters) Find(ctx context.Context, id string) (Letter, error) {
 func (l *Letters) find(ctx context.Context, id string) (at place, letter Letter, err error) {
 	at, ok := parsePlace(id)
 	if !ok {
-		return at, letter, fmt.Errorf("%w as %.40q: an id is a partition and an offset, like 3-17", ErrUnknown, id)
+		return at, letter, fmt.Errorf("%w: invalid ID %.40q, use a partition and an offset such as 3-17", ErrUnknown, id)
 	}
 	ranges, err := l.admin.Ranges(ctx, l.line.DeadLetters)
 	if err != nil {
@@ -174,7 +174,7 @@ func (l *Letters) find(ctx context.Context, id string) (at place, letter Letter,
 	}
 	r, there := ranges[at.partition]
 	if !there || at.offset < r.Begin || at.offset >= r.End {
-		return at, letter, fmt.Errorf("%w as %s", ErrUnknown, at)
+		return at, letter, fmt.Errorf("%w: %s", ErrUnknown, at)
 	}
 	if err := l.catchUp(ctx, map[int32]kafka.Range{at.partition: r}); err != nil {
 		return at, letter, err
@@ -185,7 +185,7 @@ func (l *Letters) find(ctx context.Context, id string) (at place, letter Letter,
 		letter.Value = bytes.Clone(m.Value)
 	})
 	if err == nil && !found {
-		err = fmt.Errorf("%w as %s", ErrUnknown, at)
+		err = fmt.Errorf("%w: %s", ErrUnknown, at)
 	}
 	if where, resolved := l.index.resolution(at); err == nil && resolved {
 		err = l.readOne(ctx, l.line.DeadLetters, where, letter.resolve)
@@ -193,24 +193,24 @@ func (l *Letters) find(ctx context.Context, id string) (at place, letter Letter,
 	return at, letter, err
 }
 
-// Requeue sends a letter's message once more to the topic that it came from,
-// with its key and its trace, to the partition where that belongs. It returns the letter as it
-// is then; if something had been done about it before, it says so and does
-// nothing. What can never be sent is a *StuckError.
+// Requeue sends a dead letter's message again to the topic that it came from, with its key and trace
+// context, to the partition of its key. It returns the resolved dead letter. If the letter was
+// resolved before, Requeue does nothing and before is true. A message that can never be sent is a
+// *StuckError.
 //
-// The message is durable before the resolution is written. A crash, or the end
-// of ctx, between the two leaves the letter unresolved and the message sent, and
-// requeueing it again sends it twice; so do two processes that requeue it at the
-// very same moment. The line recognises an order and a report that it has seen.
-// A message that is as bad as before becomes a new letter.
+// The message is durable before the resolution is written. If the process crashes or ctx ends between
+// the two, the letter stays unresolved, and requeueing it again sends the message twice. So do two
+// processes that requeue it at the same moment. This is harmless, because the line ignores orders and
+// reports that it has already processed. A message that still cannot be processed becomes a new dead
+// letter.
 func (l *Letters) Requeue(ctx context.Context, id, by string) (now Letter, before bool, err error) {
 	return l.handle(ctx, id, Requeued, by, l.resend)
 }
 
-// resend sends the message of a letter.
+// resend sends the message of a dead letter to its topic.
 func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client) error {
 	if !slices.Contains(l.inputs(), letter.Topic) {
-		return &StuckError{letter, fmt.Sprintf("it says that it came from topic %.80q, which the line does not read: drop it", letter.Topic)}
+		return &StuckError{Letter: letter, Why: fmt.Sprintf("its header names the topic %.80q, which the line does not read: drop it", letter.Topic)}
 	}
 	if letter.Truncated {
 		whole, err := l.origin(ctx, letter)
@@ -230,17 +230,19 @@ func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client)
 	}
 	err = send(ctx, client, r)
 	if errors.Is(err, kerr.MessageTooLarge) {
-		return &StuckError{letter, "Kafka takes no message of this size: drop it"}
+		return &StuckError{Letter: letter, Why: "Kafka rejects a message of this size: drop it"}
 	}
 	return err
 }
 
-// Drop puts a letter aside. It returns the letter as it is then; if something
-// had been done about it before, it says so and does nothing.
+// Drop resolves a dead letter without sending its message. It returns the resolved dead letter. If
+// the letter was resolved before, Drop does nothing and before is true.
 func (l *Letters) Drop(ctx context.Context, id, by string) (now Letter, before bool, err error) {
 	return l.handle(ctx, id, Dropped, by, func(context.Context, Letter, *kgo.Client) error { return nil })
 }
 
+// handle resolves a dead letter: it calls do unless the letter is resolved, then writes the
+// resolution.
 func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func(context.Context, Letter, *kgo.Client) error) (now Letter, before bool, err error) {
 	leave, err := l.enter(ctx)
 	if err != nil {
@@ -253,7 +255,7 @@ func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func
 	}
 	client, err := kgo.NewClient(append(l.kafka.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
-		return letter, false, fmt.Errorf("making a Kafka producer: %w", err)
+		return letter, false, fmt.Errorf("creating a Kafka producer: %w", err)
 	}
 	defer client.Close()
 	if err := do(ctx, letter, client); err != nil {
@@ -270,15 +272,15 @@ func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func
 	return letter, false, nil
 }
 
-// send returns nil once the message is durable, and an error when that has not
-// happened before ctx ended; it may still happen.
+// send sends a message and blocks until it is durable. If ctx ends before that, it returns an error,
+// although the message may still arrive.
 func send(ctx context.Context, client *kgo.Client, r *kgo.Record) error {
 	done := make(chan error, 1)
 	client.Produce(ctx, r, func(_ *kgo.Record, err error) { done <- err })
 	var err error
 	select {
 	case err = <-done:
-	case <-ctx.Done(): // A message that may have arrived is not given up by the client.
+	case <-ctx.Done(): // The client itself does not fail a message that may already have arrived.
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -287,8 +289,8 @@ func send(ctx context.Context, client *kgo.Client, r *kgo.Record) error {
 	return nil
 }
 
-// origin fetches the whole message of a truncated letter; that it is gone is a
-// *StuckError.
+// origin reads the whole value of a truncated dead letter from the topic that the message came from.
+// If retention has deleted it, the error is a *StuckError.
 func (l *Letters) origin(ctx context.Context, letter Letter) (whole []byte, err error) {
 	ranges, err := l.admin.Ranges(ctx, letter.Topic)
 	if err != nil {
@@ -304,6 +306,7 @@ func (l *Letters) origin(ctx context.Context, letter Letter) (whole []byte, err 
 	return whole, err
 }
 
+// inputs returns the topics that the stages read.
 func (l *Letters) inputs() (topics []string) {
 	for _, s := range l.line.Stages {
 		topics = append(topics, s.Input, s.Reports())
@@ -321,20 +324,19 @@ func (l *Letters) read(ctx context.Context, topic string, p int32, r kafka.Range
 	}
 	client, err := kgo.NewClient(append(l.kafka.Client(), kafka.ReadOptions()...)...)
 	if err != nil {
-		return fmt.Errorf("making a Kafka client: %w", err)
+		return fmt.Errorf("creating a Kafka client: %w", err)
 	}
 	defer client.Close()
 	return kafka.Read(ctx, client, topic, p, r, func(m *kgo.Record) error { f(m); return nil })
 }
 
-// parse reads the headers that the stage gave the letter. What is missing stays
-// empty.
+// parse returns the dead letter in a message. Fields whose header is missing or invalid stay zero.
 func parse(r *kgo.Record) Letter {
 	partition, _ := strconv.ParseInt(header(r, "partition"), 10, 32)
 	offset, _ := strconv.ParseInt(header(r, "offset"), 10, 64)
 	size, _ := strconv.Atoi(header(r, "truncated"))
 	when := r.Timestamp.UTC()
-	if when.Year() < 1970 || when.Year() > 9998 { // RFC 3339, and so JSON, cannot say all that a message can.
+	if when.Year() < 1970 || when.Year() > 9998 { // JSON times (RFC 3339) cannot represent every Kafka timestamp.
 		when = time.Unix(0, 0).UTC()
 	}
 	return Letter{

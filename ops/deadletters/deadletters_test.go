@@ -140,11 +140,11 @@ func TestRequeueOnceAndDrop(t *testing.T) {
 	}
 }
 
-// A crash between the two writes leaves the letter as it was.
-func TestRequeueAfterACrash(t *testing.T) {
+// A crash between the message and the resolution leaves the dead letter unresolved.
+func TestRequeueAfterCrashSendsAgain(t *testing.T) {
 	d := open(t)
 	id := d.putAway("a", "bad")
-	d.send("orderrequests", "a", "bad") // All that was done before the crash.
+	d.send("orderrequests", "a", "bad") // The crashed process has written this message only.
 	if _, before, err := d.Requeue(d.ctx, id, "Max"); err != nil || before {
 		t.Errorf("%v, %v", before, err)
 	}
@@ -152,8 +152,8 @@ func TestRequeueAfterACrash(t *testing.T) {
 	d.want("what is left", d.list(Filter{Limit: 10}), nil)
 }
 
-// A trace goes on with the message that is sent once more.
-func TestTrace(t *testing.T) {
+// A requeued message has the trace context of the original.
+func TestRequeueKeepsTrace(t *testing.T) {
 	d := open(t)
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	for sent, want := range map[string]string{trace: trace, "rubbish": ""} {
@@ -171,7 +171,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-func TestTruncated(t *testing.T) {
+func TestRequeueOfTruncatedLetterSendsOriginal(t *testing.T) {
 	d := open(t)
 	id, gone := d.putAway("a", "a long message", "truncated", "14"), d.putAway("b", "another long message", "truncated", "20")
 	if _, _, err := d.Requeue(d.ctx, id, "Max"); err != nil {
@@ -190,7 +190,7 @@ func TestTruncated(t *testing.T) {
 	d.want("what is left", d.list(Filter{Limit: 10}), []string{gone})
 }
 
-func TestRefuses(t *testing.T) {
+func TestRequeueRejectsUnsendableLetters(t *testing.T) {
 	d := open(t)
 	id := d.putAway("a", "bad")
 	if _, _, err := d.Drop(d.ctx, id, "Max"); err != nil {
@@ -209,8 +209,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// The newest are listed.
-func TestLimit(t *testing.T) {
+// A limited list has the newest dead letters.
+func TestListLimit(t *testing.T) {
 	d := open(t)
 	var ids []string
 	for i := range 5 {

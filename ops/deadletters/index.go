@@ -16,34 +16,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// maxListed is how many letters a list is made of, the newest; what has been
-// done about is left out first.
+// maxListed is the number of dead letters that can be listed: the newest ones, unresolved ones before
+// resolved ones.
 const maxListed = 10_000
 
-// What a summary keeps of a letter, in bytes: anybody can write anything to a
+// Limits of a summary, in bytes. They bound memory, because any producer can write any headers to the
 // topic.
 const (
-	maxPreview = 256
-	maxText    = 1 << 10
+	maxPreview = 256     // Of the value.
+	maxText    = 1 << 10 // Of each text.
 )
 
-// index is what has been read of the topic of the dead letters: summaries of the
-// newest letters, 2 kB each at most and twice maxListed of them, and for each
-// message of the topic four bytes. Each read goes on where the last one ended,
-// so that one that ran out of time was not in vain.
+// index holds what has been read of the dead-letter topic: up to 2*maxListed summaries of the newest
+// dead letters, each of at most 2 kB, and four bytes for each message of the topic. Each read resumes
+// where the last one ended, so a read that runs into its timeout is not wasted.
 type index struct {
 	parts   map[int32]*part
 	newest  map[place]*Letter
-	leftOut bool // Letters about which nothing had been done are not in newest.
+	leftOut bool // Some unresolved dead letters are not in newest.
 }
 
-// part is what is known of a partition.
+// part is the index of a partition.
 type part struct {
-	begin, next int64    // The first message that is there, and the first that is to be read.
-	behind      []uint32 // How far behind each message, from begin on, its last resolution lies; 0 for none.
+	begin, next int64    // The first offset of the partition, and the next offset to read.
+	behind      []uint32 // For each offset from begin on, the distance to its last resolution; 0 for none.
 }
 
-// place is where a letter lies on its topic.
+// place is the position of a dead letter on the topic.
 type place struct {
 	partition int32
 	offset    int64
@@ -62,22 +61,22 @@ func parsePlace(id string) (at place, ok bool) {
 	return place{int32(p), o}, found && errP == nil && errO == nil && p >= 0 && o >= 0
 }
 
-// ValidID says whether an id can be that of a letter.
+// ValidID reports whether id has the form of a dead letter's ID.
 func ValidID(id string) bool {
 	_, ok := parsePlace(id)
 	return ok
 }
 
-// ReadingError says that time ran out before all dead letters were read. The
-// next call on the same Letters goes on from there.
+// ReadingError reports that the deadline passed before all dead letters were read. The next call on
+// the same Letters resumes reading.
 type ReadingError struct{ Percent int }
 
 func (e *ReadingError) Error() string {
 	return fmt.Sprintf("the dead letters are still being read, %d %% are done: try again", e.Percent)
 }
 
-// catchUp reads what is new in the ranges, which are those of partitions of the
-// topic. It returns a *ReadingError when ctx ended and it had come further.
+// catchUp reads the new messages of the partitions up to the ends of their ranges. It returns a
+// *ReadingError if the deadline of ctx passed and at least some messages were read.
 func (l *Letters) catchUp(ctx context.Context, ranges map[int32]kafka.Range) error {
 	var begun, known, all int64
 	for p, r := range ranges {
@@ -106,15 +105,15 @@ func (l *Letters) catchUpPart(ctx context.Context, p int32, end int64) error {
 		k.reach(r.Offset + 1)
 	})
 	if err == nil {
-		k.reach(end) // The last ones may have been control records.
+		k.reach(end) // The last records may be control records, which are not passed to take.
 	}
 	return err
 }
 
-// meet makes what is known of a partition agree with what is there now.
+// meet adapts the index of a partition to the partition's current range.
 func (x *index) meet(p int32, r kafka.Range) *part {
 	k := x.parts[p]
-	if k == nil || k.next > r.End || k.begin > r.Begin { // New, or not the topic that it was.
+	if k == nil || k.next > r.End || k.begin > r.Begin { // The partition is new, or the topic was recreated.
 		x.forget(p, r.End)
 		k = &part{begin: r.Begin, next: r.Begin}
 		x.parts[p] = k
@@ -127,12 +126,12 @@ func (x *index) meet(p int32, r kafka.Range) *part {
 	return k
 }
 
-// forget drops the summaries of a partition below an offset.
+// forget deletes the summaries of a partition below an offset.
 func (x *index) forget(p int32, below int64) {
 	maps.DeleteFunc(x.newest, func(at place, _ *Letter) bool { return at.partition == p && at.offset < below })
 }
 
-// again has everything read once more, with what was done about it known.
+// again restarts reading from the beginning, but keeps the known resolutions.
 func (x *index) again() {
 	clear(x.newest)
 	x.leftOut = false
@@ -141,8 +140,8 @@ func (x *index) again() {
 	}
 }
 
-// starved says that older letters, which were left out, belong in the list now
-// that something was done about the newer ones.
+// starved reports whether the topic must be read again: unresolved dead letters were left out, and
+// since then so many newer ones were resolved that the older ones now belong in the list.
 func (x *index) starved() bool {
 	open := 0
 	for _, l := range x.newest {
@@ -160,7 +159,7 @@ func (k *part) reach(next int64) {
 	}
 }
 
-// resolution says where that of a letter lies.
+// resolution returns the position of a dead letter's last resolution.
 func (x *index) resolution(at place) (where place, resolved bool) {
 	k := x.parts[at.partition]
 	i := at.offset - k.begin
@@ -183,8 +182,7 @@ func (x *index) take(r *kgo.Record) {
 	}
 }
 
-// takeResolution notes what was done about a letter, which lies before it in the
-// same partition.
+// takeResolution records the resolution of a dead letter, which must precede it in the partition.
 func (x *index) takeResolution(r *kgo.Record) {
 	k := x.parts[r.Partition]
 	at, ok := parsePlace(header(r, letterHeader))
@@ -198,8 +196,7 @@ func (x *index) takeResolution(r *kgo.Record) {
 	}
 }
 
-// trim leaves out all but maxListed letters: first those that something was done
-// about, then the oldest.
+// trim reduces the summaries to maxListed. It deletes resolved dead letters first, then the oldest.
 func (x *index) trim() {
 	places := slices.SortedFunc(maps.Keys(x.newest), func(a, b place) int {
 		_, doneA := x.resolution(a)
@@ -217,7 +214,7 @@ func (x *index) trim() {
 	}
 }
 
-// choose returns the letters that the filter chooses, oldest first.
+// choose returns the dead letters that match the filter.
 func (x *index) choose(f Filter) Listing {
 	var found []place
 	for at, l := range x.newest {
@@ -243,13 +240,13 @@ func (x *index) choose(f Filter) Listing {
 	return list
 }
 
-// Position is a letter's place in the order of a list.
+// Position is the position of a dead letter in a Listing, which is ordered by time, then ID.
 type Position struct {
 	Time time.Time
 	ID   string
 }
 
-// shorten makes a letter a summary that keeps nothing else in memory.
+// shorten cuts a dead letter to a summary. It copies what it keeps, so that the message can be freed.
 func (l *Letter) shorten() {
 	l.Value = slices.Clone(l.Value[:min(len(l.Value), maxPreview)])
 	for _, s := range []*string{&l.Key, &l.Reason, &l.Stage, &l.Topic, &l.Resolved, &l.By} {

@@ -55,9 +55,9 @@ func (x *topic) oldestAndCount() (oldest string, count int) {
 	return list.Letters[0].ID, list.Count
 }
 
-// A topic of any length costs a bounded index, and what is left out of it comes
-// up once something was done about newer ones.
-func TestLeftOut(t *testing.T) {
+// The index is bounded, whatever the length of the topic. A dead letter that was left out is listed
+// once enough newer ones are resolved.
+func TestListShowsOlderLettersOnceNewerAreResolved(t *testing.T) {
 	const letters = 3*maxListed - 1
 	x := newTopic()
 	for range letters {
@@ -116,7 +116,7 @@ func TestSummariesAreBounded(t *testing.T) {
 	}
 }
 
-func TestMeet(t *testing.T) {
+func TestIndexFollowsRetentionAndRecreatedTopic(t *testing.T) {
 	x := newTopic()
 	for range 10 {
 		x.write("bad")
@@ -143,8 +143,8 @@ func TestMeet(t *testing.T) {
 	}
 }
 
-// What says that something was done about a letter that it cannot mean.
-func TestResolutionsOfNothing(t *testing.T) {
+// A resolution of a dead letter that does not exist, or follows it, has no effect.
+func TestInvalidResolutionsAreIgnored(t *testing.T) {
 	x := newTopic()
 	x.write("bad")
 	for _, letter := range []string{"0-1", "0-99", "1-0", "0--1", "x", ""} {
@@ -156,8 +156,8 @@ func TestResolutionsOfNothing(t *testing.T) {
 	}
 }
 
-// A call whose time runs out leaves what it has read to the next one.
-func TestReadsOn(t *testing.T) {
+// A call that times out keeps what it has read for the next one.
+func TestReadingResumesAfterTimeout(t *testing.T) {
 	d := open(t)
 	for range 2 * partitions {
 		d.putAway("a", "bad")
@@ -178,8 +178,8 @@ func TestReadsOn(t *testing.T) {
 	}
 }
 
-// One is served at a time, and who waits longer than it can is told.
-func TestBusy(t *testing.T) {
+// Calls are served one at a time; a call whose deadline passes while it waits fails with ErrBusy.
+func TestWaitingCallFailsWithErrBusy(t *testing.T) {
 	d := open(t)
 	id := d.putAway("a", "bad")
 	leave, err := d.enter(d.ctx)
@@ -205,8 +205,8 @@ func TestBusy(t *testing.T) {
 	d.want("the input", d.has("orderrequests"), []string{"a=bad", "a=bad"})
 }
 
-// A hundred thousand letters, each of a kilobyte, do not stay in memory.
-func TestManyLetters(t *testing.T) {
+// A hundred thousand dead letters of a kilobyte each do not stay in memory.
+func TestListOfManyLettersIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it writes 100 MB")
 	}

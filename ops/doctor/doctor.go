@@ -1,11 +1,12 @@
-// Package doctor looks at a cluster as the line would, and says what is wrong
-// with it, what that means for orders, and with which command to mend it. See
-// gathers facts and changes nothing; Examine is pure and judges them.
+// Package doctor diagnoses a cluster with the credentials of a process of the line. For each problem
+// it gives the impact on orders and the command that fixes it. Collect reads facts and changes
+// nothing; Diagnose is a pure function that judges them.
 //
-// It never knows an order.
+// It does not read orders.
 package doctor
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,37 +20,46 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one problem.
 type Finding struct {
-	Check string `json:"check"` // Which of Checks has found it.
-	What  string `json:"what"`  // And what it means.
-	Fix   string `json:"mend"`  // A command, or what to do.
+	Check string `json:"check"` // The one of Checks that found it.
+	What  string `json:"what"`  // The problem and its impact.
+	Fix   string `json:"fix"`   // A command, or an instruction.
 }
 
-// Checks are what is looked at, in this order.
+// MarshalJSON encodes the fix as "fix" and also as "mend", its name in the first version. "mend" will
+// be removed in the next version.
+func (f Finding) MarshalJSON() ([]byte, error) {
+	type finding Finding
+	return json.Marshal(struct {
+		finding
+		Mend string `json:"mend"`
+	}{finding: finding(f), Mend: f.Fix})
+}
+
+// Checks lists the checks in the order in which they run.
 var Checks = []string{"brokers", "versions", "topics", "groups", "acls", "clocks", "disks", "connect"}
 
-// Target is what is examined and what it should be.
+// Target is what to diagnose and what it is expected to be.
 type Target struct {
 	Line       topology.Line
 	Partitions int32
-	Roles      []kafka.Role // What the user of the configuration is there for.
-	User       string       // Kafka's name of the user.
-	Brokers    []string     // Where the cluster is; host:port.
+	Roles      []kafka.Role // The roles of the user whose credentials are used.
+	User       string       // The user's name in ACLs.
+	Brokers    []string     // Addresses of the cluster, host:port.
 	Connect    string       // URL of Kafka Connect; empty for none.
 }
 
-// Limits from which on something is wrong.
 const (
-	maxSkew = 5 * time.Second
-	minFree = 0.1     // Share of a disk.
-	minRoom = 1 << 30 // Bytes of it.
+	maxSkew      = 5 * time.Second // Largest clock difference that is no problem.
+	minFree      = 0.1             // Smallest free share of a disk that is no problem.
+	minFreeBytes = 1 << 30         // Smallest free space of a disk that is no problem.
 )
 
-// Diagnose judges the facts. It finds nothing about what could not be seen, save
-// that the user may not see it.
+// Diagnose judges the facts. Absent facts yield no finding, except that a missing permission to read
+// them is one.
 func Diagnose(p Target, f *Facts) (findings []Finding) {
-	for i, check := range []func(Target, *Facts) []Finding{brokers, versions, topics, groups, acls, clocks, disks, connect} {
+	for i, check := range []func(Target, *Facts) []Finding{brokers, versions, topics, groups, acls, clocks, disks, connectors} {
 		for _, found := range check(p, f) {
 			found.Check = Checks[i]
 			findings = append(findings, found)
@@ -58,7 +68,7 @@ func Diagnose(p Target, f *Facts) (findings []Finding) {
 	return findings
 }
 
-// Summary is what a check that found nothing has looked at.
+// Summary says in one line what a check without findings has examined.
 func (f *Facts) Summary(check string) string {
 	switch check {
 	case "brokers":
@@ -70,28 +80,28 @@ func (f *Facts) Summary(check string) string {
 		}
 		return "Kafka " + strings.Join(slices.Sorted(maps.Keys(versions)), ", ")
 	case "topics":
-		return fmt.Sprintf("%d, with their partitions, replicas and settings", len(f.Topics))
+		return fmt.Sprintf("%d topics have the required partitions, replicas and settings", len(f.Topics))
 	case "groups":
 		var lag int64
 		for _, g := range f.Groups {
 			lag += g.Lag()
 		}
-		return fmt.Sprintf("%d, with %d events before them", len(f.Groups), lag)
+		return fmt.Sprintf("%d groups, total lag %d events", len(f.Groups), lag)
 	case "acls":
 		if len(f.Permissions) == 0 {
-			return "the cluster does not tell"
+			return "unknown: the cluster does not report permissions"
 		}
-		return "the user may do what its roles need"
+		return "the user has all ACLs that its roles need"
 	case "clocks":
-		return "no message is from the future"
+		return "no message has a timestamp in the future"
 	case "disks":
 		if len(f.Disks) == 0 {
-			return "not looked at: the user may not, and no --data is given"
+			return "not checked: the user may not describe log directories, and no --data is given"
 		}
-		return fmt.Sprintf("%d, with room", len(f.Disks))
+		return fmt.Sprintf("%d, with free space", len(f.Disks))
 	default:
 		if f.Connectors == nil {
-			return "not looked at: no --connect-url is given"
+			return "not checked: no --connect-url is given"
 		}
 		return fmt.Sprintf("%d connectors", len(f.Connectors))
 	}
@@ -106,7 +116,7 @@ func (p Target) alter(topic, setting string) string {
 func brokers(_ Target, f *Facts) (found []Finding) {
 	for _, b := range f.Brokers {
 		if b.Failure != "" {
-			found = append(found, Finding{What: fmt.Sprintf("broker %d at %s does not answer: %s", b.ID, b.Address, b.Failure), Fix: "start it, and see that its advertised.listeners can be reached from here"})
+			found = append(found, Finding{What: fmt.Sprintf("broker %d at %s does not answer: %s", b.ID, b.Address, b.Failure), Fix: "start it, and check that its advertised.listeners can be reached from here"})
 		}
 	}
 	return found
@@ -120,7 +130,7 @@ func versions(_ Target, f *Facts) (found []Finding) {
 		}
 		seen[b.Version] = true
 		if b.Old {
-			found = append(found, Finding{What: fmt.Sprintf("broker %d has Kafka %s, which does not know what the line needs (static membership, idempotent writes)", b.ID, b.Version), Fix: "upgrade it to Kafka 2.8 or later"})
+			found = append(found, Finding{What: fmt.Sprintf("broker %d runs Kafka %s, which lacks features that the line needs (static membership, idempotent writes)", b.ID, b.Version), Fix: "upgrade it to Kafka 2.8 or later"})
 		}
 	}
 	if len(seen) > 1 {
@@ -135,12 +145,12 @@ func topics(p Target, f *Facts) (found []Finding) {
 		kafka.DisableRetention(needed)
 	}
 	var missing []string
-	other, orders := map[int][]string{}, 0 // Topics that orders pass through, by their number of partitions.
+	other, orders := map[int][]string{}, 0 // Topics of orders with a wrong number of partitions, by that number; and all topics of orders.
 	for _, t := range needed {
 		h, seen := f.Topics[t.Name]
 		switch {
 		case !seen:
-			continue // The user may not see it.
+			continue // The user may not describe it.
 		case h.Missing:
 			missing = append(missing, t.Name)
 			continue
@@ -148,8 +158,9 @@ func topics(p Target, f *Facts) (found []Finding) {
 		switch n := len(h.Partitions); {
 		case t.Name == p.Line.Ingredients && n != 1:
 			found = append(found, Finding{
-				What: fmt.Sprintf("topic %s has %d partitions, not 1: what has run out may be taken for something that is there", t.Name, n),
-				Fix:  fmt.Sprintf("kafka-topics --bootstrap-server %s --delete --topic %s, ecupcakes topics apply --brokers %s, and a new snapshot by its connector", p.bootstrap(), t.Name, p.bootstrap()),
+				What: fmt.Sprintf("topic %s has %d partitions, not 1: an ingredient that has run out may be shown as available", t.Name, n),
+				Fix: fmt.Sprintf("kafka-topics --bootstrap-server %s --delete --topic %s, then ecupcakes topics apply --brokers %s, then a new snapshot by its connector",
+					p.bootstrap(), t.Name, p.bootstrap()),
 			})
 		case t.Name != p.Line.Ingredients:
 			orders++
@@ -161,21 +172,21 @@ func topics(p Target, f *Facts) (found []Finding) {
 		found = append(found, settings(p, t, h)...)
 	}
 	for _, n := range slices.Sorted(maps.Keys(other)) {
-		f := Finding{What: fmt.Sprintf("%d partitions, not %d, have the topics %s: orders would be looked for in the wrong one", n, p.Partitions, strings.Join(other[n], ", "))}
+		f := Finding{What: fmt.Sprintf("the topics %s have %d partitions, not %d: orders would be searched in the wrong partition", strings.Join(other[n], ", "), n, p.Partitions)}
 		if len(other[n]) == orders {
 			f.Fix = fmt.Sprintf("ecupcakes serve --partitions %d --brokers %s", n, p.bootstrap())
 		} else {
-			f.Fix = "the number cannot be changed without losing sight of orders: have a new line on another cluster, and let this one run dry"
+			f.Fix = "start a new line on another cluster and drain this one: existing orders could not be found after a change of the number"
 		}
 		found = append(found, f)
 	}
 	if len(missing) > 0 {
-		found = append(found, Finding{What: "there are no topics " + strings.Join(missing, ", "), Fix: fmt.Sprintf("ecupcakes topics apply --brokers %s --partitions %d", p.bootstrap(), p.Partitions)})
+		found = append(found, Finding{What: "missing topics: " + strings.Join(missing, ", "), Fix: fmt.Sprintf("ecupcakes topics apply --brokers %s --partitions %d", p.bootstrap(), p.Partitions)})
 	}
 	return found
 }
 
-// replicas judges on how many brokers a topic is.
+// replicas judges the leaders and replicas of a topic.
 func replicas(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	few, least, leaderless := []string{}, 0, []string{}
 	for _, id := range slices.Sorted(maps.Keys(h.Partitions)) {
@@ -192,23 +203,26 @@ func replicas(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	}
 	if least > 0 && least < int(t.Replication) {
 		found = append(found, Finding{
-			What: fmt.Sprintf("topic %s is on %d of %d brokers: orders are lost with a disk", t.Name, least, t.Replication),
-			Fix:  fmt.Sprintf("kafka-reassign-partitions --bootstrap-server %s --execute --reassignment-json-file FILE, which gives each partition of it %d replicas", p.bootstrap(), t.Replication),
+			What: fmt.Sprintf("topic %s has %d of %d replicas: losing a disk can lose orders", t.Name, least, t.Replication),
+			Fix:  fmt.Sprintf("kafka-reassign-partitions --bootstrap-server %s --execute --reassignment-json-file FILE, where FILE gives each of its partitions %d replicas", p.bootstrap(), t.Replication),
 		})
 	}
 	if len(leaderless) > 0 {
-		found = append(found, Finding{What: fmt.Sprintf("partitions %s of topic %s have no leader: their orders stand still", strings.Join(leaderless, ", "), t.Name), Fix: "start the brokers that have them"})
+		found = append(found, Finding{
+			What: fmt.Sprintf("partitions %s of topic %s have no leader: their orders are not processed", strings.Join(leaderless, ", "), t.Name),
+			Fix:  "start the brokers that host them",
+		})
 	}
 	if len(few) > 0 {
 		found = append(found, Finding{
-			What: fmt.Sprintf("partitions %s of topic %s are not on all their brokers: one more that fails could stop the line", strings.Join(few, ", "), t.Name),
-			Fix:  fmt.Sprintf("kafka-topics --bootstrap-server %s --describe --under-replicated-partitions, and start the brokers that it shows", p.bootstrap()),
+			What: fmt.Sprintf("partitions %s of topic %s are under-replicated: one more failing broker could stop the line", strings.Join(few, ", "), t.Name),
+			Fix:  fmt.Sprintf("kafka-topics --bootstrap-server %s --describe --under-replicated-partitions, then start the brokers that are missing from Isr", p.bootstrap()),
 		})
 	}
 	return found
 }
 
-// settings judges those that could lose orders.
+// settings judges the settings of a topic that can lose orders or stop the line.
 func settings(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	for _, d := range t.Diff(h.Configs) {
 		found = append(found, Finding{
@@ -218,13 +232,13 @@ func settings(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	}
 	if h.Configs["unclean.leader.election.enable"] == "true" {
 		found = append(found, Finding{
-			What: fmt.Sprintf("topic %s has unclean.leader.election.enable=true: a broker that missed orders may become the one that has them", t.Name),
+			What: fmt.Sprintf("topic %s has unclean.leader.election.enable=true: a replica that lacks orders may become the leader", t.Name),
 			Fix:  p.alter(t.Name, "unclean.leader.election.enable=false"),
 		})
 	}
 	if size := h.Configs["retention.bytes"]; size != "" && size != "-1" && strings.Contains(h.Configs["cleanup.policy"], "delete") {
 		found = append(found, Finding{
-			What: fmt.Sprintf("topic %s has retention.bytes=%s: what is over it is deleted, read or not", t.Name, size),
+			What: fmt.Sprintf("topic %s has retention.bytes=%s: events beyond that size are deleted, even unread ones", t.Name, size),
 			Fix:  p.alter(t.Name, "retention.bytes=-1"),
 		})
 	}
@@ -232,7 +246,7 @@ func settings(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	for _, part := range h.Partitions {
 		if err == nil && insync > 1 && insync >= part.Replicas {
 			found = append(found, Finding{
-				What: fmt.Sprintf("topic %s has min.insync.replicas=%d and %d replicas: each broker that stops, stops the line", t.Name, insync, part.Replicas),
+				What: fmt.Sprintf("topic %s has min.insync.replicas=%d and %d replicas: the line stops whenever a broker stops", t.Name, insync, part.Replicas),
 				Fix:  p.alter(t.Name, fmt.Sprint("min.insync.replicas=", max(1, part.Replicas-1))),
 			})
 			break
@@ -241,11 +255,11 @@ func settings(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	return found
 }
 
-// because says what a setting that differs does to orders.
+// because has the impact of each setting that differs from the required one.
 var because = map[string]string{
-	"cleanup.policy":      "what the line has to keep is deleted, or events of the same order replace each other",
-	"retention.ms":        "events that wait longer are deleted before they are worked on",
-	"min.insync.replicas": "what is acknowledged may be on one broker only, and lost with it",
+	"cleanup.policy":      "records that the line needs are deleted, or events of the same order replace each other",
+	"retention.ms":        "events that wait longer are deleted before they are processed",
+	"min.insync.replicas": "an acknowledged event may exist on one broker only and be lost with it",
 }
 
 func groups(p Target, f *Facts) (found []Finding) {
@@ -256,45 +270,56 @@ func groups(p Target, f *Facts) (found []Finding) {
 		}
 		if g.Leaderless {
 			found = append(found, Finding{
-				What: fmt.Sprintf("no broker coordinates the group %s: what it finishes cannot be noted", s.Group()),
-				Fix:  fmt.Sprintf("ask again in a minute if the cluster is new; otherwise start the brokers that kafka-topics --bootstrap-server %s --describe --topic __consumer_offsets shows", p.bootstrap()),
+				What: fmt.Sprintf("no broker coordinates the group %s: it cannot commit offsets", s.Group()),
+				Fix:  fmt.Sprintf("if the cluster is new, run the doctor again in a minute; otherwise start the brokers that kafka-topics --bootstrap-server %s --describe --topic __consumer_offsets shows", p.bootstrap()),
 			})
 			continue
 		}
 		if g.Members == 0 {
 			found = append(found, Finding{
-				What: fmt.Sprintf("nobody works in the group %s: %d events wait for it", s.Group(), g.Lag()),
+				What: fmt.Sprintf("the group %s has no members: %d events wait for it", s.Group(), g.Lag()),
 				Fix:  fmt.Sprintf("ecupcakes serve --roles processors --stages %s --brokers %s", s.Name, p.bootstrap()),
 			})
 		}
 		for _, at := range g.Partitions {
-			where := fmt.Sprintf("partition %d of %s", at.Partition, at.Topic)
-			switch {
-			case at.Begin > at.Committed:
-				found = append(found, Finding{
-					What: fmt.Sprintf("%d events of %s were deleted before %s has finished them: their orders may be lost", at.Begin-at.Committed, where, s.Group()),
-					Fix:  fmt.Sprintf("ecupcakes verify --brokers %s, which counts them; then see that the topic keeps what waits", p.bootstrap()),
-				})
-			case at.Committed > at.End:
-				found = append(found, Finding{
-					What: fmt.Sprintf("the group %s has finished more than there is of %s, %d of %d events: the topic was made anew, or a broker has lost some", s.Group(), where, at.Committed, at.End),
-					Fix:  fmt.Sprintf("kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-earliest --execute, while its processors are stopped", p.bootstrap(), s.Group(), at.Topic, at.Partition),
-				})
-			case g.Members > 0 && at.Stuck:
-				found = append(found, Finding{
-					What: fmt.Sprintf("%d events of %s wait for the group %s, and none was finished in %s", at.End-at.Committed, where, s.Group(), patience),
-					Fix:  fmt.Sprintf("see what its process says, then start it anew: kafka-consumer-groups --bootstrap-server %s --describe --group %s --members names it", p.bootstrap(), s.Group()),
-				})
+			if f, wrong := offsets(p, s.Group(), g.Members, at); wrong {
+				found = append(found, f)
 			}
 		}
 	}
 	return found
 }
 
+// offsets judges the progress of a group in one partition.
+func offsets(p Target, group string, members int, at GroupProgress) (f Finding, wrong bool) {
+	where := fmt.Sprintf("partition %d of %s", at.Partition, at.Topic)
+	switch {
+	case at.Begin > at.Committed:
+		return Finding{
+			What: fmt.Sprintf("%d events of %s were deleted before the group %s committed them: their orders may be lost", at.Begin-at.Committed, where, group),
+			Fix:  fmt.Sprintf("ecupcakes verify --brokers %s, which counts lost orders; then check the retention of the topic", p.bootstrap()),
+		}, true
+	case at.Committed > at.End:
+		return Finding{
+			What: fmt.Sprintf("the group %s has committed offset %d of %s, which ends at %d: the topic was deleted and created again, or a broker has lost events",
+				group, at.Committed, where, at.End),
+			Fix: fmt.Sprintf("kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-earliest --execute, while its processors are stopped",
+				p.bootstrap(), group, at.Topic, at.Partition),
+		}, true
+	case members > 0 && at.Stuck:
+		return Finding{
+			What: fmt.Sprintf("%d events of %s wait for the group %s, which committed nothing within %s", at.Lag(at.Committed), where, group, commitWait),
+			Fix: fmt.Sprintf("read the log of its process, then restart it: kafka-consumer-groups --bootstrap-server %s --describe --group %s --members names it",
+				p.bootstrap(), group),
+		}, true
+	}
+	return Finding{}, false
+}
+
 func acls(p Target, f *Facts) (found []Finding) {
 	var missing []kafka.ACL
 	for _, a := range kafka.ACLs(p.Line, p.Roles...) {
-		if may, seen := f.Permissions[Resource{a.Resource, a.Name}]; seen && !slices.Contains(may, a.Operation) && !slices.Contains(may, kadm.OpAll) {
+		if may, seen := f.Permissions[Resource{Kind: a.Resource, Name: a.Name}]; seen && !slices.Contains(may, a.Operation) && !slices.Contains(may, kadm.OpAll) {
 			missing = append(missing, a)
 		}
 	}
@@ -311,13 +336,13 @@ func clocks(_ Target, f *Facts) (found []Finding) {
 	for _, t := range slices.Sorted(maps.Keys(f.Topics)) {
 		if ahead := f.Topics[t].Newest.Sub(f.Now); ahead > maxSkew {
 			return []Finding{{
-				What: fmt.Sprintf("topic %s has a message from %s in the future: the clock of who wrote it, or the one here, is wrong, and with it times and estimates", t, ahead.Round(time.Second)),
+				What: fmt.Sprintf("topic %s has a message from %s in the future: the clock of its producer or of this machine is wrong, so times and estimates are, too", t, ahead.Round(time.Second)),
 				Fix:  "timedatectl set-ntp true, on the machines of the line",
 			}}
 		}
 	}
 	if skew := f.ConnectClock; skew.Abs() > maxSkew {
-		found = append(found, Finding{What: fmt.Sprintf("the clock of Kafka Connect differs from the one here by %s", skew.Round(time.Second)), Fix: "timedatectl set-ntp true, on both machines"})
+		found = append(found, Finding{What: fmt.Sprintf("the clock of Kafka Connect differs from this machine's by %s", skew.Round(time.Second)), Fix: "timedatectl set-ntp true, on both machines"})
 	}
 	return found
 }
@@ -325,38 +350,44 @@ func clocks(_ Target, f *Facts) (found []Finding) {
 func disks(_ Target, f *Facts) (found []Finding) {
 	for _, d := range f.Disks {
 		if d.Failure != "" {
-			found = append(found, Finding{What: fmt.Sprintf("%s of %s cannot be used: %s", d.Directory, d.Of, d.Failure), Fix: "see what its log says, and replace the disk"})
+			found = append(found, Finding{What: fmt.Sprintf("the directory %s of %s cannot be used: %s", d.Directory, d.Of, d.Failure), Fix: "read the broker's log, and replace the disk"})
 			continue
 		}
-		if free := float64(d.Free) / float64(max(d.Total, 1)); free < minFree || d.Free < minRoom {
+		if free := float64(d.Free) / float64(max(d.Total, 1)); free < minFree || d.Free < minFreeBytes {
 			found = append(found, Finding{
-				What: fmt.Sprintf("the disk with %s of %s has %.1f of %.1f GB free: when it is full, no order can be taken", d.Directory, d.Of, float64(d.Free)/1e9, float64(d.Total)/1e9),
-				Fix:  "make room, or move the directory to a larger disk: du -xh --max-depth 1 " + d.Directory + " | sort -h",
+				What: fmt.Sprintf("the disk with %s of %s has %.1f of %.1f GB free: when it is full, orders can no longer be placed", d.Directory, d.Of, float64(d.Free)/1e9, float64(d.Total)/1e9),
+				Fix:  "free space, or move the directory to a larger disk: du -xh --max-depth 1 " + d.Directory + " | sort -h",
 			})
 		}
 	}
 	return found
 }
 
-func connect(p Target, f *Facts) (found []Finding) {
+func connectors(p Target, f *Facts) (found []Finding) {
 	if f.ConnectFailure != "" {
 		return []Finding{{What: "Kafka Connect does not answer: " + f.ConnectFailure, Fix: "start its worker, or give the right --connect-url"}}
 	}
 	for _, c := range f.Connectors {
 		at := p.Connect + "/connectors/" + c.Name
 		switch {
-		case c.State == "PAUSED" || c.State == "STOPPED":
-			found = append(found, Finding{What: fmt.Sprintf("the connector %s is %s", c.Name, strings.ToLower(c.State)), Fix: "curl -X PUT " + at + "/resume"})
+		case c.Connector.Paused():
+			found = append(found, Finding{What: fmt.Sprintf("the connector %s is %s", c.Name, strings.ToLower(c.Connector.State)), Fix: "curl -X PUT " + at + "/resume"})
 			continue
-		case c.State == "FAILED":
-			found = append(found, Finding{What: fmt.Sprintf("the connector %s has failed: %s", c.Name, c.Trace), Fix: "curl -X POST '" + at + "/restart?includeTasks=true&onlyFailed=true'"})
+		case c.Connector.Failed():
+			found = append(found, Finding{
+				What: fmt.Sprintf("the connector %s has failed: %s", c.Name, c.Connector.Cause()),
+				Fix:  "curl -X POST '" + at + "/restart?includeTasks=true&onlyFailed=true'",
+			})
 			continue
 		case len(c.Tasks) == 0:
-			found = append(found, Finding{What: fmt.Sprintf("the connector %s has no task: it does nothing", c.Name), Fix: "curl " + at + "/status, and see what the worker's log says"})
+			found = append(found, Finding{What: fmt.Sprintf("the connector %s has no task: it copies nothing", c.Name), Fix: "curl " + at + "/status, and read the worker's log"})
 		}
 		for _, t := range c.Tasks {
-			if t.State == "FAILED" {
-				found = append(found, Finding{What: fmt.Sprintf("task %d of the connector %s has failed, and Connect does not start it again: %s", t.ID, c.Name, t.Trace), Fix: fmt.Sprintf("curl -X POST %s/tasks/%d/restart", at, t.ID)})
+			if t.Failed() {
+				found = append(found, Finding{
+					What: fmt.Sprintf("task %d of the connector %s has failed, and Connect does not restart it: %s", t.ID, c.Name, t.Cause()),
+					Fix:  fmt.Sprintf("curl -X POST %s/tasks/%d/restart", at, t.ID),
+				})
 			}
 		}
 	}

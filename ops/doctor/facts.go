@@ -2,18 +2,17 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/ops/connect"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,128 +21,116 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// Facts are what was seen. What the user may not see is absent.
+// Facts is what Collect has read from a cluster. What the user may not read is absent.
 type Facts struct {
 	Now            time.Time
-	Cluster        string // Its ID.
+	Cluster        string // The cluster ID.
 	Brokers        []Broker
-	Topics         map[string]Topic
-	Groups         map[string]Group
-	Permissions    map[Resource][]kadm.ACLOperation // What the user may do.
+	Topics         map[string]Topic                 // By name; the line's topics only.
+	Groups         map[string]Group                 // By name; the groups of the line's stages only.
+	Permissions    map[Resource][]kadm.ACLOperation // The operations that the user may perform.
 	Disks          []Disk
-	Connectors     []Connector // Nil if they were not asked for.
-	ConnectFailure string
-	ConnectClock   time.Duration // How far it is ahead of ours; 0 if it does not tell.
+	Connectors     []connect.Status // Nil without a Connect URL.
+	ConnectFailure string           // Why Kafka Connect could not be read; empty if it could.
+	ConnectClock   time.Duration    // How far Connect's clock is ahead of this machine's; 0 if unknown.
 }
 
-// Embedded says whether it is the broker within `ecupcakes up`.
+// Embedded reports whether the cluster is the broker inside `ecupcakes up`.
 func (f *Facts) Embedded() bool { return f.Cluster == embedded.ClusterID }
 
-// Broker is one that the cluster knows.
+// Broker is a broker of the cluster.
 type Broker struct {
 	ID      int32
-	Address string
-	Version string // As far as one can tell: "4.3".
-	Old     bool   // It lacks what the line needs.
-	Failure string // Why it does not answer; empty if it does.
+	Address string // host:port, as advertised.
+	Version string // Guessed from the API versions: "4.3".
+	Old     bool   // The broker lacks features that the line needs.
+	Failure string // Why the broker does not answer; empty if it does.
 }
 
-// Topic is one of the line's.
+// Topic is the state of a topic.
 type Topic struct {
-	Missing    bool
+	Missing    bool // The topic does not exist.
 	Partitions map[int32]Partition
 	Configs    map[string]string
-	Newest     time.Time // The latest time that a message has.
+	Newest     time.Time // The latest timestamp of all messages.
 }
 
-// Partition is how one is kept.
+// Partition is the replication state of a partition.
 type Partition struct {
-	Leader           int32 // Below 0 for none.
+	Leader           int32 // ID of the leader; negative without one.
 	Replicas, InSync int
 }
 
-// Group is the consumer group of a stage.
+// Group is the state of a stage's consumer group.
 type Group struct {
 	Members    int
 	Partitions []GroupProgress
-	Leaderless bool // No broker coordinates it, as just after a cluster's first start.
+	Leaderless bool // The group has no coordinator, as just after a cluster's first start.
 }
 
-// Lag counts the events that it has not finished.
+// Lag returns the number of events that the group has not committed.
 func (g Group) Lag() (n int64) {
 	for _, p := range g.Partitions {
-		n += max(p.End-max(p.Committed, p.Begin), 0)
+		n += p.Lag(p.Committed)
 	}
 	return n
 }
 
-// GroupProgress is how far a group is with a partition, in offsets.
+// GroupProgress is the progress of a group in one partition.
 type GroupProgress struct {
-	Topic                 string
-	Partition             int32
-	Begin, Committed, End int64
-	Stuck                 bool // There is more, and nothing was finished for the patience.
+	Topic     string
+	Partition int32
+	kafka.Range
+	Committed int64 // 0 if the group has committed nothing.
+	Stuck     bool  // There was lag, and nothing was committed during commitWait.
 }
 
-// Resource is a topic or group.
+// Resource is a topic or a group.
 type Resource struct{ Kind, Name string }
 
-// Disk has data of a broker.
+// Disk is a disk with data of a broker.
 type Disk struct {
-	Of, Directory string
-	Free, Total   int64 // Bytes.
-	Failure       string
+	Of, Directory string // The broker, and its log directory.
+	Free, Total   int64  // Bytes.
+	Failure       string // Why the broker cannot use the directory; empty if it can.
 }
 
-// Connector is one of Kafka Connect's.
-type Connector struct {
-	Name, State, Trace string
-	Tasks              []Task
-}
+// commitWait is how long groups with lag are watched for a commit.
+const commitWait = 3 * time.Second
 
-// Task is one of a connector's.
-type Task struct {
-	ID           int
-	State, Trace string
-}
-
-// patience is how long a group may take to finish something.
-const patience = 3 * time.Second
-
-// Collect gathers the facts about the cluster of the configuration, and the disk
-// with the directory of an embedded broker's data unless it is empty. An error
-// says that the cluster could not be asked.
+// Collect reads the facts about the configured cluster and, unless data is empty, about the disk
+// with that directory of an embedded broker. It changes nothing. It returns an error if the cluster
+// cannot be read; a broker that does not answer and a failure of Kafka Connect are facts.
 func Collect(ctx context.Context, config kafka.Config, p Target, data string) (*Facts, error) {
 	limits := kversion.Stable()
-	limits.SetMaxKeyVersion(kmsg.DescribeGroups.Int16(), 5) // Later ones do not tell what one may do with a group that is not there yet.
+	limits.SetMaxKeyVersion(kmsg.DescribeGroups.Int16(), 5) // Later versions do not return the permissions on a group that does not exist yet.
 	client, err := kgo.NewClient(append(config.Client(), kgo.RetryTimeout(10*time.Second), kgo.AlwaysRetryEOF(), kgo.MaxVersions(limits))...)
 	if err != nil {
-		return nil, fmt.Errorf("making a Kafka client: %w", err)
+		return nil, fmt.Errorf("creating a Kafka client: %w", err)
 	}
 	defer client.Close()
 	e := &collector{Target: p, client: client, admin: kadm.NewClient(client), Facts: &Facts{
 		Now: time.Now(), Topics: map[string]Topic{}, Groups: map[string]Group{}, Permissions: map[Resource][]kadm.ACLOperation{},
 	}}
-	for _, look := range []func(context.Context) error{e.metadata, e.versions, e.configs, e.groups, e.times, e.disks} {
-		if err := look(ctx); err != nil {
+	for _, collect := range []func(context.Context) error{e.metadata, e.versions, e.configs, e.groups, e.times, e.disks} {
+		if err := collect(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if data != "" {
 		d := Disk{Of: "the embedded broker", Directory: data}
 		if d.Free, d.Total, err = space(data); err != nil {
-			return nil, fmt.Errorf("looking at the disk with %s: %w", data, err)
+			return nil, fmt.Errorf("reading the free space of the disk with %s: %w", data, err)
 		}
 		e.Disks = append(e.Disks, d)
 	}
 	if p.Connect != "" {
-		if err := e.connect(ctx); err != nil {
-			e.ConnectFailure = err.Error()
-		}
+		e.connect(ctx)
 	}
 	return e.Facts, nil
 }
 
+// collector reads facts for a target.
 type collector struct {
 	Target
 	*Facts
@@ -151,28 +138,42 @@ type collector struct {
 	admin  *kadm.Client
 }
 
+// may decodes and records what the user may do with a resource.
 func (e *collector) may(kind, name string, operations int32) []kadm.ACLOperation {
 	may := kadm.DecodeACLOperations(operations)
-	if operations != -1<<31 { // The broker does not tell.
+	if operations != -1<<31 { // The value of a broker that does not return permissions.
 		e.Permissions[Resource{kind, name}] = may
 	}
 	return may
 }
 
-// failed is the error, or nil if a broker is known to be away: what it would have
-// told is absent then.
+// failed returns err, or nil if a broker that does not answer can be the cause. The facts that this
+// broker would have provided stay absent.
 func (e *collector) failed(err error) error {
-	if slices.ContainsFunc(e.Facts.Brokers, func(b Broker) bool { return b.Failure != "" }) {
+	down := slices.ContainsFunc(e.Facts.Brokers, func(b Broker) bool { return b.Failure != "" })
+	if down && unavailable(err) {
 		return nil
 	}
 	return err
 }
 
+// unavailable reports whether a broker that is down can cause an error: a network failure, or the
+// answer of another broker that a leader or coordinator is not available. The end of a context is
+// not such an error, although context.DeadlineExceeded implements net.Error.
+func unavailable(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || kgo.IsRetryableBrokerErr(err) || kerr.IsRetriable(err)
+}
+
+// topics returns the topics that the line needs.
 func (e *collector) topics() []kafka.Topic {
 	return kafka.RequiredTopics(e.Line, e.Partitions, len(e.Facts.Brokers))
 }
 
-// seen are the topics that are there and that the user may see.
+// seen returns the names of the required topics that exist and that the user may describe.
 func (e *collector) seen() (names []string) {
 	for _, t := range e.topics() {
 		if seen, ok := e.Facts.Topics[t.Name]; ok && !seen.Missing {
@@ -192,7 +193,7 @@ func (e *collector) metadata(ctx context.Context) error {
 	}
 	answer, err := request.RequestWith(ctx, e.client)
 	if err != nil {
-		return fmt.Errorf("asking for the topics: %w", err)
+		return fmt.Errorf("describing the topics: %w", err)
 	}
 	if answer.ClusterID != nil {
 		e.Cluster = *answer.ClusterID
@@ -204,18 +205,18 @@ func (e *collector) metadata(ctx context.Context) error {
 		name := *t.Topic
 		switch err := kerr.ErrorForCode(t.ErrorCode); {
 		case errors.Is(err, kerr.TopicAuthorizationFailed):
-			e.Permissions[Resource{"topic", name}] = nil
+			e.Permissions[Resource{Kind: "topic", Name: name}] = nil
 			continue
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
 			e.Facts.Topics[name] = Topic{Missing: true}
 			continue
 		case err != nil:
-			return fmt.Errorf("asking for topic %s: %w", name, err)
+			return fmt.Errorf("describing topic %s: %w", name, err)
 		}
 		e.may("topic", name, t.AuthorizedOperations)
 		partitions := map[int32]Partition{}
 		for _, p := range t.Partitions {
-			partitions[p.Partition] = Partition{p.Leader, len(p.Replicas), len(p.ISR)}
+			partitions[p.Partition] = Partition{Leader: p.Leader, Replicas: len(p.Replicas), InSync: len(p.ISR)}
 		}
 		e.Facts.Topics[name] = Topic{Partitions: partitions}
 	}
@@ -250,7 +251,7 @@ func (e *collector) versions(ctx context.Context) error {
 
 func (e *collector) configs(ctx context.Context) error {
 	names := slices.DeleteFunc(e.seen(), func(name string) bool {
-		may, told := e.Permissions[Resource{"topic", name}]
+		may, told := e.Permissions[Resource{Kind: "topic", Name: name}]
 		return told && !slices.Contains(may, kadm.OpDescribeConfigs)
 	})
 	if len(names) == 0 {
@@ -285,64 +286,75 @@ func (e *collector) groups(ctx context.Context) error {
 	if len(request.Groups) == 0 {
 		return nil
 	}
-	stuck := false
 	for _, shard := range e.client.RequestSharded(ctx, request) {
-		if errors.Is(shard.Err, kerr.GroupAuthorizationFailed) {
-			for _, name := range shard.Req.(*kmsg.DescribeGroupsRequest).Groups {
-				e.Permissions[Resource{"group", name}] = nil
-			}
-			continue
+		described, err := e.described(shard)
+		if err != nil {
+			return err
 		}
-		if errors.Is(shard.Err, kerr.CoordinatorNotAvailable) {
-			for _, name := range shard.Req.(*kmsg.DescribeGroupsRequest).Groups {
-				if e.Line.Index(name) >= 0 {
-					e.Facts.Groups[name] = Group{Leaderless: true}
-				}
-			}
-			continue
-		}
-		if shard.Err != nil {
-			if err := e.failed(shard.Err); err != nil {
-				return fmt.Errorf("asking for the groups: %w", err)
-			}
-			continue
-		}
-		for _, g := range shard.Resp.(*kmsg.DescribeGroupsResponse).Groups {
-			switch err := kerr.ErrorForCode(g.ErrorCode); {
-			case errors.Is(err, kerr.GroupAuthorizationFailed):
-				e.Permissions[Resource{"group", g.Group}] = nil
-				continue
-			case err != nil && e.failed(err) == nil:
-				continue
-			case err != nil:
-				return fmt.Errorf("asking for group %s: %w", g.Group, err)
-			}
+		for _, g := range described {
 			e.may("group", g.Group, g.AuthorizedOperations)
 			if e.Line.Index(g.Group) < 0 {
-				continue // Those of screens are none of the line's.
+				continue // Groups of screens do not belong to a stage.
 			}
 			progress, err := e.progress(ctx, g.Group)
 			if err != nil {
 				return err
 			}
-			for _, p := range progress {
-				stuck = stuck || p.Committed < p.End
-			}
 			e.Facts.Groups[g.Group] = Group{Members: len(g.Members), Partitions: progress}
 		}
 	}
-	if stuck {
-		return e.wait(ctx)
-	}
-	return nil
+	return e.watch(ctx)
 }
 
-// wait looks for what is finished within the patience.
-func (e *collector) wait(ctx context.Context) error {
+// described returns the groups of one coordinator's answer that could be described. For the others
+// it records that the user may not describe them or that they have no coordinator.
+func (e *collector) described(shard kgo.ResponseShard) (groups []kmsg.DescribeGroupsResponseGroup, err error) {
+	switch {
+	case errors.Is(shard.Err, kerr.GroupAuthorizationFailed):
+		for _, name := range shard.Req.(*kmsg.DescribeGroupsRequest).Groups {
+			e.Permissions[Resource{Kind: "group", Name: name}] = nil
+		}
+		return nil, nil
+	case errors.Is(shard.Err, kerr.CoordinatorNotAvailable):
+		for _, name := range shard.Req.(*kmsg.DescribeGroupsRequest).Groups {
+			if e.Line.Index(name) >= 0 {
+				e.Facts.Groups[name] = Group{Leaderless: true}
+			}
+		}
+		return nil, nil
+	case shard.Err != nil:
+		if err := e.failed(shard.Err); err != nil {
+			return nil, fmt.Errorf("describing the groups: %w", err)
+		}
+		return nil, nil
+	}
+	for _, g := range shard.Resp.(*kmsg.DescribeGroupsResponse).Groups {
+		err := kerr.ErrorForCode(g.ErrorCode)
+		switch {
+		case err == nil:
+			groups = append(groups, g)
+		case errors.Is(err, kerr.GroupAuthorizationFailed):
+			e.Permissions[Resource{Kind: "group", Name: g.Group}] = nil
+		case e.failed(err) != nil:
+			return nil, fmt.Errorf("describing group %s: %w", g.Group, err)
+		}
+	}
+	return groups, nil
+}
+
+// watch waits for commitWait if a group has lag, and marks the partitions without a commit as stuck.
+func (e *collector) watch(ctx context.Context) error {
+	lags := false
+	for _, g := range e.Facts.Groups {
+		lags = lags || slices.ContainsFunc(g.Partitions, func(p GroupProgress) bool { return p.Committed < p.End })
+	}
+	if !lags {
+		return nil
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(patience):
+	case <-time.After(commitWait):
 	}
 	for name, g := range e.Facts.Groups {
 		later, err := e.progress(ctx, name)
@@ -357,7 +369,7 @@ func (e *collector) wait(ctx context.Context) error {
 	return nil
 }
 
-// progress is how far a stage's group is with the topics that the user may see.
+// progress returns the progress of a stage's group in the topics that the user may describe.
 func (e *collector) progress(ctx context.Context, group string) (all []GroupProgress, err error) {
 	s := e.Line.Stages[e.Line.Index(group)]
 	inputs := slices.DeleteFunc([]string{s.Input, s.Reports()}, func(t string) bool { return !slices.Contains(e.seen(), t) })
@@ -369,19 +381,19 @@ func (e *collector) progress(ctx context.Context, group string) (all []GroupProg
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking how far group %s is: %w", group, err)
+		return nil, fmt.Errorf("fetching the committed offsets of group %s: %w", group, err)
 	}
 	begins, errB := e.admin.ListStartOffsets(ctx, inputs...)
 	ends, errE := e.admin.ListEndOffsets(ctx, inputs...)
-	if err := e.failed(errors.Join(errB, errE)); err != nil {
-		return nil, fmt.Errorf("asking what is in %s: %w", strings.Join(inputs, " and "), err)
+	if err := errors.Join(e.failed(errB), e.failed(errE)); err != nil {
+		return nil, fmt.Errorf("listing the offsets of %s: %w", strings.Join(inputs, " and "), err)
 	}
 	for _, end := range ends.Offsets().Sorted() {
 		begin, ok := begins.Lookup(end.Topic, end.Partition)
 		if !ok || begin.Err != nil || end.At < 0 {
-			continue // Without a leader.
+			continue // The partition has no leader.
 		}
-		p := GroupProgress{Topic: end.Topic, Partition: end.Partition, Begin: begin.Offset, End: end.At}
+		p := GroupProgress{Topic: end.Topic, Partition: end.Partition, Range: kafka.Range{Begin: begin.Offset, End: end.At}}
 		if c, ok := committed.Lookup(end.Topic, end.Partition); ok {
 			p.Committed = max(c.At, 0)
 		}
@@ -397,7 +409,7 @@ func (e *collector) times(ctx context.Context) error {
 	}
 	newest, err := e.admin.ListMaxTimestampOffsets(ctx, names...)
 	if err := e.failed(err); err != nil {
-		return fmt.Errorf("asking for the newest messages: %w", err)
+		return fmt.Errorf("listing the newest messages: %w", err)
 	}
 	newest.Each(func(o kadm.ListedOffset) {
 		if t := e.Facts.Topics[o.Topic]; o.Err == nil && o.Timestamp > 0 && time.UnixMilli(o.Timestamp).After(t.Newest) {
@@ -410,9 +422,9 @@ func (e *collector) times(ctx context.Context) error {
 
 func (e *collector) disks(ctx context.Context) error {
 	if e.Embedded() {
-		return nil // It knows of none.
+		return nil // It does not report its directories.
 	}
-	all, _ := e.admin.DescribeAllLogDirs(ctx, nil) // Few users may.
+	all, _ := e.admin.DescribeAllLogDirs(ctx, nil) // Few users have the ACL, so an error is no finding.
 	for _, of := range all {
 		for _, d := range of {
 			switch {
@@ -426,49 +438,17 @@ func (e *collector) disks(ctx context.Context) error {
 	return nil
 }
 
-// connect asks Kafka Connect how its connectors are.
-func (e *collector) connect(ctx context.Context) error {
+// connect reads the state of the connectors, or records why it cannot be read.
+func (e *collector) connect(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(e.Connect, "/")+"/connectors?expand=status", nil)
+	client, err := connect.New(e.Connect)
+	if err == nil {
+		var o connect.Overview
+		o, err = client.Overview(ctx)
+		e.Connectors, e.ConnectClock = o.Connectors, o.ClockAhead
+	}
 	if err != nil {
-		return err
+		e.ConnectFailure = err.Error()
 	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s says %s", r.URL.Redacted(), answer.Status)
-	}
-	var all map[string]struct {
-		Status struct {
-			Name      string
-			Connector struct{ State, Trace string }
-			Tasks     []Task
-		}
-	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, 16<<20)).Decode(&all); err != nil {
-		return fmt.Errorf("%s does not answer as Kafka Connect: %w", r.URL.Redacted(), err)
-	}
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-		e.ConnectClock = time.Until(date)
-	}
-	e.Connectors = []Connector{}
-	for name, c := range all {
-		s := Connector{name, c.Status.Connector.State, first(c.Status.Connector.Trace), c.Status.Tasks}
-		for i := range s.Tasks {
-			s.Tasks[i].Trace = first(s.Tasks[i].Trace)
-		}
-		e.Connectors = append(e.Connectors, s)
-	}
-	slices.SortFunc(e.Connectors, func(a, b Connector) int { return strings.Compare(a.Name, b.Name) })
-	return nil
-}
-
-// first is the first line of a trace.
-func first(trace string) string {
-	line, _, _ := strings.Cut(trace, "\n")
-	return line
 }

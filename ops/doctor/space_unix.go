@@ -4,7 +4,7 @@ package doctor
 
 import "golang.org/x/sys/unix"
 
-// space tells how many bytes the disk with a directory has.
+// space returns the free and total bytes of the disk with a directory.
 func space(dir string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	err = unix.Statfs(dir, &s)

@@ -2,7 +2,7 @@ package doctor
 
 import "golang.org/x/sys/windows"
 
-// space tells how many bytes the disk with a directory has.
+// space returns the free and total bytes of the disk with a directory.
 func space(dir string) (free, total int64, err error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

@@ -12,22 +12,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// cluster is one of the two.
+// cluster is the source or the target of a migration.
 type cluster struct {
 	*kafka.Admin
 	name      string // "source" or "target".
 	progress  func(doing string, done, of int64)
-	client    *kgo.Client // Reads and writes; idempotently, with acks from all replicas in sync.
+	client    *kgo.Client // Reads and writes; idempotent, with acknowledgements of all in-sync replicas.
 	admin     *kadm.Client
 	ranges    map[string]map[int32]kafka.Range
 	committed []map[string]map[int32]int64 // By stage, topic and partition.
 }
 
-// maxBuffered bounds what the target has not acknowledged, in bytes.
+// maxBuffered bounds the messages that the target has not acknowledged, in bytes.
 const maxBuffered = 32 << 20
 
-// maxBatch is the size in bytes that a topic takes unless it is told otherwise;
-// so nothing that was taken once is too large.
+// maxBatch is Kafka's default of max.message.bytes, in bytes. A message that the source has accepted
+// with that setting is not too large for a batch.
 const maxBatch = 1048588
 
 func dial(name string, config kafka.Config, progress func(string, int64, int64)) (*cluster, error) {
@@ -41,7 +41,7 @@ func dial(name string, config kafka.Config, progress func(string, int64, int64))
 	)...)
 	if err != nil {
 		admin.Close()
-		return nil, fmt.Errorf("making a Kafka client: %w", err)
+		return nil, fmt.Errorf("creating a Kafka client: %w", err)
 	}
 	return &cluster{Admin: admin, name: name, progress: progress, client: client, admin: kadm.NewClient(client)}, nil
 }
@@ -51,7 +51,7 @@ func (c *cluster) close() {
 	c.Close()
 }
 
-// look notes how far the groups have come and what the topics have.
+// look reads the committed offsets of the groups and the ranges of the topics.
 func (c *cluster) look(ctx context.Context, line topology.Line) (err error) {
 	c.committed, c.ranges = nil, map[string]map[int32]kafka.Range{}
 	for _, s := range line.Stages {
@@ -69,7 +69,7 @@ func (c *cluster) look(ctx context.Context, line topology.Line) (err error) {
 	return nil
 }
 
-// read is kafka.Read that tells how far it is.
+// read is kafka.Read with progress reports.
 func (c *cluster) read(ctx context.Context, topic string, p int32, from, to int64, f func(*kgo.Record) error) error {
 	doing := fmt.Sprintf("reading partition %d of the %s's %s", p, c.name, topic)
 	err := kafka.Read(ctx, c.client, topic, p, kafka.Range{Begin: from, End: to}, func(r *kgo.Record) error {
@@ -84,8 +84,9 @@ func (c *cluster) read(ctx context.Context, topic string, p int32, from, to int6
 
 var seed = maphash.MakeSeed()
 
-// digest stands for all of a message that a migration must keep. That two of
-// ten million differ unnoticed has a chance of one to a million million.
+// digest returns a 64-bit hash of the parts of a message that a migration must keep: key, value,
+// timestamp and headers. The chance that one of ten million different messages goes unnoticed is one
+// in 10^12.
 func digest(r *kgo.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -96,7 +97,7 @@ func digest(r *kgo.Record) uint64 {
 			return
 		}
 		number(int64(len(b)))
-		_, _ = h.Write(b) // It never fails.
+		_, _ = h.Write(b) // Writing to a hash never fails.
 	}
 	field(r.Key)
 	field(r.Value)

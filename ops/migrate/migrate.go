@@ -1,37 +1,30 @@
-// Package migrate moves a line from the Kafka where it has run, and now stands
-// still, to another one: all its topics with the order of each partition, and
-// how far the stages have come.
+// Package migrate moves a stopped line from one Kafka cluster to another: all its topics, with the
+// order of the messages in each partition, and the committed offsets of the stages.
 //
-// The one thing that cannot be moved as it is are offsets. The source's topics
-// no longer begin at 0 once retention has taken their oldest messages, and a
-// topic that is written anew does. Most readers do not care; a row does: it
-// holds the offsets that its stage has applied to the order, and what comes
-// below them is taken for a redelivery, answered with what the row has, and
-// done. Were a row copied that says "applied up to 5000" to a topic that has
-// 1000 messages, the next 4000 reports about the order would change nothing:
-// each would be lost. So an offset A of the source becomes the number of
-// messages that the source still has below A, which is where the target has the
-// message that was at A, and that in all places where the line keeps offsets:
-// in the rows, in the headers that say where a dead letter comes from, and in
-// what the consumer groups of the stages have committed.
+// Offsets are the one thing that cannot be copied unchanged. The source's topics no longer begin at 0
+// once retention has deleted their oldest messages, but a new topic does. Most readers do not depend
+// on that. A row does: it holds the offsets that its stage has applied to the order, and a message
+// below them counts as a redelivery that changes nothing. Suppose a row that has applied offsets up
+// to 5000 were copied to a cluster whose topic has 1000 messages. Then the next 4000 reports about
+// that order would be ignored, and so lost. Therefore an offset A of the source is mapped to the
+// number of messages that the source still has below A. That is the offset on the target of the
+// message that was at A. The mapping applies wherever the line stores offsets: in rows, in the
+// headers with the origin of a dead letter, and in the committed offsets of the stages.
 //
-// A partition that has lost its beginning does so on the target as well: a
-// marker is put before the first message, which all offsets above count, and
-// deleted. Otherwise nobody who reads the target could tell that events are
-// missing, and an audit would find rows that come from nowhere.
+// A partition that has lost its beginning gets a marker before its first message on the target. The
+// marker takes one offset and is deleted afterwards, so the target's partition does not begin at 0
+// either. Otherwise a reader of the target could not know that events are missing, and an audit would
+// report rows without events.
 //
-// A migration can be killed at any time and run again. How far it has got is
-// what the target has: a stream partition up to its end, since nobody else
-// writes there, and of a table the rows that are as they should be. Of those
-// only the last one of each order is moved, as compaction would leave it; so it
-// does not matter what either side has compacted when. That the target has the
-// same line is checked, first by its last message and in the end by all of
-// them. The offsets are committed last: where any are, everything was complete
-// before, and nothing is written any more. After that the target is audited
-// (package verify).
+// A migration can be killed at any time and run again. Its progress is the content of the target. In
+// a stream partition, that is every message up to the end, since nobody else writes there. In a
+// table, it is every row that equals the source's. Only the last row of each order is moved, as
+// compaction would leave it, so it does not matter what either cluster has compacted. The migration
+// checks that the target has the same line: first by the last message of each partition, in the end
+// by all messages. It commits the offsets last. So a target with committed offsets is complete, and
+// nothing more is written to it. After that, the target is audited (package verify).
 //
-// The package knows the wire forms of rows and dead letters, and never what is
-// decided about an order.
+// The package decodes rows and the headers of dead letters. It has no rules about orders.
 package migrate
 
 import (
@@ -51,40 +44,39 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Options say what to move and where.
+// Options configures a migration.
 type Options struct {
-	From, To kafka.Config // Nobody else may use From meanwhile, nor write to To.
+	From, To kafka.Config // During the migration, nobody else may use From or write to To.
 	Line     topology.Line
-	Progress func(doing string, done, of int64) // Called for each message that is read and each group; may be nil.
+	Progress func(doing string, done, of int64) // Called for each message read and each group committed; may be nil.
 }
 
-// Result is what a migration has moved.
+// Result is the result of a migration.
 type Result struct {
 	Topics []Topic // In line order.
 	Audit  *verify.Result
 }
 
-// Topic is what the target has of one topic.
+// Topic counts the messages of a topic on the target.
 type Topic struct {
 	Name    string
-	Records int64 // Messages of a stream, rows of a table.
-	Written int64 // By this run; the others were there before.
+	Records int64 // Messages of a stream, or rows of a table.
+	Written int64 // How many of them this run has written.
 }
 
-// again is what to do when the target cannot be used as it is.
+// again is the remedy if the target cannot be used.
 const again = "choose an empty cluster, or delete the line's topics and consumer groups on this one, and run the migration again"
 
-// patience is how long a cluster may be silent before that is an error.
-const patience = 30 * time.Second
+// targetTimeout is how long the target may take to answer for the first time, or to acknowledge the
+// next message.
+const targetTimeout = 30 * time.Second
 
-// Run moves the line and returns when it is complete, compared and audited. An
-// error leaves the target incomplete but sound: Run again goes on there, unless
-// the error says that the target has something else. Only if the audit finds
-// faults is the report returned with the error; all is moved then, faults
-// included.
+// Run moves the line and returns once the target is complete, compared and audited. After an error
+// the target is incomplete but consistent, and another Run resumes there, unless the error says that
+// the target has foreign data. If the audit finds faults, Run returns both the result and an error;
+// everything is moved then, including the faults.
 //
-// Memory is needed for the keys of one partition of a table at a time, some
-// 200 bytes for each.
+// It needs memory for the keys of one partition of a table at a time, about 200 bytes for each.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	m := &migration{Options: o, offsets: map[string][]*offsets{}}
 	if m.Progress == nil {
@@ -97,7 +89,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	defer m.close()
-	for topic, kind := range o.Line.Topics() { // The inputs of a stage come before its table, and all of them before the dead letters.
+	for topic, kind := range o.Line.Topics() { // Inputs of a stage come before its table, and the dead letters last: they need the offset mappings.
 		if err := m.copy(ctx, topic, kind); err != nil {
 			return nil, err
 		}
@@ -115,18 +107,18 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, fmt.Errorf("auditing the line on the target: %w", err)
 	}
 	if a := m.report.Audit; !a.OK() {
-		err = fmt.Errorf("the audit of the target finds %d lost, %d doubled, %d wrong, although all that the source has is there: audit the source, too", a.Lost, a.Doubled, a.Wrong)
+		err = fmt.Errorf("the audit of the target finds %d lost, %d doubled, %d wrong, although the target equals the source: audit the source, too", a.Lost, a.Doubled, a.Wrong)
 	}
 	return &m.report, err
 }
 
-// migration is one run.
+// migration is the state of one Run.
 type migration struct {
 	Options
 	source, target *cluster
 	partitions     int32
-	offsets        map[string][]*offsets // Of the streams, by topic and partition, once they are copied.
-	sealed         bool                  // Offsets are committed on the target: everything else must be there.
+	offsets        map[string][]*offsets // Mappings of the streams that are copied, by topic and partition.
+	sealed         bool                  // The target has committed offsets, so it must be complete.
 	report         Result
 }
 
@@ -142,27 +134,27 @@ func (m *migration) connectSource(ctx context.Context) (err error) {
 	if m.source, err = dial("source", m.From, m.Progress); err != nil {
 		return err
 	}
-	// The embedded broker soon forgets the offsets of groups that have not run
-	// for a week: they come first.
+	// Read the offsets first: an embedded broker soon deletes those of groups that have not run for a
+	// week.
 	if err := m.source.look(ctx, m.Line); err != nil {
-		return fmt.Errorf("looking at the source: %w; if it has only run with another version of the program, start and stop it once with this one", err)
+		return fmt.Errorf("reading the source: %w; if it has only run with another version of the program, start and stop it once with this one", err)
 	}
 	m.partitions = int32(len(m.source.ranges[m.Line.Output]))
 	for topic := range m.Line.Topics() {
 		if n := len(m.source.ranges[topic]); n != int(m.partitions) {
-			return fmt.Errorf("topic %s of the source has %d partitions and %s has %d: see `ecupcakes topics check`", topic, n, m.Line.Output, m.partitions)
+			return fmt.Errorf("topic %s of the source has %d partitions, but %s has %d: see `ecupcakes topics check`", topic, n, m.Line.Output, m.partitions)
 		}
 	}
 	return nil
 }
 
-// connectTarget makes the target ready to be written to, and changes nothing
-// there if it cannot be.
+// connectTarget checks that the target can be used and creates missing topics. It changes nothing if
+// a check fails.
 func (m *migration) connectTarget(ctx context.Context) (err error) {
 	if m.target, err = dial("target", m.To, m.Progress); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, targetTimeout)
 	defer cancel()
 	brokers, err := m.target.WaitForBrokers(ctx)
 	if err != nil {
@@ -173,7 +165,7 @@ func (m *migration) connectTarget(ctx context.Context) (err error) {
 	}
 	needed := kafka.RequiredTopics(m.Line, m.partitions, brokers)
 	for _, t := range needed {
-		t.Configs["message.timestamp.type"] = "CreateTime" // Or the target would put its own times.
+		t.Configs["message.timestamp.type"] = "CreateTime" // Otherwise the target would overwrite the timestamps.
 	}
 	findings, err := m.target.Check(ctx, needed)
 	if err != nil {
@@ -192,7 +184,7 @@ func (m *migration) connectTarget(ctx context.Context) (err error) {
 		return err
 	}
 	if err := m.target.look(ctx, m.Line); err != nil {
-		return fmt.Errorf("looking at the target: %w", err)
+		return fmt.Errorf("reading the target: %w", err)
 	}
 	for i, s := range m.Line.Stages {
 		for _, topic := range inputs(s) {
@@ -207,7 +199,7 @@ func (m *migration) idle(ctx context.Context) error {
 	for _, s := range m.Line.Stages {
 		group, err := m.group(ctx, s.Group())
 		if err != nil {
-			return fmt.Errorf("looking whether group %s runs on the target: %w", s.Group(), err)
+			return fmt.Errorf("describing group %s on the target: %w", s.Group(), err)
 		}
 		if n := len(group.Members); n > 0 {
 			return fmt.Errorf("the consumer group %s has %d members on the target: the line runs there. Stop it, wait until its session has timed out, and %s", s.Group(), n, again)
@@ -216,8 +208,8 @@ func (m *migration) idle(ctx context.Context) error {
 	return nil
 }
 
-// group describes a consumer group. A new cluster that has never had one needs
-// a while to do so.
+// group describes a consumer group of the target. It retries retriable errors until ctx ends, because
+// a new cluster first has to create its internal topic of offsets.
 func (m *migration) group(ctx context.Context, name string) (kadm.DescribedGroup, error) {
 	for {
 		described, err := m.target.admin.DescribeGroups(ctx, name)
@@ -238,12 +230,12 @@ func (m *migration) group(ctx context.Context, name string) (kadm.DescribedGroup
 	}
 }
 
-// inputs are the topics whose offsets a stage keeps.
+// inputs returns the topics whose offsets the rows of a stage hold, by their index in the row.
 func inputs(s topology.Stage) [2]string {
 	return [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()}
 }
 
-// copy writes what the target lacks of a topic.
+// copy writes the messages of a topic that the target lacks.
 func (m *migration) copy(ctx context.Context, topic string, kind topology.Kind) error {
 	t := Topic{Name: topic}
 	for p := range m.partitions {
@@ -259,30 +251,30 @@ func (m *migration) copy(ctx context.Context, topic string, kind topology.Kind) 
 }
 
 func (m *migration) copyPartition(ctx context.Context, topic string, kind topology.Kind, p int32) (records, written int64, err error) {
-	// The first write that fails, or does not come to lie where it must, ends
-	// the copying and is the reason for it, and so does a target that is silent.
+	// The copying context ends with a cause when a write fails, when a message gets a wrong offset, or
+	// when the target acknowledges nothing for targetTimeout.
 	copying, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var waiting atomic.Int64
-	silence := time.AfterFunc(patience, func() {
+	silence := time.AfterFunc(targetTimeout, func() {
 		if waiting.Load() > 0 {
-			fail(fmt.Errorf("the target has acknowledged nothing for %s; run the migration again when it answers, and it goes on where it was", patience))
+			fail(fmt.Errorf("the target has acknowledged nothing for %s: run the migration again when it answers, to resume it", targetTimeout))
 		}
 	})
 	defer silence.Stop()
 	write := func(r *kgo.Record, at int64) {
 		written++
 		if waiting.Add(1) == 1 {
-			silence.Reset(patience)
+			silence.Reset(targetTimeout)
 		}
 		m.target.client.Produce(copying, r, func(r *kgo.Record, err error) {
 			waiting.Add(-1)
-			silence.Reset(patience)
+			silence.Reset(targetTimeout)
 			switch {
 			case err != nil:
-				fail(fmt.Errorf("writing to the target: %w; if its topic refuses the message, change the topic's settings and run the migration again", err))
+				fail(fmt.Errorf("writing to the target: %w; if its topic rejects the message, change the topic's settings and run the migration again", err))
 			case at >= 0 && r.Offset != at:
-				fail(fmt.Errorf("what belongs to offset %d has come to %d on the target: something else writes there; %s", at, r.Offset, again))
+				fail(fmt.Errorf("the target has given offset %d to the message that must have offset %d: something else writes there; %s", r.Offset, at, again))
 			}
 		})
 	}
@@ -292,25 +284,25 @@ func (m *migration) copyPartition(ctx context.Context, topic string, kind topolo
 		records, err = m.copyStream(copying, topic, p, write)
 	}
 	if m.target.client.Flush(copying) != nil {
-		// What is on its way must have arrived before anybody looks again how far
-		// the target has come, even if this run ends here.
-		arriving, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		// Wait for messages in flight even though this run ends. Otherwise they could arrive after the
+		// next run has read the target's end offsets.
+		arriving, stop := context.WithTimeout(context.WithoutCancel(ctx), targetTimeout)
 		defer stop()
-		_ = m.target.client.Flush(arriving) // The cause is told.
+		_ = m.target.client.Flush(arriving) // The cause of copying is returned instead.
 	}
 	if cause := context.Cause(copying); cause != nil {
 		return 0, 0, cause
 	}
 	if err == nil && kind == topology.Stream && m.offsets[topic][p].base > 0 {
 		if m.target.ranges[topic][p].End == 0 {
-			written-- // The marker is no record.
+			written-- // The marker does not count as a record.
 		}
 		err = m.deleteMarker(ctx, topic, p)
 	}
 	return records, written, err
 }
 
-// compare returns an error unless the target has what it must have of a topic.
+// compare returns an error if the content of a topic on the target differs from the expected one.
 func (m *migration) compare(ctx context.Context, topic string, kind topology.Kind) (err error) {
 	if m.target.ranges[topic], err = m.target.Ranges(ctx, topic); err != nil {
 		return err
@@ -327,7 +319,7 @@ func (m *migration) compare(ctx context.Context, topic string, kind topology.Kin
 	return nil
 }
 
-// commit says to the target how far the stages have come.
+// commit commits the mapped offsets of the stages on the target.
 func (m *migration) commit(ctx context.Context) error {
 	commits := make([]kadm.Offsets, len(m.Line.Stages))
 	for i, s := range m.Line.Stages {
@@ -338,7 +330,7 @@ func (m *migration) commit(ctx context.Context) error {
 				have, there := m.target.committed[i][topic][p]
 				switch {
 				case there && (!moved || have != to):
-					return fmt.Errorf("group %s has come to offset %d of partition %d of %s on the target, and not to %d as on the source: the line has run there since it was moved. If it is to go on there, nothing is left to do; otherwise %s", s.Group(), have, p, topic, to, again)
+					return fmt.Errorf("group %s has committed offset %d of partition %d of %s on the target, not %d as on the source: the line has run there since it was moved. If it should continue there, nothing is left to do; otherwise %s", s.Group(), have, p, topic, to, again)
 				case moved && !there:
 					commits[i].AddOffset(topic, p, to, -1)
 				}

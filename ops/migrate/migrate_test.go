@@ -528,10 +528,9 @@ func sameOrigin(t *testing.T, x, y *kgo.Record, from, to map[string]map[int32]ma
 	}
 }
 
-// What the embedded broker has after retention had taken all that a partition
-// had and it was started again: the log begins at 0, below what is committed
-// and applied. And a row that nobody can read.
-func TestMigrateLostLog(t *testing.T) {
+// When an embedded broker restarts after retention has emptied a partition, the log begins at 0 again,
+// below the committed and applied offsets. The source also has a row that cannot be decoded.
+func TestMigrateSourceWithLostLog(t *testing.T) {
 	source, target := withTopics(t, partitions), start(t)
 	const id = "waiting"
 	row := &order.Row{State: order.StateWaiting, NextOffset: [2]int64{500, 700}, Order: order.Order{ID: id, Flavour: "Lemon", Size: "S", Quantity: 1, Status: order.StatusPlaced}}
@@ -568,9 +567,9 @@ func TestMigrateLostLog(t *testing.T) {
 	}
 }
 
-// A source that has gone on after a migration was interrupted is moved to its
-// end; once a migration is complete, neither side may have gone on.
-func TestMigrateGrown(t *testing.T) {
+// A source that has grown since an interrupted migration is moved up to its new end. Once a migration
+// is complete, a source that has grown is an error.
+func TestMigrateSourceThatGrows(t *testing.T) {
 	source, target := withTopics(t, partitions), start(t)
 	o := Options{From: source.config, To: target.config, Line: line}
 	work := func(ids ...string) {
@@ -599,13 +598,13 @@ func TestMigrateGrown(t *testing.T) {
 	must(Run(t.Context(), o))(t)
 	wantState(t, target.state(), source.state()) // All offsets are the same.
 	source.place("g")
-	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "lacks what the source has") {
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "lacks messages of the source") {
 		t.Errorf("the source has gone on after it was moved: %v", err)
 	}
 }
 
-// A target that has something else is left as it is.
-func TestMigrateRefuses(t *testing.T) {
+// Run rejects a target with foreign data and does not change it.
+func TestMigrateRejectsTargetInUse(t *testing.T) {
 	source := withTopics(t, partitions)
 	stop, _ := source.work()
 	for i := range 6 {
@@ -640,14 +639,14 @@ func TestMigrateRefuses(t *testing.T) {
 			k.send("mixing-table", "another", []byte("{}"))
 			return k
 		}, "the target has a row of order another"},
-		"an offset of a line that has run": {func(t *testing.T) *testLine {
+		"a committed offset": {func(t *testing.T) *testLine {
 			k := withTopics(t, partitions)
 			var o kadm.Offsets
 			o.AddOffset("baking-reports", 0, 1, -1)
 			fatal(t, k.admin.CommitAllOffsets(t.Context(), "baking", o))
 			return k
-		}, "offsets are committed on the target"},
-		"a line that runs": {func(t *testing.T) *testLine {
+		}, "the target has committed offsets"},
+		"a running line": {func(t *testing.T) *testLine {
 			k := withTopics(t, partitions)
 			stop, _ := k.work()
 			t.Cleanup(stop)
@@ -667,22 +666,22 @@ func TestMigrateRefuses(t *testing.T) {
 			before := target.state()
 			_, err := Run(t.Context(), Options{From: source.config, To: target.config, Line: line})
 			if err == nil || !strings.Contains(err.Error(), c.words) || !strings.Contains(err.Error(), again) {
-				t.Errorf("the error is %v, want %q and what to do", err, c.words)
+				t.Errorf("the error is %v, want %q and the remedy", err, c.words)
 			}
-			if name == "another line's message" || name == "a line that runs" {
+			if name == "another line's message" || name == "a running line" {
 				wantState(t, target.state(), before)
 			}
 		})
 	}
-	t.Run("a source without a line", func(t *testing.T) {
-		if _, err := Run(t.Context(), Options{From: start(t).config, To: start(t).config, Line: line}); err == nil || !strings.Contains(err.Error(), "looking at the source") {
+	t.Run("source without a line", func(t *testing.T) {
+		if _, err := Run(t.Context(), Options{From: start(t).config, To: start(t).config, Line: line}); err == nil || !strings.Contains(err.Error(), "reading the source") {
 			t.Errorf("the error is %v", err)
 		}
 	})
 }
 
-// Whoever writes to the target meanwhile is noticed at once.
-func TestMigrateNotAlone(t *testing.T) {
+// Run notices at once if something else writes to the target.
+func TestMigrateNoticesOtherWriter(t *testing.T) {
 	source, target := withTopics(t, partitions), start(t)
 	for i := range 6 {
 		source.place(fmt.Sprint("order-", i))
@@ -697,8 +696,8 @@ func TestMigrateNotAlone(t *testing.T) {
 	}
 }
 
-// A fault of the source is moved, and told.
-func TestMigrateFault(t *testing.T) {
+// A fault of the source is moved and reported.
+func TestMigrateReportsFaultOfSource(t *testing.T) {
 	source, target := withTopics(t, partitions), start(t)
 	source.send("baking-table", "ghost", []byte(`{"v":1,"state":"early"}`))
 	report, err := Run(t.Context(), Options{From: source.config, To: target.config, Line: line})

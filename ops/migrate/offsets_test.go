@@ -8,7 +8,7 @@ import (
 )
 
 // The mapping is that of counting.
-func TestOffsetsCount(t *testing.T) {
+func TestOffsetsMapToTarget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := &offsets{base: rapid.Int64Range(0, 1).Draw(t, "base"), end: rapid.Int64Range(0, 50).Draw(t, "end")}
 		has := map[int64]int64{}
@@ -39,7 +39,7 @@ func TestOffsetsCount(t *testing.T) {
 }
 
 // What was done about a dead letter is said of the same one on the target.
-func TestLetter(t *testing.T) {
+func TestResolutionIDIsMapped(t *testing.T) {
 	o := &offsets{base: 1, end: 20}
 	o.add(10) // At 1.
 	o.add(11) // At 2.

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// expected calls f for each message that a stream partition must have on the
-// target, with its offset there, and returns where all of them are.
+// expected calls f for each message that a stream partition must have on the target, with its offset
+// there, and returns the mapping of the offsets.
 func (m *migration) expected(ctx context.Context, topic string, p int32, f func(at int64, r *kgo.Record) error) (*offsets, error) {
 	has := m.source.ranges[topic][p]
 	o := &offsets{end: has.End}
@@ -38,18 +38,16 @@ func (m *migration) expected(ctx context.Context, topic string, p int32, f func(
 	return o, err
 }
 
-// lost says whether a stage has come farther than the partition goes. The
-// embedded broker begins at 0 once more if it starts when retention has taken
-// everything.
+// lost reports whether a stage has committed an offset beyond the end of the partition. An embedded
+// broker whose retention has deleted everything begins at offset 0 again after a restart.
 func (m *migration) lost(topic string, p int32) bool {
 	return slices.ContainsFunc(m.source.committed, func(group map[string]map[int32]int64) bool {
 		return group[topic][p] > m.source.ranges[topic][p].End
 	})
 }
 
-// origin maps the headers that say where a dead letter comes from. An origin
-// that is gone gets an offset that no message has, -1 less the one that it had:
-// the target may have another message there.
+// origin maps the headers with the origin of a dead letter. If the origin was deleted, its offset A
+// becomes -1-A, which no message has; the target may have another message at A.
 func (m *migration) origin(headers []kgo.RecordHeader) []kgo.RecordHeader {
 	value := func(key string) string {
 		i := slices.IndexFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == key })
@@ -77,8 +75,8 @@ func (m *migration) origin(headers []kgo.RecordHeader) []kgo.RecordHeader {
 	return headers
 }
 
-// letter maps the header that says which dead letter of the partition, an
-// earlier message of it, something was done about; as origin does.
+// letter maps the header of a resolution with the ID of its dead letter, an earlier message of the
+// same partition, in the way of origin.
 func letter(headers []kgo.RecordHeader, p int32, o *offsets) []kgo.RecordHeader {
 	i := slices.IndexFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == "letter" })
 	if i < 0 {
@@ -98,10 +96,10 @@ func letter(headers []kgo.RecordHeader, p int32, o *offsets) []kgo.RecordHeader 
 	return headers
 }
 
-// copyStream writes what a stream partition lacks on the target.
+// copyStream writes the messages of a stream partition that the target lacks.
 func (m *migration) copyStream(ctx context.Context, topic string, p int32, write func(r *kgo.Record, at int64)) (records int64, err error) {
 	there := m.target.ranges[topic][p]
-	var last uint64 // The digest of the target's last message; 0 if it is gone, too.
+	var last uint64 // The digest of the target's last message; 0 if retention has deleted it.
 	if there.Begin < there.End {
 		err := m.target.read(ctx, topic, p, there.End-1, there.End, func(r *kgo.Record) error {
 			last = digest(r)
@@ -116,7 +114,7 @@ func (m *migration) copyStream(ctx context.Context, topic string, p int32, write
 		case at < there.End-1:
 		case at == there.End-1:
 			if last != 0 && last != digest(r) {
-				return fmt.Errorf("the target's last message, at offset %d, is not what the source has there: the target has another line, or the source has lost its oldest messages since the migration began; %s", at, again)
+				return fmt.Errorf("the target's last message, at offset %d, differs from the source's: the target has another line, or the source has deleted its oldest messages since the migration began; %s", at, again)
 			}
 		case m.sealed:
 			return m.ran()
@@ -129,19 +127,18 @@ func (m *migration) copyStream(ctx context.Context, topic string, p int32, write
 		return 0, err
 	}
 	if there.End > o.next() {
-		return 0, fmt.Errorf("the target has %d messages where the source has %d: the line has run there, or something else has written. If it was moved before and is to go on there, nothing is left to do; otherwise %s", there.End, o.next(), again)
+		return 0, fmt.Errorf("the target has %d messages where the source has %d: the line has run there, or something else has written. If the line was moved before and should continue there, nothing is left to do; otherwise %s", there.End, o.next(), again)
 	}
 	m.offsets[topic] = append(m.offsets[topic], o)
 	return o.n, nil
 }
 
-// ran is the error of a target that has committed offsets without having all
-// that the source has.
+// ran returns the error for a target that has committed offsets but lacks messages of the source.
 func (m *migration) ran() error {
-	return fmt.Errorf("offsets are committed on the target, and it lacks what the source has: the line has run on one of them after it was moved, or has never been moved to this target. If it is to go on on the target, nothing is left to do; otherwise %s", again)
+	return fmt.Errorf("the target has committed offsets but lacks messages of the source: the line has run on one of the clusters after it was moved, or was never moved to this target. If it should continue on the target, nothing is left to do; otherwise %s", again)
 }
 
-// deleteMarker deletes the message that stands for a lost beginning.
+// deleteMarker deletes the marker in place of a lost beginning.
 func (m *migration) deleteMarker(ctx context.Context, topic string, p int32) error {
 	base := m.offsets[topic][p].base
 	if m.target.ranges[topic][p].Begin >= base {
@@ -151,17 +148,17 @@ func (m *migration) deleteMarker(ctx context.Context, topic string, p int32) err
 	marker.AddOffset(topic, p, base, -1)
 	deleted, err := m.target.admin.DeleteRecords(ctx, marker)
 	if err := errors.Join(err, deleted.Error()); err != nil {
-		return fmt.Errorf("deleting the marker at the beginning: %w; this needs the permission to delete from the topic", err)
+		return fmt.Errorf("deleting the marker at the beginning: %w; the user needs the ACL Delete on topic %s", err, topic)
 	}
 	return nil
 }
 
-// compareStream compares all that the target still has: its retention goes on,
-// and takes what was old already on the source.
+// compareStream compares the messages that the target still has. The target's own retention may have
+// deleted messages that were old on the source.
 func (m *migration) compareStream(ctx context.Context, topic string, p int32) error {
 	has, o := m.target.ranges[topic][p], m.offsets[topic][p]
 	if has.End != o.next() || has.Begin < o.base {
-		return fmt.Errorf("the target has the offsets from %d to %d, and it must have those from %d to %d: something else has written to it; %s", has.Begin, has.End, o.base, o.next(), again)
+		return fmt.Errorf("the target has offsets %d to %d, not %d to %d: something else has written to it; %s", has.Begin, has.End, o.base, o.next(), again)
 	}
 	var got, want maphash.Hash
 	got.SetSeed(seed)
@@ -182,7 +179,7 @@ func (m *migration) compareStream(ctx context.Context, topic string, p int32) er
 		return err
 	}
 	if got.Sum64() != want.Sum64() {
-		return fmt.Errorf("the messages of the target are not those of the source: %s", again)
+		return fmt.Errorf("the messages of the target differ from the source's: %s", again)
 	}
 	return nil
 }

@@ -11,19 +11,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// latest is the last message about a key: where it is, and its digest, 0 for a
-// tombstone.
+// latest is the last message of a key.
 type latest struct {
 	offset int64
-	digest uint64
+	digest uint64 // 0 for a tombstone.
 }
 
-// rows returns the last message about each key of a table partition.
+// rows returns the last message of each key in a table partition, with the digest of what moved makes
+// of it.
 func (c *cluster) rows(ctx context.Context, topic string, p int32, moved func(*kgo.Record) (*kgo.Record, error)) (map[string]latest, error) {
 	rows, has := map[string]latest{}, c.ranges[topic][p]
 	err := c.read(ctx, topic, p, has.Begin, has.End, func(r *kgo.Record) error {
 		if r.Key == nil {
-			return nil // Compaction deletes it, and no cluster takes it.
+			return nil // A compacted topic of another cluster would reject a message without a key.
 		}
 		row := latest{offset: r.Offset}
 		if r.Value != nil {
@@ -39,8 +39,8 @@ func (c *cluster) rows(ctx context.Context, topic string, p int32, moved func(*k
 	return rows, err
 }
 
-// row returns a message of a table as it must be on the target: the offsets
-// that the row has applied are mapped. One that nobody can read stays as it is.
+// row returns a function that maps a message of a table partition to the target: the row's applied
+// offsets are mapped. A message that cannot be decoded stays unchanged.
 func (m *migration) row(topic string, p int32) func(*kgo.Record) (*kgo.Record, error) {
 	var of [2]*offsets
 	for _, s := range m.Line.Stages {
@@ -52,14 +52,14 @@ func (m *migration) row(topic string, p int32) func(*kgo.Record) (*kgo.Record, e
 	}
 	return func(r *kgo.Record) (*kgo.Record, error) {
 		moved := &kgo.Record{Topic: topic, Partition: p, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
-		v, _ := codecs.Row{}.Decode(r.Value) // It never fails.
+		v, _ := codecs.Row{}.Decode(r.Value) // Codecs return undecodable bytes as a value, never an error.
 		row, ok := v.(*order.Row)
 		if !ok {
 			return moved, nil
 		}
 		before := row.NextOffset
 		for in := range of {
-			if row.NextOffset[in] > 0 { // 0 is not an offset.
+			if row.NextOffset[in] > 0 { // 0 means that no offset was applied.
 				row.NextOffset[in] = of[in].at(row.NextOffset[in])
 			}
 		}
@@ -72,12 +72,11 @@ func (m *migration) row(topic string, p int32) func(*kgo.Record) (*kgo.Record, e
 	}
 }
 
-// copyTable writes the rows that the target lacks or has otherwise, each as the
-// source has it last: what was before would only be compacted away, and was, as
-// far as it was read from a compacted topic.
+// copyTable writes the last message of each key that the target lacks or has with another content.
+// Earlier messages of a key are not copied, since compaction would delete them.
 func (m *migration) copyTable(ctx context.Context, topic string, p int32, write func(r *kgo.Record, at int64)) (records int64, err error) {
-	asItIs := func(r *kgo.Record) (*kgo.Record, error) { return r, nil }
-	there, err := m.target.rows(ctx, topic, p, asItIs)
+	unchanged := func(r *kgo.Record) (*kgo.Record, error) { return r, nil }
+	there, err := m.target.rows(ctx, topic, p, unchanged)
 	if err != nil {
 		return 0, err
 	}
@@ -88,10 +87,10 @@ func (m *migration) copyTable(ctx context.Context, topic string, p int32, write 
 	}
 	for key, row := range there {
 		if _, known := rows[key]; !known && row.digest != 0 {
-			return 0, fmt.Errorf("the target has a row of order %s, and the source has none: it is another line's; %s", key, again)
+			return 0, fmt.Errorf("the target has a row of order %s, but the source has none: the target has another line; %s", key, again)
 		}
 	}
-	from, to := int64(math.MaxInt64), int64(0) // What is to be written lies there.
+	from, to := int64(math.MaxInt64), int64(0) // The offsets of the messages to write.
 	for key, row := range rows {
 		if row.digest != 0 {
 			records++
@@ -117,12 +116,12 @@ func (m *migration) copyTable(ctx context.Context, topic string, p int32, write 
 	})
 }
 
-// compareTable compares the last message about each key.
+// compareTable compares the last message of each key.
 func (m *migration) compareTable(ctx context.Context, topic string, p int32) error {
 	differ := 0
 	_, err := m.copyTable(ctx, topic, p, func(*kgo.Record, int64) { differ++ })
 	if err == nil && differ > 0 {
-		err = fmt.Errorf("%d rows of the target are not those of the source: something else has written to it; %s", differ, again)
+		err = fmt.Errorf("%d rows of the target differ from the source's: something else has written to it; %s", differ, again)
 	}
 	return err
 }

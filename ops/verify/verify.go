@@ -1,9 +1,7 @@
-// Package verify audits a line from its topics alone: it folds everything that
-// came into each stage with order.Next once more and compares what should have
-// come of it, rows and orders passed on, with what the topics hold.
+// Package verify audits a line from its topics alone. It replays the input of each stage through
+// order.Next and compares the expected rows and outputs with those on the topics.
 //
-// It never changes anything and knows nothing of the processes that run the
-// line.
+// It writes nothing, and does not communicate with the processes that run the line.
 package verify
 
 import (
@@ -22,40 +20,40 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Result is what an audit found.
+// Result is the result of an audit.
 type Result struct {
-	Orders      int            `json:"orders"`      // Distinct orders on the first topic.
-	Places      map[string]int `json:"places"`      // Where they are: stages, the topics out of the line, or Between.
-	Stages      []Stage        `json:"stages"`      // In line order.
-	InFlight    int            `json:"inFlight"`    // Events that no stage has committed yet; their orders are not judged there.
-	DeadLetters int            `json:"deadLetters"` // All that are kept.
-	Lost        int            `json:"lost"`        // Orders that the next topic does not have, and rows that their table does not have.
-	Doubled     int            `json:"doubled"`     // Orders passed on with different contents.
-	Wrong       int            `json:"wrong"`       // Rows other than the fold, events without a cause, bad messages without a dead letter.
-	Findings    []string       `json:"findings,omitempty"`
+	Orders      int            `json:"orders"`             // Distinct orders on the first topic.
+	Places      map[string]int `json:"places"`             // Number of orders by place: a stage, an output topic of the line, or Between.
+	Stages      []Stage        `json:"stages"`             // In line order.
+	InFlight    int            `json:"inFlight"`           // Events that their stage has not committed yet; it is not judged for their orders.
+	DeadLetters int            `json:"deadLetters"`        // Dead letters on the topic, resolved or not.
+	Lost        int            `json:"lost"`               // Orders missing on the next topic, and rows missing in their table.
+	Doubled     int            `json:"doubled"`            // Orders passed on with different contents.
+	Wrong       int            `json:"wrong"`              // Rows that differ from the replay, events without a cause, bad messages without a dead letter.
+	Findings    []string       `json:"findings,omitempty"` // Descriptions of the first 20 faults.
 }
 
-// Between is the place of an order that a stage has decided but not yet passed
-// on. In a line at rest nothing is there.
+// Between is the place of an order that a stage has decided but not yet passed on. An idle line has
+// no such order.
 const Between = "between stages"
 
-// Stage is the audit of one stage. The first four are orders.
+// Stage is the audit of one stage.
 type Stage struct {
 	Name     string `json:"name"`
-	Waiting  int    `json:"waiting"`
-	Done     int    `json:"done"`
-	Rejected int    `json:"rejected"`
-	Early    int    `json:"early"`    // Known by a report alone.
-	Repeated int    `json:"repeated"` // Messages on the input about orders that were there before.
+	Waiting  int    `json:"waiting"`  // Orders that wait.
+	Done     int    `json:"done"`     // Completed orders.
+	Rejected int    `json:"rejected"` // Rejected orders.
+	Early    int    `json:"early"`    // Orders with a report that came before the order itself.
+	Repeated int    `json:"repeated"` // Messages on the input about orders that had already arrived.
 	Bad      int    `json:"bad"`      // Messages on the inputs that belong to the dead letters.
-	Expired  int    `json:"expired"`  // Of those done and rejected: whose row was dropped since.
-	Old      int    `json:"old"`      // Rows whose events have left the log: they cannot be judged.
+	Expired  int    `json:"expired"`  // Completed or rejected orders whose row has expired.
+	Old      int    `json:"old"`      // Rows that cannot be judged, because retention has deleted their events.
 }
 
-// OK says that nothing is lost, doubled or wrong.
+// OK reports whether nothing is lost, doubled or wrong.
 func (r *Result) OK() bool { return r.Lost+r.Doubled+r.Wrong == 0 }
 
-// maxFindings bounds how many findings are kept in words; all are counted.
+// maxFindings bounds the faults that are described. All faults are counted.
 const maxFindings = 20
 
 func (r *Result) find(count *int, format string, args ...any) {
@@ -65,18 +63,18 @@ func (r *Result) find(count *int, format string, args ...any) {
 	}
 }
 
-// Options say what to audit.
+// Options names the line to audit.
 type Options struct {
 	Kafka kafka.Config
 	Line  topology.Line
 }
 
-// Run audits a line. It may run meanwhile: how far the stages have committed
-// is noted first, and where the topics end is noted against the direction of
-// the line. So what lies below the one must have had its effects, and all that
-// is read has its cause in what is read.
+// Run audits a line, which may keep running. Run reads the committed offsets of the stages first and
+// the end offsets of the topics afterwards, from the last topic of the line to the first. So every
+// event below a committed offset must have had its effects, and the cause of every event that is read
+// is read, too.
 //
-// It needs memory for the orders of one partition at a time, some 2 KB for each.
+// It needs memory for the orders of one partition at a time, about 2 KB for each.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	admin, err := kafka.NewAdmin(o.Kafka)
 	if err != nil {
@@ -95,7 +93,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	for topic := range o.Line.Topics() {
 		topics = append(topics, topic)
 	}
-	for i := len(topics) - 1; i >= 0; i-- { // A stage's table comes behind its inputs.
+	for i := len(topics) - 1; i >= 0; i-- { // Topics lists a stage's table after its inputs.
 		if log.ranges[topics[i]], err = admin.Ranges(ctx, topics[i]); err != nil {
 			return nil, err
 		}
@@ -103,12 +101,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	partitions := len(log.ranges[o.Line.Output])
 	for _, topic := range topics {
 		if n := len(log.ranges[topic]); n != partitions {
-			return nil, fmt.Errorf("topic %s has %d partitions and %s has %d: see `ecupcakes topics check`", topic, n, o.Line.Output, partitions)
+			return nil, fmt.Errorf("topic %s has %d partitions, but %s has %d: see `ecupcakes topics check`", topic, n, o.Line.Output, partitions)
 		}
 	}
 	log.client, err = kgo.NewClient(append(o.Kafka.Client(), kafka.ReadOptions()...)...)
 	if err != nil {
-		return nil, fmt.Errorf("making a Kafka client: %w", err)
+		return nil, fmt.Errorf("creating a Kafka client: %w", err)
 	}
 	defer log.client.Close()
 
@@ -129,7 +127,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return r, nil
 }
 
-// log is what Kafka had of the line when the audit began.
+// log is the state of the line's topics and groups when the audit began.
 type log struct {
 	client    *kgo.Client
 	ranges    map[string]map[int32]kafka.Range
@@ -140,15 +138,15 @@ func (l *log) read(ctx context.Context, topic string, p int32, f func(*kgo.Recor
 	return kafka.Read(ctx, l.client, topic, p, l.ranges[topic][p], func(m *kgo.Record) error { f(m); return nil })
 }
 
-// origin is where a dead letter came from.
+// origin is the position of the message that became a dead letter.
 type origin struct {
 	topic     string
 	partition int32
 	offset    int64
 }
 
-// deadLetters returns the origins of all dead letters, nil if the oldest ones
-// have left the log: then what is missing means nothing.
+// deadLetters returns the origins of all dead letters. It returns nil if retention has deleted the
+// oldest ones, because then a missing dead letter is no fault.
 func (r *Result) deadLetters(ctx context.Context, log *log, topic string, partitions int32) (map[origin]bool, error) {
 	letters := map[origin]bool{}
 	for p := range partitions {
@@ -177,8 +175,7 @@ func (r *Result) deadLetters(ctx context.Context, log *log, topic string, partit
 	return letters, nil
 }
 
-// audit is that of one partition. An order keeps its partition through the
-// whole line, and so does everything about it.
+// audit audits one partition. All messages about an order are in the same partition of their topics.
 type audit struct {
 	*Result
 	Options
@@ -187,23 +184,23 @@ type audit struct {
 	partitions int32
 	letters    map[origin]bool
 
-	passed  map[string]*passed // By order: what the stage before must have passed on; nil before the first.
-	refused map[string]*passed // By order: what must be on the failures topic.
+	passed  map[string]*passed // The expected output of the previous stage, by order; nil at the first stage.
+	refused map[string]*passed // The expected orders on the failures topic, by order.
 }
 
-// passed is an order that a stage has decided to pass on.
+// passed is the output that a stage must write for an order that it has decided.
 type passed struct {
 	to       order.Output
 	digest   uint64
-	inFlight bool // The stage may not have done so yet.
-	seen     bool
+	inFlight bool // The stage may not have written it yet.
+	seen     bool // It is on the topic.
 }
 
-// state is the fold of one order at one stage.
+// state is the replayed state of one order at one stage.
 type state struct {
 	row      order.Row
-	passed   *passed // Once it has been decided; it stays when the row is dropped.
-	inFlight bool
+	passed   *passed // The output once the stage has decided; kept after the row has expired.
+	inFlight bool    // Some of the order's events are not committed.
 }
 
 func (a *audit) run(ctx context.Context) error {
@@ -229,11 +226,10 @@ func (a *audit) run(ctx context.Context) error {
 	return check(a.Line.Failures, a.refused, a.Line.Stages[0].Input)
 }
 
-// trimmed says whether the oldest messages of a topic are gone.
+// trimmed reports whether the oldest messages of a topic have been deleted.
 func (a *audit) trimmed(topic string) bool { return a.log.ranges[topic][a.p].Begin > 0 }
 
-// stage folds one stage, compares its table, and notes what it must have passed
-// on.
+// stage replays one stage, compares its table, and sets the output that it must have written.
 func (a *audit) stage(ctx context.Context, i int) error {
 	s, count := a.Line.Stages[i], &a.Stages[i]
 	states := map[string]*state{}
@@ -244,7 +240,7 @@ func (a *audit) stage(ctx context.Context, i int) error {
 		case first:
 			a.Orders++
 		default:
-			count.Repeated++ // A customer who got no answer asks again.
+			count.Repeated++ // A client that got no answer has retried.
 		}
 	}
 	if err := a.fold(ctx, i, s.Input, codecs.Order{}, states, arrivals); err != nil {
@@ -284,7 +280,7 @@ func (a *audit) stage(ctx context.Context, i int) error {
 	return nil
 }
 
-// fold applies the messages of one input of a stage to the states.
+// fold replays the messages of one input of a stage on the states.
 func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ Decode([]byte) (any, error) }, states map[string]*state, arrived func(m *kgo.Record, first bool)) error {
 	count, decides := &a.Stages[i], a.Line.DecisionStage(i)
 	committed := a.log.committed[i][topic][a.p]
@@ -295,7 +291,7 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 		}
 		var msg any
 		if m.Value != nil {
-			msg, _ = codec.Decode(m.Value) // It never fails.
+			msg, _ = codec.Decode(m.Value) // Codecs return undecodable bytes as a value, never an error.
 		}
 		event, _, why := processors.Event(msg, processors.Origin{Key: string(m.Key), Partition: a.p, Offset: m.Offset, Time: m.Timestamp}, a.partitions)
 		st := states[string(m.Key)]
@@ -309,7 +305,7 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 			d := processors.Decide(decides, st.row, event)
 			st.row, why = d.Row, d.Why
 			for _, e := range d.Emissions {
-				b, _ := codecs.EncodeOrder(e.Order) // What was decoded can be encoded.
+				b, _ := codecs.EncodeOrder(e.Order) // An order that was decoded can be encoded.
 				st.passed = &passed{to: e.To, digest: digest(b)}
 			}
 			if why == "" {
@@ -319,21 +315,21 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 		if why != "" {
 			count.Bad++
 			if a.letters != nil && !inFlight && !a.letters[origin{topic, a.p, m.Offset}] {
-				a.find(&a.Wrong, "%s: offset %d of partition %d is bad (%s) and not among the dead letters", topic, m.Offset, a.p, why)
+				a.find(&a.Wrong, "%s: the message at offset %d of partition %d is bad (%s) and not among the dead letters", topic, m.Offset, a.p, why)
 			}
 		}
 	})
 }
 
-// arrives compares a message with what the stage before must have passed on.
+// arrives compares a message with the expected output of the previous stage.
 func (a *audit) arrives(topic string, m *kgo.Record, expected map[string]*passed, repeated *int, causesGone bool) {
 	e := expected[string(m.Key)]
 	switch {
 	case e == nil && causesGone:
 	case e == nil:
-		a.find(&a.Wrong, "%s: order %s is there (offset %d of partition %d), and no stage has passed it on", topic, m.Key, m.Offset, a.p)
+		a.find(&a.Wrong, "%s: order %s at offset %d of partition %d was passed on by no stage", topic, m.Key, m.Offset, a.p)
 	case e.digest != digest(m.Value):
-		a.find(&a.Doubled, "%s: order %s is there (offset %d of partition %d) with other contents than it was passed on with", topic, m.Key, m.Offset, a.p)
+		a.find(&a.Doubled, "%s: order %s at offset %d of partition %d differs from the order that was passed on", topic, m.Key, m.Offset, a.p)
 	case e.seen:
 		*repeated++
 	default:
@@ -341,7 +337,8 @@ func (a *audit) arrives(topic string, m *kgo.Record, expected map[string]*passed
 	}
 }
 
-// missing tells which orders have not come where they were passed on to.
+// missing counts the expected orders that are not on a topic: as between stages if they may still be
+// in flight, else as lost.
 func (a *audit) missing(topic string, expected map[string]*passed) {
 	for id, e := range expected {
 		switch {
@@ -349,12 +346,12 @@ func (a *audit) missing(topic string, expected map[string]*passed) {
 		case e.inFlight:
 			a.Places[Between]++
 		default:
-			a.find(&a.Lost, "%s: order %s is lost: the stage before has finished with it", topic, id)
+			a.find(&a.Lost, "%s: order %s is lost: the previous stage has decided it and committed", topic, id)
 		}
 	}
 }
 
-// table compares a stage's table with the fold.
+// table compares a stage's table with the replay.
 func (a *audit) table(ctx context.Context, i int, states map[string]*state) error {
 	s, count := a.Line.Stages[i], &a.Stages[i]
 	last := map[string]uint64{} // The digest of each row.
@@ -363,7 +360,7 @@ func (a *audit) table(ctx context.Context, i int, states map[string]*state) erro
 			delete(last, string(m.Key))
 			return
 		}
-		v, _ := codecs.Row{}.Decode(m.Value) // It never fails.
+		v, _ := codecs.Row{}.Decode(m.Value) // Codecs return undecodable bytes as a value, never an error.
 		row, ok := v.(*order.Row)
 		if !ok {
 			last[string(m.Key)] = digest(m.Value)
@@ -380,10 +377,10 @@ func (a *audit) table(ctx context.Context, i int, states map[string]*state) erro
 		delete(last, id)
 		switch {
 		case st.inFlight || st.row.State == order.StateNone:
-		case trimmed && st.row.State == order.StateEarly: // The order itself came before the log begins.
+		case trimmed && st.row.State == order.StateEarly: // Retention has deleted the order's first event.
 			count.Old++
 		case there && d != rowDigest(&st.row):
-			a.find(&a.Wrong, "%s: the row of order %s is not what its events give (%s)", s.Table(), id, st.row.State)
+			a.find(&a.Wrong, "%s: the row of order %s differs from the replay of its events (%s)", s.Table(), id, st.row.State)
 		case !there:
 			a.find(&a.Lost, "%s: the row of order %s (%s) is missing", s.Table(), id, st.row.State)
 		}
@@ -392,7 +389,7 @@ func (a *audit) table(ctx context.Context, i int, states map[string]*state) erro
 		if trimmed {
 			count.Old++
 		} else {
-			a.find(&a.Wrong, "%s: there is a row of order %s, and no event about it", s.Table(), id)
+			a.find(&a.Wrong, "%s: the row of order %s has no event", s.Table(), id)
 		}
 	}
 	return nil
@@ -400,7 +397,7 @@ func (a *audit) table(ctx context.Context, i int, states map[string]*state) erro
 
 func rowDigest(r *order.Row) uint64 {
 	b, err := codecs.Row{}.Encode(r)
-	if err != nil { // Only values that cannot be decoded cannot be encoded.
+	if err != nil { // A row that was decoded can be encoded.
 		return 0
 	}
 	return digest(b)
@@ -408,6 +405,6 @@ func rowDigest(r *order.Row) uint64 {
 
 var seed = maphash.MakeSeed()
 
-// digest stands for the bytes of a message: with 64 bits, the chance that two
-// of ten million differ unnoticed is one to a million million.
+// digest returns a 64-bit hash that is compared in place of a message's bytes. The chance that one of
+// ten million different messages goes unnoticed is one in 10^12.
 func digest(b []byte) uint64 { return maphash.Bytes(seed, b) }

@@ -184,7 +184,7 @@ func must[T any](v T, err error) T {
 
 var ids = []string{"shipped", "packaged", "decorated", "baked", "mixed", "refused"}
 
-func TestCleanLine(t *testing.T) {
+func TestAuditOfSoundLine(t *testing.T) {
 	w := &world{t: t, topics: map[string][]*kgo.Record{}}
 	w.run(ids...)
 	r := w.audit()
@@ -197,8 +197,8 @@ func TestCleanLine(t *testing.T) {
 	}
 }
 
-// Each fault is found, and nothing else.
-func TestFindsEachFault(t *testing.T) {
+// The audit reports each kind of damage once, and nothing else.
+func TestAuditFindsEachFault(t *testing.T) {
 	const lost, doubled, wrong = 0, 1, 2
 	for name, c := range map[string]struct {
 		change func(*world)
@@ -209,25 +209,25 @@ func TestFindsEachFault(t *testing.T) {
 			w.without("readytodecorate", "baked")
 			w.without("decorating-table", "baked")
 		}, lost, "readytodecorate: order baked is lost"},
-		"a finished order is not on shipped": {func(w *world) { w.without("shipped", "shipped") }, lost, "shipped: order shipped is lost"},
-		"a refused order is nowhere":         {func(w *world) { w.without("orderfailures", "refused") }, lost, "orderfailures: order refused is lost"},
+		"a finished order is not on shipped":       {func(w *world) { w.without("shipped", "shipped") }, lost, "shipped: order shipped is lost"},
+		"a rejected order is not on orderfailures": {func(w *world) { w.without("orderfailures", "refused") }, lost, "orderfailures: order refused is lost"},
 		"a row is missing": {func(w *world) {
 			w.without("mixing-table", "mixed")
 			w.without("mixing-table", "mixed")
 		}, lost, "mixing-table: the row of order mixed (done) is missing"},
-		"a row is behind its events": {func(w *world) { w.without("mixing-table", "mixed") }, wrong, "mixing-table: the row of order mixed is not"},
-		"a row has no events":        {func(w *world) { w.add("baking-table", "ghost", []byte(`{"v":1,"state":"waiting"}`)) }, wrong, "no event about it"},
-		"a row cannot be read":       {func(w *world) { w.add("mixing-table", "mixed", []byte("rubbish")) }, wrong, "mixing-table: the row of order mixed is not"},
-		"an order comes from nowhere": {func(w *world) {
+		"a row lags behind its events": {func(w *world) { w.without("mixing-table", "mixed") }, wrong, "mixing-table: the row of order mixed differs"},
+		"a row has no events":          {func(w *world) { w.add("baking-table", "ghost", []byte(`{"v":1,"state":"waiting"}`)) }, wrong, "baking-table: the row of order ghost has no event"},
+		"a row cannot be read":         {func(w *world) { w.add("mixing-table", "mixed", []byte("rubbish")) }, wrong, "mixing-table: the row of order mixed differs"},
+		"an order without a cause": {func(w *world) {
 			w.add("shipped", "ghost", []byte(`{"v":1,"id":"ghost","flavour":"Lemon","size":"S","quantity":1,"status":"shipped"}`))
-		}, wrong, "shipped: order ghost is there"},
-		"an order is passed on as two": {func(w *world) {
+		}, wrong, "shipped: order ghost at offset"},
+		"an order is passed on with different contents": {func(w *world) {
 			for _, r := range w.topics["readytobake"] {
 				if string(r.Key) == "mixed" {
 					w.add("readytobake", "mixed", []byte(strings.Replace(string(r.Value), "Ana", "Ben", 1)))
 				}
 			}
-		}, doubled, "readytobake: order mixed is there (offset"},
+		}, doubled, "readytobake: order mixed at offset"},
 		"a bad message is not a dead letter": {func(w *world) { w.add("orderrequests", "bad", []byte("rubbish")) }, wrong, "not among the dead letters"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,27 +243,27 @@ func TestFindsEachFault(t *testing.T) {
 	}
 }
 
-// What is not wrong is not found.
-func TestBears(t *testing.T) {
+// The audit does not report what can happen on a sound line.
+func TestAuditAcceptsWhatIsNoFault(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*world)
 		check  func(*Result) bool
 	}{
-		"an order that comes again": {func(w *world) {
+		"repeated orders": {func(w *world) {
 			w.topics["readytobake"] = append(w.topics["readytobake"], w.topics["readytobake"]...)
 		}, func(r *Result) bool { return r.Stages[1].Repeated == 5 }},
-		"a dead letter": {func(w *world) {
+		"dead letter": {func(w *world) {
 			w.add("orderrequests", "bad", []byte("rubbish"))
 			h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
 			p := fmt.Sprint(gokaplus.Partition([]byte("bad"), partitions))
 			w.add("deadletters", "bad", []byte("rubbish"), h("topic", "orderrequests"), h("partition", p), h("offset", fmt.Sprint(w.offset("orderrequests", "bad"))))
 		}, func(r *Result) bool { return r.DeadLetters == 1 && r.Stages[0].Bad == 1 }},
-		"what is in flight": {func(w *world) {
+		"events in flight": {func(w *world) {
 			w.without("readytobake", "mixed")
 			w.without("baking-table", "mixed")
 			w.uncommitted = map[string]int64{"mixing-reports": 10}
 		}, func(r *Result) bool { return r.InFlight == 6 && r.Places[Between] == 1 }},
-		"an order that has expired": {func(w *world) {
+		"expired order": {func(w *world) {
 			b, err := codecs.EncodeReport(&order.Report{ID: "e", OrderID: "shipped", Kind: order.KindExpire, By: "expiry"})
 			w.add("mixing-reports", "shipped", ok(w.t, b, err))
 			w.add("mixing-table", "shipped", nil)

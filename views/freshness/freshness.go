@@ -134,7 +134,7 @@ func (g *Monitor) measure(ctx context.Context) error {
 			continue
 		}
 		of := done[s.Group()]
-		g.found[i] = found{lag(of, s.Input, sent[s.Input]), lag(of, s.Reports(), sent[s.Reports()]), of.Members}
+		g.found[i] = found{of.Lag(s.Input, sent[s.Input]), of.Lag(s.Reports(), sent[s.Reports()]), of.Members}
 		if p.begun.IsZero() {
 			p.begun, p.inputs = now, map[string]map[int32]kafka.Range{s.Input: sent[s.Input], s.Reports(): sent[s.Reports()]}
 		}
@@ -158,10 +158,8 @@ func (g *Monitor) measure(ctx context.Context) error {
 // on its inputs. It commits nothing where there was nothing to read any more.
 func through(g kafka.Group, inputs map[string]map[int32]kafka.Range) bool {
 	for topic, of := range inputs {
-		for p, r := range of {
-			if r.End > max(g.Committed[topic][p], r.Begin) {
-				return false
-			}
+		if g.Lag(topic, of) > 0 {
+			return false
 		}
 	}
 	return g.Members > 0

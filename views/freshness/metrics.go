@@ -3,8 +3,6 @@ package freshness
 import (
 	"time"
 
-	"github.com/ecupcakes/ecupcakes/kafka"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -64,11 +62,4 @@ func (m Metrics) Collect(c chan<- prometheus.Metric) {
 type found struct {
 	arrivals, reports int64 // Not committed yet.
 	members           int
-}
-
-func lag(g kafka.Group, topic string, sent map[int32]kafka.Range) (n int64) {
-	for p, r := range sent {
-		n += max(0, r.End-max(g.Committed[topic][p], r.Begin))
-	}
-	return n
 }
