@@ -228,9 +228,9 @@ func (c *controlled) tableAway(t *testing.T, program string) string {
 	for range 10 {
 		ids = append(ids, api.send())
 	}
-	time.Sleep(5 * time.Second) // How long the outage lasts. It waits for nothing.
-	if n := mixer.restarts(); n > 0 {
-		return fmt.Sprintf("the mixer fails %d times while its rows cannot be written", n)
+	const outage = 5 * time.Second // Long enough for goka's own producer to give up.
+	if testkit.Happens(outage, func() bool { return mixer.restarts() > 0 }) {
+		return "the mixer fails while its rows cannot be written"
 	}
 	c.proxies[1].set(false, 0)
 	api.eventually("all orders wait", func() bool {
@@ -372,7 +372,8 @@ func (c *controlled) killedBehindAnUnreachableLeader(t *testing.T, program strin
 	produce(t, c.Brokers(), poison)
 	testkit.Eventually(t, "eight bad messages are dead letters", func() bool { return endOf(t, c.admin, "deadletters") == before+8 },
 		func() any { return endOf(t, c.admin, "deadletters") - before })
-	time.Sleep(time.Second) // For some commits. No order is finished, so there should be none.
+	// No order is finished, so nothing should be committed. If it is, its rows are lost in the kill.
+	testkit.Happens(time.Second, func() bool { return c.committed(t.Context(), "mixing", "orderrequests") })
 	mixer.kill()
 	c.proxies[1].set(false, 0)
 	mixer.start()
@@ -462,6 +463,19 @@ func orderComesAgain(t *testing.T, program string) string {
 	})
 	f.stop()
 	return auditOf(t, "--data", f.data).damage()
+}
+
+// committed reports whether a group has committed everything on a topic, as far
+// as the cluster can tell.
+func (c *controlled) committed(ctx context.Context, group, topic string) bool {
+	offsets, err := c.admin.FetchOffsets(ctx, group)
+	ends, endsErr := c.admin.ListEndOffsets(ctx, topic)
+	all := cmp.Or(err, endsErr, ends.Error()) == nil
+	ends.Each(func(end kadm.ListedOffset) {
+		at, ok := offsets.Lookup(topic, end.Partition)
+		all = all && (end.Offset == 0 || ok && at.At == end.Offset)
+	})
+	return all
 }
 
 func endOf(t *testing.T, admin *kadm.Client, topic string) (end int64) {

@@ -44,14 +44,24 @@ func Eventually(t testing.TB, what string, condition func() bool, state ...func(
 // EventuallyWithin is Eventually with a deadline of its own.
 func EventuallyWithin(t testing.TB, deadline time.Duration, what string, condition func() bool, state ...func() any) {
 	t.Helper()
-	end, pause := time.Now().Add(deadline), firstPause
+	if !Happens(deadline, condition) {
+		t.Fatal(overdue(deadline, what, state))
+	}
+}
+
+// Happens reports whether condition holds within the duration, and returns as
+// soon as it does. It is for what must not happen: unlike Eventually, it waits
+// for the whole duration where all is well.
+func Happens(within time.Duration, condition func() bool) bool {
+	end, pause := time.Now().Add(within), firstPause
 	for !condition() {
 		if !time.Now().Before(end) {
-			t.Fatal(overdue(deadline, what, state))
+			return false
 		}
 		time.Sleep(pause)
 		pause = min(2*pause, lastPause)
 	}
+	return true
 }
 
 func overdue(deadline time.Duration, what string, state []func() any) string {
