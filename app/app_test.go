@@ -13,35 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/ops/connect"
 	"github.com/ecupcakes/ecupcakes/topology"
-
-	"go.uber.org/goleak"
 )
-
-// deadline bounds every wait for what must happen.
-const deadline = 60 * time.Second
 
 func options(data string) Options {
 	return Options{
 		Line: topology.Cupcakes, Data: data, KafkaListen: "127.0.0.1:0", Listen: "127.0.0.1:0", Partitions: 2,
 		Session: 10 * time.Second, ClaimTTL: time.Minute, MaxDead: 0.5, API: true, Stages: topology.Cupcakes.Names(), Version: "test", Log: slog.New(slog.DiscardHandler),
 	}
-}
-
-// noLeaks checks at the end of the test that nothing it started still runs.
-func noLeaks(t *testing.T) {
-	others := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		// The side of the embedded broker ends when it notices that its client has
-		// gone, and a library of sarama's never ends its clock.
-		goleak.VerifyNone(t, others,
-			goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func1"),
-			goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-	})
 }
 
 // start starts the program and returns what stops it.
@@ -51,9 +34,7 @@ func start(t *testing.T, o Options) (Addresses, func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	if err := a.Start(ctx); err != nil {
+	if err := a.Start(testkit.Context(t)); err != nil {
 		t.Fatal(err)
 	}
 	return a.Addr(), func() error {
@@ -77,9 +58,7 @@ func get(t *testing.T, url string) (status int, body string) {
 
 func do(t *testing.T, method, url, body string) (status int, answer string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(testkit.Context(t), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,20 +77,17 @@ func do(t *testing.T, method, url, body string) (status int, answer string) {
 
 func ready(t *testing.T, url string) {
 	t.Helper()
-	for end := time.Now().Add(deadline); ; time.Sleep(20 * time.Millisecond) {
-		status, body := get(t, url+"/readyz")
-		if status == http.StatusOK {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("after %s /readyz still says %s", deadline, body)
-		}
-	}
+	var status int
+	var body string
+	testkit.Eventually(t, "/readyz answers 200", func() bool {
+		status, body = get(t, url+"/readyz")
+		return status == http.StatusOK
+	}, func() any { return fmt.Sprint(status, " ", body) })
 }
 
 // One life after the other on the same data.
 func TestRun(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	data := t.TempDir()
 	a, stop := start(t, options(data))
 	ready(t, a.URL)
@@ -159,7 +135,7 @@ func TestRun(t *testing.T) {
 
 // Roles can run apart: processors in one process, the API in another.
 func TestRoles(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	o := options(t.TempDir())
 	o.API, o.Monitor = false, "127.0.0.1:0"
 	worker, stopWorker := start(t, o)
@@ -207,7 +183,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"bad broker address": {func(o *Options) { o.Kafka.Brokers = []string{"kafka"} }, `"kafka" is not host:port`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
+			testkit.NoLeaks(t)
 			o := options(t.TempDir())
 			c.change(&o)
 			if err := Run(t.Context(), o, mustNotStart(t)); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -219,7 +195,7 @@ func TestOptionsAreChecked(t *testing.T) {
 
 // When one part cannot start, those that did are stopped.
 func TestPortInUse(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +223,7 @@ func TestPortInUse(t *testing.T) {
 
 // A start that waits for a cluster ends when it is told to.
 func TestStopWhileStarting(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -269,14 +245,14 @@ func TestStopWhileStarting(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "no Kafka broker answers") {
 			t.Errorf("it ended with %v", err)
 		}
-	case <-time.After(deadline):
-		t.Errorf("it still runs after %s", deadline)
+	case <-time.After(testkit.Deadline):
+		t.Errorf("it still runs after %s", testkit.Deadline)
 	}
 }
 
 // The state of the connectors is in the metrics as soon as the address listens.
 func TestSuperviseConnectors(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	worker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) }))
 	defer worker.Close()
 	client, err := connect.New(worker.URL)

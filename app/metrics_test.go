@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -24,7 +26,7 @@ const page = "../docs/metrics.md"
 // naming rules, that each of them has a series before the first order, and that
 // docs/metrics.md describes all of them.
 func TestMetrics(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	o := options(t.TempDir())
 	o.Registry, o.Monitor = prometheus.NewRegistry(), "127.0.0.1:0"
 	at, stop := start(t, o)

@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -23,7 +24,7 @@ func (kept) Shutdown(context.Context) error { return nil }
 // finds all of its life in one trace: each stage takes the order because of
 // what the one before did, and each screen shows it because of that.
 func TestTrace(t *testing.T) {
-	noLeaks(t)
+	testkit.NoLeaks(t)
 	o := options(t.TempDir())
 	spans := kept{tracetest.NewInMemoryExporter()}
 	o.Traces = spans
@@ -58,7 +59,7 @@ func TestTrace(t *testing.T) {
 	slices.Sort(want)
 	want = slices.Compact(want)
 	var got []string
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	testkit.Eventually(t, "the trace is\n"+strings.Join(want, "\n"), func() bool {
 		all := spans.GetSpans()
 		names := map[string]string{"0000000000000000": ""}
 		for _, s := range all {
@@ -72,13 +73,9 @@ func TestTrace(t *testing.T) {
 			got = append(got, s.Name+" <- "+names[s.Parent.SpanID().String()])
 		}
 		slices.Sort(got)
-		if got = slices.Compact(got); slices.Equal(got, want) {
-			break
-		}
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("the trace is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+		got = slices.Compact(got)
+		return slices.Equal(got, want)
+	}, func() any { return strings.Join(got, "\n") })
 	for _, ws := range screens {
 		_ = ws.CloseNow()
 	}
@@ -91,7 +88,8 @@ func TestTrace(t *testing.T) {
 // waits in its socket.
 func watch(t *testing.T, url, topic string) *websocket.Conn {
 	t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); {
+	var screen *websocket.Conn
+	testkit.Eventually(t, "a screen of "+topic+" has all orders of its station", func() bool {
 		ws, _, err := websocket.Dial(t.Context(), url+"/ordermonitorhub?topic="+topic, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -106,11 +104,12 @@ func watch(t *testing.T, url, topic string) *websocket.Conn {
 				break
 			}
 			if strings.Contains(string(b), "InformSynced") {
-				return ws
+				screen = ws
+				return true
 			}
 		}
 		_ = ws.CloseNow()
-	}
-	t.Fatalf("no screen of %s shows anything after %s", topic, deadline)
-	return nil
+		return false
+	})
+	return screen
 }

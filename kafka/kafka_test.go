@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/topology"
 
@@ -23,14 +23,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// deadline bounds every wait of these tests.
-const deadline = 30 * time.Second
-
-var quiet = slog.New(slog.DiscardHandler)
-
 func startEmbedded(t *testing.T, dir string) *embedded.Broker {
 	t.Helper()
-	e, err := embedded.Start(dir, "127.0.0.1:0", quiet)
+	e, err := embedded.Start(dir, "127.0.0.1:0", testkit.Quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +59,6 @@ func newProducer(t *testing.T, c Config) *Producer {
 	return p
 }
 
-func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // read returns the first n records of a topic.
 func read(t *testing.T, c Config, topic string, n int) (records []*kgo.Record) {
 	t.Helper()
@@ -78,7 +67,7 @@ func read(t *testing.T, c Config, topic string, n int) (records []*kgo.Record) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx := testContext(t)
+	ctx := testkit.Context(t)
 	for len(records) < n {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
@@ -120,7 +109,7 @@ func TestRequiredTopics(t *testing.T) {
 func TestApplyCreatesWhatCheckFindsMissing(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
-	admin, ctx := newAdmin(t, Config{Brokers: []string{e.Addr()}}), testContext(t)
+	admin, ctx := newAdmin(t, Config{Brokers: []string{e.Addr()}}), testkit.Context(t)
 	if n, err := admin.WaitForBrokers(ctx); n != 1 || err != nil {
 		t.Fatalf("reached %d brokers, %v", n, err)
 	}
@@ -183,7 +172,7 @@ func TestEndOffsets(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
 	c := Config{Brokers: []string{e.Addr()}}
-	admin, producer, ctx := newAdmin(t, c), newProducer(t, c), testContext(t)
+	admin, producer, ctx := newAdmin(t, c), newProducer(t, c), testkit.Context(t)
 	if err := admin.Apply(ctx, []Topic{{Name: "t", Partitions: 2, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +234,7 @@ func TestSendUsesGokaPartitions(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	defer closed(t, e)
 	c := Config{Brokers: []string{e.Addr()}}
-	producer, ctx := newProducer(t, c), testContext(t)
+	producer, ctx := newProducer(t, c), testkit.Context(t)
 	if err := newAdmin(t, c).Apply(ctx, []Topic{{Name: "t", Partitions: partitions, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -272,10 +261,10 @@ func TestSendFailsWithoutBroker(t *testing.T) {
 	e := startEmbedded(t, t.TempDir())
 	c := Config{Brokers: []string{e.Addr()}}
 	producer := newProducer(t, c)
-	if err := newAdmin(t, c).Apply(testContext(t), []Topic{{Name: "t", Partitions: 1, Replication: 1}}); err != nil {
+	if err := newAdmin(t, c).Apply(testkit.Context(t), []Topic{{Name: "t", Partitions: 1, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := producer.Send(testContext(t), "t", "k", []byte("v")); err != nil {
+	if err := producer.Send(testkit.Context(t), "t", "k", []byte("v")); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, e)
@@ -287,7 +276,7 @@ func TestSendFailsWithoutBroker(t *testing.T) {
 		cancel()
 	}
 	producer.Close()
-	if err := producer.Send(testContext(t), "t", "k", []byte("v")); !errors.Is(err, ErrUnavailable) {
+	if err := producer.Send(testkit.Context(t), "t", "k", []byte("v")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("with a closed producer: %v", err)
 	}
 }
@@ -377,9 +366,7 @@ func pingKgo(t *testing.T, c Config) error {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	return client.Ping(ctx)
+	return client.Ping(testkit.Context(t))
 }
 
 func pingSarama(t *testing.T, c Config) error {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -16,11 +18,11 @@ func TestMetricsCountFailuresAndTimeSends(t *testing.T) {
 	m := NewMetrics(prometheus.NewRegistry())
 	e := startEmbedded(t, t.TempDir())
 	c := Config{Brokers: []string{e.Addr()}, Metrics: m}
-	if err := newAdmin(t, c).Apply(testContext(t), []Topic{{Name: "t", Partitions: 1, Replication: 1}}); err != nil {
+	if err := newAdmin(t, c).Apply(testkit.Context(t), []Topic{{Name: "t", Partitions: 1, Replication: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	producer := newProducer(t, c)
-	if err := producer.Send(testContext(t), "t", "k", []byte("v")); err != nil {
+	if err := producer.Send(testkit.Context(t), "t", "k", []byte("v")); err != nil {
 		t.Fatal(err)
 	}
 	connect := func(client string) float64 { return testutil.ToFloat64(m.errors.WithLabelValues(client, "connect")) }

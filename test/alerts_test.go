@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 )
 
 const (
@@ -90,7 +92,7 @@ func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		missing(t, fmt.Errorf("%w: run `make setup`, which installs Debian's prometheus", err))
+		testkit.Missing(t, fmt.Errorf("%w: run `make setup`, which installs Debian's prometheus", err))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -37,10 +37,8 @@ var idle struct {
 // groups.
 func realKafka(t *testing.T, nodes int) *cluster {
 	t.Helper()
+	testkit.NeedsJava(t)
 	c, err := lent(t.Context(), nodes)
-	if errors.Is(err, java.ErrMissing) {
-		missing(t, err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +154,7 @@ func (c *cluster) clean(ctx context.Context) error {
 	if err := errors.Join(groupsErr, topicsErr); err != nil {
 		return err
 	}
-	for {
+	for poll := time.Tick(20 * time.Millisecond); ; <-poll {
 		groups, groupsErr := admin.ListGroups(ctx)
 		topics, topicsErr := admin.ListTopics(ctx)
 		if err := errors.Join(groupsErr, topicsErr, ctx.Err()); err != nil {
@@ -165,6 +163,5 @@ func (c *cluster) clean(ctx context.Context) error {
 		if len(groups) == 0 && len(topics) == 0 {
 			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/internal/testkit/mongo"
 	"github.com/ecupcakes/ecupcakes/internal/testkit/realconnect"
 	"github.com/ecupcakes/ecupcakes/load"
@@ -62,10 +62,11 @@ func deployed(t *testing.T, file string) string {
 // besidesWith is besides with other properties of the worker and environment.
 func besidesWith(t *testing.T, f *factory, properties string, env ...string) *warehouse {
 	t.Helper()
+	testkit.NeedsJava(t)
 	w := &warehouse{factory: f}
 	var err error
 	if w.mongo, err = mongo.Start(t.Context(), t.TempDir(), "inventory"); err != nil {
-		needsJava(t, err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = w.mongo.Disconnect(context.Background())
@@ -76,7 +77,7 @@ func besidesWith(t *testing.T, f *factory, properties string, env ...string) *wa
 	}
 	w.worker, err = realconnect.Start(t.Context(), t.TempDir(), properties, append(env, "ECUPCAKES_MONGODB_URI="+w.mongo.URI)...)
 	if err != nil {
-		needsJava(t, err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		w.worker.Kill()
@@ -85,14 +86,6 @@ func besidesWith(t *testing.T, f *factory, properties string, env ...string) *wa
 		}
 	})
 	return w
-}
-
-func needsJava(t *testing.T, err error) {
-	t.Helper()
-	if errors.Is(err, java.ErrMissing) {
-		missing(t, err)
-	}
-	t.Fatal(err)
 }
 
 // connect is `ecupcakes connect` with these arguments, which has to end well.
@@ -253,14 +246,14 @@ func (w *warehouse) complete() {
 		if len(want) == 0 {
 			w.t.Fatalf("no order has come to %s", topic)
 		}
-		end := time.Now().Add(2 * deadline)
-		for got := w.kept(topic); !maps.Equal(got, want); got = w.kept(topic) {
-			if time.Now().After(end) {
-				out, _ := w.tryConnect("status")
-				w.t.Fatalf("%s has %d documents for %d orders; status:\n%s", topic, len(got), len(want), out)
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
+		var got map[string]string
+		testkit.EventuallyWithin(w.t, 2*deadline, "MongoDB has every order of "+topic, func() bool {
+			got = w.kept(topic)
+			return maps.Equal(got, want)
+		}, func() any {
+			out, _ := w.tryConnect("status")
+			return fmt.Sprintf("%d documents for %d orders; status:\n%s", len(got), len(want), out)
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/load"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -163,10 +164,23 @@ func (c *controlled) lead(t *testing.T, node int32, topics ...string) {
 	if _, err := c.admin.AlterPartitionAssignments(ctx, moves); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, fmt.Sprintf("node %d leads %v", node, topics), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("node %d leads %v", node, topics), func() bool {
 		_, err := c.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, elect)
 		return err == nil && c.each(ctx, topics, func(p kadm.PartitionDetail) bool { return p.Leader == node && len(p.ISR) == 3 })
+	}, func() any { return c.partitions(ctx, topics) })
+}
+
+// partitions describes the leaders and in-sync replicas of topics.
+func (c *controlled) partitions(ctx context.Context, topics []string) string {
+	now, err := c.admin.ListTopicsWithInternal(ctx, topics...)
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	now.EachPartition(func(p kadm.PartitionDetail) {
+		all = append(all, fmt.Sprintf("%s/%d: leader %d, in sync %v, %v", p.Topic, p.Partition, p.Leader, p.ISR, p.Err))
 	})
+	return strings.Join(all, "; ")
 }
 
 // each says whether all partitions of topics are as ok wants them, as far as
@@ -214,9 +228,9 @@ func (c *controlled) tableAway(t *testing.T, program string) string {
 	for range 10 {
 		ids = append(ids, api.send())
 	}
-	time.Sleep(5 * time.Second) // How long the outage lasts. It waits for nothing.
-	if n := mixer.restarts(); n > 0 {
-		return fmt.Sprintf("the mixer fails %d times while its rows cannot be written", n)
+	const outage = 5 * time.Second // Long enough for goka's own producer to give up.
+	if testkit.Happens(outage, func() bool { return mixer.restarts() > 0 }) {
+		return "the mixer fails while its rows cannot be written"
 	}
 	c.proxies[1].set(false, 0)
 	api.eventually("all orders wait", func() bool {
@@ -264,13 +278,15 @@ func (c *controlled) rebalances(t *testing.T, program string) string {
 	var changes []time.Time
 	goesOn := func(members int) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("the group has %d members", members), func() bool {
+		var g kadm.DescribedGroup
+		testkit.Eventually(t, fmt.Sprintf("the group has %d members", members), func() bool {
 			groups, err := c.admin.DescribeGroups(t.Context(), "mixing")
-			g := groups["mixing"]
+			g = groups["mixing"]
 			return err == nil && g.State == "Stable" && len(g.Members) == members
-		})
+		}, func() any { return fmt.Sprintf("%s with %d members", g.State, len(g.Members)) })
 		before := endOf(t, c.admin, "mixing-table")
-		eventually(t, "orders are taken on", func() bool { return endOf(t, c.admin, "mixing-table") > before+50 })
+		testkit.Eventually(t, fmt.Sprintf("the mixer's table is longer than %d rows", before+50),
+			func() bool { return endOf(t, c.admin, "mixing-table") > before+50 }, func() any { return endOf(t, c.admin, "mixing-table") })
 		changes = append(changes, time.Now())
 	}
 	goesOn(1)
@@ -309,10 +325,12 @@ func (c *controlled) rebalances(t *testing.T, program string) string {
 // orderComesFirst has an order wait that was there before the stage's group.
 func (c *controlled) orderComesFirst(t *testing.T, program string) string {
 	api := c.api(t, program)
-	eventually(t, "nobody knows of the group", func() bool {
+	var last error
+	testkit.Eventually(t, "the group of mixing is deleted", func() bool {
 		deleted, err := c.admin.DeleteGroups(t.Context(), "mixing")
-		return err == nil && (deleted["mixing"].Err == nil || errors.Is(deleted["mixing"].Err, kerr.GroupIDNotFound))
-	})
+		last = cmp.Or(err, deleted["mixing"].Err)
+		return last == nil || errors.Is(last, kerr.GroupIDNotFound)
+	}, func() any { return last })
 	first := api.send()
 	mixer := c.mixer(t, program, "one")
 	var later []string
@@ -352,16 +370,18 @@ func (c *controlled) killedBehindAnUnreachableLeader(t *testing.T, program strin
 	}
 	before := endOf(t, c.admin, "deadletters")
 	produce(t, c.Brokers(), poison)
-	eventually(t, "the poison is put away", func() bool { return endOf(t, c.admin, "deadletters") == before+8 })
-	time.Sleep(time.Second) // For some commits. No order is finished, so there should be none.
+	testkit.Eventually(t, "eight bad messages are dead letters", func() bool { return endOf(t, c.admin, "deadletters") == before+8 },
+		func() any { return endOf(t, c.admin, "deadletters") - before })
+	// No order is finished, so nothing should be committed. If it is, its rows are lost in the kill.
+	testkit.Happens(time.Second, func() bool { return c.committed(t.Context(), "mixing", "orderrequests") })
 	mixer.kill()
 	c.proxies[1].set(false, 0)
 	mixer.start()
 	var a audit
-	eventually(t, "nothing is in flight", func() bool {
+	testkit.Eventually(t, "nothing is in flight", func() bool {
 		a = auditOf(t, "--brokers", c.Brokers())
 		return a.InFlight == 0
-	})
+	}, func() any { return a.said })
 	mixer.stop()
 	api.stop()
 	return a.damage()
@@ -401,9 +421,9 @@ func (c *controlled) leaderDiesAlone(t *testing.T, program string) string {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the others lead", func() bool {
+	testkit.Eventually(t, "the others lead", func() bool {
 		return c.each(t.Context(), []string{"orderrequests"}, func(p kadm.PartitionDetail) bool { return p.Leader > 1 })
-	})
+	}, func() any { return c.partitions(t.Context(), []string{"orderrequests"}) })
 	if err := c.Nodes[0].Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -443,6 +463,19 @@ func orderComesAgain(t *testing.T, program string) string {
 	})
 	f.stop()
 	return auditOf(t, "--data", f.data).damage()
+}
+
+// committed reports whether a group has committed everything on a topic, as far
+// as the cluster can tell.
+func (c *controlled) committed(ctx context.Context, group, topic string) bool {
+	offsets, err := c.admin.FetchOffsets(ctx, group)
+	ends, endsErr := c.admin.ListEndOffsets(ctx, topic)
+	all := cmp.Or(err, endsErr, ends.Error()) == nil
+	ends.Each(func(end kadm.ListedOffset) {
+		at, ok := offsets.Lookup(topic, end.Partition)
+		all = all && (end.Offset == 0 || ok && at.At == end.Offset)
+	})
+	return all
 }
 
 func endOf(t *testing.T, admin *kadm.Client, topic string) (end int64) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/load"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -259,7 +260,7 @@ func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
-		missing(t, fmt.Errorf("%w: run `make setup`, which installs Debian's prometheus", err))
+		testkit.Missing(t, fmt.Errorf("%w: run `make setup`, which installs Debian's prometheus", err))
 	}
 	dir := t.TempDir()
 	config := read(t, prometheusFiles+"/prometheus.yml")
@@ -292,14 +293,17 @@ func startPrometheus(t *testing.T, targets ...string) *prometheus {
 		}
 	})
 	p := &prometheus{t, "http://" + address}
-	eventually(t, "Prometheus is ready", func() bool {
+	var status string
+	testkit.Eventually(t, "Prometheus is ready", func() bool {
 		r, err := http.Get(p.url + "/-/ready")
 		if err != nil {
+			status = err.Error()
 			return false
 		}
 		_ = r.Body.Close()
+		status = r.Status
 		return r.StatusCode == http.StatusOK
-	})
+	}, func() any { return status })
 	return p
 }
 
@@ -333,17 +337,12 @@ func (p *prometheus) ask(expr string, since time.Time, instant bool) []series {
 	return answer.Data.Result
 }
 
-// eventually waits until the one value of a query is as it should be.
+// eventually waits until a query has exactly one value, for which is holds.
 func (p *prometheus) eventually(what, expr string, is func(float64) bool) {
 	p.t.Helper()
 	var last []series
-	defer func() {
-		if p.t.Failed() {
-			p.t.Logf("%s is %v", expr, last)
-		}
-	}()
-	eventually(p.t, what, func() bool {
+	testkit.Eventually(p.t, what, func() bool {
 		last = p.ask(expr, time.Now(), true)
 		return len(last) == 1 && is(last[0].last())
-	})
+	}, func() any { return fmt.Sprintf("%s is %v", expr, last) })
 }

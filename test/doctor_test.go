@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -116,9 +118,11 @@ func TestDoctorFindsFaultsAndItsFixesWork(t *testing.T) {
 	if err != nil || deleted.Error() != nil {
 		t.Fatal(err, deleted)
 	}
-	eventually(t, "the topic has gone", func() bool {
-		return slices.ContainsFunc(examine(t, here), func(f finding) bool { return strings.Contains(f.What, "missing topics: shipped") })
-	})
+	var again []finding
+	testkit.Eventually(t, "the doctor misses the deleted topic", func() bool {
+		again = examine(t, here)
+		return slices.ContainsFunc(again, func(f finding) bool { return strings.Contains(f.What, "missing topics: shipped") })
+	}, func() any { return again })
 	only("topics", "missing topics: shipped", "ecupcakes topics apply --brokers "+k.Brokers())
 }
 
@@ -131,25 +135,27 @@ func TestDoctorWithBrokerDown(t *testing.T) {
 	if said, code := here.run(t, "topics", "apply"); code != 0 {
 		t.Fatal(said)
 	}
+	var said string
 	well := func() bool {
-		said, _ := here.run(t, "doctor")
+		said, _ = here.run(t, "doctor")
 		return !strings.Contains(said, "WRONG  topics") && !strings.Contains(said, "WRONG  brokers") && strings.Contains(said, "3 answer")
 	}
 	// Each broker of a new cluster hears in its own time of the topics that one has created.
-	eventually(t, "all is well", well)
+	last := func() any { return said }
+	testkit.Eventually(t, "the doctor finds nothing wrong with three brokers", well, last)
 	node := k.Nodes[2]
 	node.Kill()
-	eventually(t, "the doctor finds topics on too few brokers", func() bool {
-		said, code := here.run(t, "doctor")
-		if code == 2 {
+	testkit.Eventually(t, "the doctor finds topics on too few brokers", func() bool {
+		var code int
+		if said, code = here.run(t, "doctor"); code == 2 {
 			t.Errorf("it fails without one of three brokers:\n%s", said)
 		}
 		return strings.Contains(said, "of topic orderrequests are under-replicated")
-	})
+	}, last)
 	if err := node.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is well again", well)
+	testkit.Eventually(t, "the doctor finds nothing wrong with the third broker back", well, last)
 }
 
 // With --data, the doctor also checks the disk of an embedded broker.

@@ -24,10 +24,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 )
 
 // deadline bounds every wait for the program to do something.
-const deadline = 60 * time.Second
+const deadline = testkit.Deadline
 
 // binary is the program, built once for all tests.
 var binary string
@@ -56,16 +58,6 @@ func everyBroker(t *testing.T, test func(*testing.T, *factory)) {
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) { test(t, open(t)) })
 	t.Run("kafka", func(t *testing.T) { test(t, openOn(t, realKafka(t, 1).Brokers())) })
-}
-
-// missing ends a test that needs what this machine does not have: `make test`
-// requires everything, and a plain `go test` skips what cannot be run.
-func missing(t *testing.T, what error) {
-	t.Helper()
-	if os.Getenv("ECUPCAKES_TEST_ALL") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // factory is a running `ecupcakes up`.
@@ -256,19 +248,29 @@ func (f *factory) stop() {
 	}
 }
 
-// eventually waits for a condition.
+// eventually is testkit.Eventually; the last state is the line's, as the program
+// answers it.
 func (f *factory) eventually(what string, condition func() bool) {
 	f.t.Helper()
-	eventually(f.t, what, condition)
+	testkit.Eventually(f.t, what, condition, f.state)
 }
 
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after %s it is still not so: %s", deadline, what)
+// state returns what the program answers about itself and the line, or why it
+// does not answer.
+func (f *factory) state() any {
+	var all []string
+	client := http.Client{Timeout: 2 * time.Second}
+	for _, path := range []string{"/readyz", "/api/v1/stations"} {
+		r, err := client.Get(f.url + path)
+		if err != nil {
+			all = append(all, err.Error())
+			continue
 		}
+		body, _ := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		all = append(all, fmt.Sprintf("%s: %s %s", path, r.Status, body))
 	}
+	return strings.Join(all, "; ")
 }
 
 // answer is a response whose body has been read.

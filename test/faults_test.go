@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
 	"github.com/ecupcakes/ecupcakes/load"
 
@@ -288,19 +289,14 @@ func (s *scene) shipped() int {
 // progress waits until n more orders are shipped, or all.
 func (s *scene) progress(n int) {
 	s.t.Helper()
-	end := time.Now().Add(3 * deadline)
-	from := 0
-	for from == 0 && time.Now().Before(end) {
-		if from = s.shipped(); from == 0 {
-			time.Sleep(50 * time.Millisecond)
+	from, now := 0, 0
+	testkit.EventuallyWithin(s.t, 3*deadline, fmt.Sprintf("%d more orders are shipped", n), func() bool {
+		now = s.shipped()
+		if from == 0 {
+			from = now
 		}
-	}
-	for s.shipped() < min(from+n, faultOrders) {
-		if time.Now().After(end) {
-			s.t.Fatalf("nothing moves: %d orders are shipped after %s", s.shipped(), 3*deadline)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return from > 0 && now >= min(from+n, faultOrders)
+	}, func() any { return fmt.Sprintf("%d at first, %d now; %v", from, now, s.api.state()) })
 }
 
 // fullDisk has writes of files fail that are as large as some of the data are

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+
 	"github.com/coder/websocket"
 )
 
@@ -30,7 +32,7 @@ func TestConsumerGroups(t *testing.T) {
 	ana, ben, cem := one.screen("mixers", "Ana"), one.screen("mixers", "Ben"), two.screen("mixers", "Cem")
 	shared := func(what string, screens ...*screen) {
 		t.Helper()
-		eventually(t, what, func() bool {
+		testkit.Eventually(t, what, func() bool {
 			all := map[string]bool{}
 			n := 0
 			for _, s := range screens {
@@ -42,6 +44,12 @@ func TestConsumerGroups(t *testing.T) {
 				maps.Copy(all, orders)
 			}
 			return n == len(ids) && maps.Equal(all, ids)
+		}, func() any {
+			var counts []int
+			for _, s := range screens {
+				counts = append(counts, len(s.shown()))
+			}
+			return fmt.Sprintf("the screens show %v of %d orders", counts, len(ids))
 		})
 	}
 	shared("three screens share all orders", ana, ben, cem)
@@ -72,16 +80,16 @@ func TestConsumerGroups(t *testing.T) {
 	two.start()
 	cem = two.screen("mixers", "Cem")
 	shared("it is back", ana, cem, dana)
-	eventually(t, "what Cem has claimed is before him again", func() bool { return cem.shown()[his] })
+	testkit.Eventually(t, "Cem's screen shows the order that he has claimed", func() bool { return cem.shown()[his] }, func() any { return cem.shown() })
 	other := two.screen("others", "Eve")
 	shared("another group has all orders", other)
 	shared("a screen of no group has all orders", everything)
 	one.stop()
 	shared("the other instance has all orders", cem)
-	eventually(t, "the instance that has stopped is no member any more", func() bool {
-		group, err := admin.DescribeGroups(t.Context(), "screens.orderrequests.mixers")
+	testkit.Eventually(t, "the instance that has stopped has left the group", func() bool {
+		group, err = admin.DescribeGroups(t.Context(), "screens.orderrequests.mixers")
 		return err == nil && len(group["screens.orderrequests.mixers"].Members) == 1
-	})
+	}, func() any { return fmt.Sprintf("%+v, %v", group, err) })
 	two.stop()
 }
 

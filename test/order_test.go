@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 )
 
 var (
@@ -54,7 +56,7 @@ func kcat(t *testing.T, brokers, topic string) string {
 	t.Helper()
 	path, err := exec.LookPath("kcat")
 	if err != nil {
-		missing(t, fmt.Errorf("%w: install the Debian package kcat", err))
+		testkit.Missing(t, fmt.Errorf("%w: install the Debian package kcat", err))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()

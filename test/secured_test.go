@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/internal/testkit/realkafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -38,10 +38,8 @@ func securedKafka(t *testing.T, users ...string) *secured {
 	for _, u := range users {
 		passwords[u] = password
 	}
+	testkit.NeedsJava(t)
 	k, err := realkafka.StartSecured(t.Context(), filepath.Join(t.TempDir(), "kafka"), passwords)
-	if errors.Is(err, java.ErrMissing) {
-		missing(t, err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +251,8 @@ func TestACLs(t *testing.T) {
 	front.must(200, "POST", "/api/v1/order/reporterror", fmt.Sprintf(`{"Order":{"Id":%q},"Reason":"no eggs"}`, front.place()))
 	screen := front.screen("mixers", "Ana")
 	order := front.place()
-	eventually(t, "a screen of a group shows the order", func() bool { return screen.shown()[order] })
+	testkit.Eventually(t, "a screen of a group shows the order", func() bool { return screen.shown()[order] },
+		func() any { return screen.shown() })
 	screen.close()
 	k.requeue(front)
 	front.stop()
@@ -328,11 +327,12 @@ func (k *secured) requeue(f *factory) {
 		}
 		return all
 	}
-	eventually(k.t, "all rubbish is dead letters", func() bool { return len(letters()) == len(records) })
+	count := func() any { return fmt.Sprintf("%d of %d", len(letters()), len(records)) }
+	testkit.Eventually(k.t, "every bad message is a dead letter", func() bool { return len(letters()) == len(records) }, count)
 	for _, id := range letters() {
 		f.must(200, "POST", "/api/v1/deadletters/"+id+"/requeue", `{"by":"Eva"}`)
 	}
-	eventually(k.t, "all of it is again", func() bool { return len(letters()) == len(records) })
+	testkit.Eventually(k.t, "every bad message is a dead letter again", func() bool { return len(letters()) == len(records) }, count)
 }
 
 // exactly compares what the authorizer has had to allow a user with what a

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/load"
 )
 
@@ -19,7 +20,7 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	before, err := previous(t.Context(), t.TempDir())
 	if err != nil {
-		missing(t, err)
+		testkit.Missing(t, err)
 	}
 	t.Run("embedded", func(t *testing.T) {
 		upgrade(t, opened(t, &factory{t: t, program: before, data: filepath.Join(t.TempDir(), "data"), kafka: freeAddress(t)}))
@@ -102,10 +103,10 @@ func upgrade(t *testing.T, f *factory) {
 		t.Errorf("GET /stations: %+v", s)
 	}
 	var a audit
-	eventually(t, "nothing is in flight", func() bool {
+	testkit.Eventually(t, "nothing is in flight", func() bool {
 		a = auditOf(t, "--brokers", f.kafka)
 		return a.InFlight == 0
-	})
+	}, func() any { return a.said })
 	if !a.clean() || a.Orders != shipped+len(ids)+2 || a.DeadLetters != 0 {
 		t.Errorf("verify says %s", a.said)
 	}

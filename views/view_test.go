@@ -3,24 +3,14 @@ package views
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/testbroker"
 	"github.com/ecupcakes/ecupcakes/kafka"
-	"github.com/ecupcakes/ecupcakes/kafka/embedded"
-
-	"go.uber.org/goleak"
 )
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after %s it is still not so: %s", deadline, what)
-		}
-	}
-}
 
 // A stage has caught up when all partitions of its table have been read.
 func TestReady(t *testing.T) {
@@ -45,32 +35,9 @@ func TestReady(t *testing.T) {
 
 // TestView follows the tables of a real broker.
 func TestView(t *testing.T) {
-	// The side of the embedded broker ends when it notices that its client has
-	// gone, and a library of sarama's never ends its clock.
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(),
-		goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func1"),
-		goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-
-	ctx, cancel := context.WithTimeout(context.Background(), 2*deadline)
-	defer cancel()
-	embedded, err := embedded.Start(t.TempDir(), "127.0.0.1:0", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := embedded.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	config := kafka.Config{Brokers: []string{embedded.Addr()}}
-	admin, err := kafka.NewAdmin(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	if err := admin.Apply(ctx, kafka.RequiredTopics(line, 2, 1)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.NoLeaks(t)
+	ctx := testkit.Context(t)
+	config, admin := testbroker.StartLine(t, line, 2)
 	producer, err := kafka.NewProducer(config)
 	if err != nil {
 		t.Fatal(err)
@@ -123,19 +90,16 @@ func TestView(t *testing.T) {
 	for stage := range last {
 		stops[stage] = start(stage)
 	}
-	eventually(t, "all but the last view have caught up", func() bool {
+	caughtUp := func() []bool {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		for _, caughtUp := range v.caughtUp[:last] {
-			if !caughtUp {
-				return false
-			}
-		}
-		return true
-	})
+		return slices.Clone(v.caughtUp[:last])
+	}
+	testkit.Eventually(t, "all views but the last have caught up", func() bool { return !slices.Contains(caughtUp(), false) },
+		func() any { return caughtUp() })
 	notReady(99)
 	stops[last] = start(last)
-	eventually(t, "the views are ready", func() bool { return v.Ready() == nil })
+	testkit.Eventually(t, "the views are ready", func() bool { return v.Ready() == nil }, func() any { return v.Ready() })
 	wantAnswers(t, v, f.answers())
 
 	// A view that starts again reads its table from the start.

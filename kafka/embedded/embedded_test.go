@@ -1,15 +1,14 @@
 package embedded_test
 
 import (
-	"context"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/topology"
@@ -17,14 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// deadline bounds every wait of these tests.
-const deadline = 30 * time.Second
-
-var quiet = slog.New(slog.DiscardHandler)
-
 func start(t *testing.T, dir string) *embedded.Broker {
 	t.Helper()
-	e, err := embedded.Start(dir, "127.0.0.1:0", quiet)
+	e, err := embedded.Start(dir, "127.0.0.1:0", testkit.Quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +52,6 @@ func newProducer(t *testing.T, c kafka.Config) *kafka.Producer {
 	return p
 }
 
-func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // read returns the first n records of a topic.
 func read(t *testing.T, c kafka.Config, topic string, n int) (records []*kgo.Record) {
 	t.Helper()
@@ -72,7 +60,7 @@ func read(t *testing.T, c kafka.Config, topic string, n int) (records []*kgo.Rec
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx := testContext(t)
+	ctx := testkit.Context(t)
 	for len(records) < n {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
@@ -88,10 +76,10 @@ func TestBrokerKeepsDataAcrossRestart(t *testing.T) {
 	topic := []kafka.Topic{{Name: "t", Partitions: 4, Replication: 1}}
 	e := start(t, dir)
 	c := kafka.Config{Brokers: []string{e.Addr()}}
-	if err := newAdmin(t, c).Apply(testContext(t), topic); err != nil {
+	if err := newAdmin(t, c).Apply(testkit.Context(t), topic); err != nil {
 		t.Fatal(err)
 	}
-	if err := newProducer(t, c).Send(testContext(t), "t", "k", []byte("kept")); err != nil {
+	if err := newProducer(t, c).Send(testkit.Context(t), "t", "k", []byte("kept")); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, e)
@@ -99,7 +87,7 @@ func TestBrokerKeepsDataAcrossRestart(t *testing.T) {
 	e = start(t, dir)
 	defer closed(t, e)
 	c = kafka.Config{Brokers: []string{e.Addr()}}
-	if findings, err := newAdmin(t, c).Check(testContext(t), topic); err != nil || len(findings) > 0 {
+	if findings, err := newAdmin(t, c).Check(testkit.Context(t), topic); err != nil || len(findings) > 0 {
 		t.Errorf("after a restart: %v, %v", findings, err)
 	}
 	if r := read(t, c, "t", 1)[0]; string(r.Key) != "k" || string(r.Value) != "kept" {
@@ -125,7 +113,7 @@ func TestStartRejectsUnusableDirectoryOrAddress(t *testing.T) {
 		{"a file in place of the directory", file, "127.0.0.1:0", "creating the data directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			refused, err := embedded.Start(c.dir, c.address, quiet)
+			refused, err := embedded.Start(c.dir, c.address, testkit.Quiet)
 			if err == nil {
 				closed(t, refused)
 				t.Fatal("the broker started")
@@ -137,7 +125,7 @@ func TestStartRejectsUnusableDirectoryOrAddress(t *testing.T) {
 	}
 	t.Run("a failed start unlocks the directory", func(t *testing.T) {
 		other := t.TempDir()
-		if _, err := embedded.Start(other, e.Addr(), quiet); err == nil {
+		if _, err := embedded.Start(other, e.Addr(), testkit.Quiet); err == nil {
 			t.Fatal("the broker started on a port in use")
 		}
 		closed(t, start(t, other))
@@ -146,7 +134,7 @@ func TestStartRejectsUnusableDirectoryOrAddress(t *testing.T) {
 
 // An embedded broker deletes neither old rows nor old events.
 func TestBrokerKeepsOldMessages(t *testing.T) {
-	e, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	e, err := embedded.Start(t.TempDir(), "127.0.0.1:0", testkit.Quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

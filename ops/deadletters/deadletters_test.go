@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/ecupcakes/ecupcakes/gokaplus"
-	"github.com/ecupcakes/ecupcakes/kafka"
-	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/testbroker"
 	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -32,16 +30,11 @@ type desk struct {
 
 func open(t *testing.T) *desk {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	embedded, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
-	fatal(t, err)
-	t.Cleanup(func() { fatal(t, embedded.Close()) })
-	config := kafka.Config{Brokers: []string{embedded.Addr()}}
+	ctx := testkit.Context(t)
+	config, _ := testbroker.StartLine(t, line, partitions)
 	letters, err := Open(config, line)
 	fatal(t, err)
 	t.Cleanup(letters.Close)
-	fatal(t, letters.admin.Apply(ctx, kafka.RequiredTopics(line, partitions, 1)))
 	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	fatal(t, err)
 	t.Cleanup(client.Close)

@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -15,8 +14,9 @@ import (
 
 	"github.com/ecupcakes/ecupcakes/codecs"
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/testbroker"
 	"github.com/ecupcakes/ecupcakes/kafka"
-	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/ops/verify"
 	"github.com/ecupcakes/ecupcakes/order"
 	"github.com/ecupcakes/ecupcakes/processors"
@@ -27,16 +27,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// deadline bounds every wait for what must happen.
-const (
-	deadline   = 60 * time.Second
-	partitions = 2
-)
+const partitions = 2
 
-var (
-	line  = topology.Cupcakes
-	quiet = slog.New(slog.DiscardHandler)
-)
+var line = topology.Cupcakes
 
 // testLine is a broker and a client that may do everything with it.
 type testLine struct {
@@ -47,12 +40,7 @@ type testLine struct {
 
 func start(t *testing.T) *testLine {
 	t.Helper()
-	embedded, err := embedded.Start(t.TempDir(), "127.0.0.1:0", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { fatal(t, embedded.Close()) })
-	config := kafka.Config{Brokers: []string{embedded.Addr()}}
+	config := testbroker.Start(t)
 	c, err := dial("test", config, func(string, int64, int64) {})
 	if err != nil {
 		t.Fatal(err)
@@ -80,15 +68,6 @@ func must[T any](v T, err error) func(*testing.T) T {
 		t.Helper()
 		fatal(t, err)
 		return v
-	}
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after %s it is still not so: %s", deadline, what)
-		}
 	}
 }
 
@@ -170,8 +149,8 @@ func (k *testLine) work() (stop func(), registry *prometheus.Registry) {
 	for i, s := range line.Stages {
 		go func() {
 			ended <- gokaplus.Supervise(ctx, s.Name, func(context.Context) (gokaplus.Runner, error) {
-				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.EndOffsets(ctx, s.Input))(k.t))), processors.Instruments{Metrics: metrics, Log: quiet}),
-					gokaplus.Options{Sarama: k.config.Sarama, Kgo: k.config.Client(), Logger: quiet}, processors.Options()...)
+				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.EndOffsets(ctx, s.Input))(k.t))), processors.Instruments{Metrics: metrics, Log: testkit.Quiet}),
+					gokaplus.Options{Sarama: k.config.Sarama, Kgo: k.config.Client(), Logger: testkit.Quiet}, processors.Options()...)
 			}, gokaplus.Supervision{})
 		}()
 	}
@@ -188,19 +167,21 @@ func (k *testLine) work() (stop func(), registry *prometheus.Registry) {
 // settle waits until the stages have worked off everything.
 func (k *testLine) settle() {
 	k.t.Helper()
-	eventually(k.t, "everything is worked off", func() bool {
+	var behind string
+	testkit.Eventually(k.t, "every stage has committed everything", func() bool {
 		for _, s := range line.Stages {
 			committed := must(k.Committed(k.t.Context(), s.Group()))(k.t)
 			for _, topic := range inputs(s) {
 				for p, r := range must(k.Ranges(k.t.Context(), topic))(k.t) {
 					if r.Begin < r.End && committed[topic][p] < r.End {
+						behind = fmt.Sprintf("%s has committed %d of %d on %s/%d", s.Name, committed[topic][p], r.End, topic, p)
 						return false
 					}
 				}
 			}
 		}
 		return true
-	})
+	}, func() any { return behind })
 }
 
 // trim has retention take all that the streams have, save the dead letters.
@@ -650,14 +631,15 @@ func TestMigrateRejectsTargetInUse(t *testing.T) {
 			k := withTopics(t, partitions)
 			stop, _ := k.work()
 			t.Cleanup(stop)
-			eventually(t, "the line runs", func() bool {
+			var empty string
+			testkit.Eventually(t, "every stage's group has a member", func() bool {
 				for _, s := range line.Stages {
-					if len(must(k.admin.DescribeGroups(t.Context(), s.Group()))(t)[s.Group()].Members) == 0 {
+					if empty = s.Group(); len(must(k.admin.DescribeGroups(t.Context(), empty))(t)[empty].Members) == 0 {
 						return false
 					}
 				}
 				return true
-			})
+			}, func() any { return empty + " has none" })
 			return k
 		}, "the line runs there"},
 	} {

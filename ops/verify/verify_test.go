@@ -1,9 +1,7 @@
 package verify
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -12,8 +10,8 @@ import (
 
 	"github.com/ecupcakes/ecupcakes/codecs"
 	"github.com/ecupcakes/ecupcakes/gokaplus"
-	"github.com/ecupcakes/ecupcakes/kafka"
-	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/testbroker"
 	"github.com/ecupcakes/ecupcakes/order"
 	"github.com/ecupcakes/ecupcakes/topology"
 
@@ -140,18 +138,9 @@ func (w *world) without(topic, key string) {
 func (w *world) audit() *Result {
 	var o Options
 	t := w.t
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	embedded, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
-	ok(t, embedded, err)
-	defer embedded.Close()
-	o.Kafka, o.Line = kafka.Config{Brokers: []string{embedded.Addr()}}, line
-	admin, err := kafka.NewAdmin(o.Kafka)
-	ok(t, admin, err)
-	defer admin.Close()
-	if err := admin.Apply(ctx, kafka.RequiredTopics(line, partitions, 1)); err != nil {
-		t.Fatal(err)
-	}
+	ctx := testkit.Context(t)
+	config, admin := testbroker.StartLine(t, line, partitions)
+	o.Kafka, o.Line = config, line
 	client, err := kgo.NewClient(append(o.Kafka.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	ok(t, client, err)
 	defer client.Close()

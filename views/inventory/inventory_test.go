@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/ecupcakes/ecupcakes/deploy"
 	"github.com/ecupcakes/ecupcakes/gokaplus"
-	"github.com/ecupcakes/ecupcakes/kafka"
-	"github.com/ecupcakes/ecupcakes/kafka/embedded"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
+	"github.com/ecupcakes/ecupcakes/internal/testkit/testbroker"
 	"github.com/ecupcakes/ecupcakes/order"
 	"github.com/ecupcakes/ecupcakes/topology"
 
@@ -123,22 +122,8 @@ func TestMissing(t *testing.T) {
 
 // The view follows the topic, on an embedded broker.
 func TestView(t *testing.T) {
-	e, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	config := kafka.Config{Brokers: []string{e.Addr()}}
-	admin, err := kafka.NewAdmin(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := admin.Apply(ctx, kafka.RequiredTopics(topology.Cupcakes, 1, 1)); err != nil {
-		t.Fatal(err)
-	}
+	ctx := testkit.Context(t)
+	config, _ := testbroker.StartLine(t, topology.Cupcakes, 1)
 	client, err := kgo.NewClient(config.Client()...)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -36,11 +38,57 @@ func Jars(ctx context.Context, name string, pom []byte) (string, error) {
 			return "", ErrMissing
 		}
 	}
+	return cached(name, pom, func(dir string) error {
+		project := filepath.Join(dir, "pom.xml")
+		if err := os.WriteFile(project, pom, 0o644); err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, "mvn", "-B", "-q", "-f", project,
+			"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("downloading %s with Maven: %w\n%s", name, err, out)
+		}
+		return nil
+	})
+}
+
+// Compile compiles a Java source file against the jars of a directory, once for
+// all tests, and returns the directory of its classes in the user's cache. A
+// source that java runs directly is compiled at each start, which takes seconds.
+func Compile(ctx context.Context, name, jars string, source []byte) (string, error) {
+	program, err := exec.LookPath("java")
+	if err != nil {
+		return "", ErrMissing
+	}
+	// Another release of Java may not load the classes. Its path has its version.
+	if program, err = filepath.EvalSymlinks(program); err != nil {
+		return "", err
+	}
+	return cached(name+"-classes", slices.Concat([]byte(program), []byte(jars), source), func(dir string) error {
+		file := filepath.Join(dir, name+".java")
+		if err := os.WriteFile(file, source, 0o644); err != nil {
+			return err
+		}
+		all, err := filepath.Glob(filepath.Join(jars, "*.jar"))
+		if err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, program, "-m", "jdk.compiler/com.sun.tools.javac.Main", "-cp", strings.Join(all, ":"), "-d", dir, file)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("compiling %s.java: %w\n%s", name, err, out)
+		}
+		return nil
+	})
+}
+
+// cached returns a directory of the user's cache for a name and a key. fill fills
+// it if no test has done so before; other processes wait meanwhile.
+func cached(name string, key []byte, fill func(dir string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("looking for a place for the jars of %s: %w", name, err)
+		return "", fmt.Errorf("looking for the user's cache directory for %s: %w", name, err)
 	}
-	dir := filepath.Join(cache, "ecupcakes", fmt.Sprintf("%s-%.6x", name, sha256.Sum256(pom)))
+	dir := filepath.Join(cache, "ecupcakes", fmt.Sprintf("%s-%.6x", name, sha256.Sum256(key)))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -53,14 +101,8 @@ func Jars(ctx context.Context, name string, pom []byte) (string, error) {
 	if _, err := os.Stat(complete); err == nil {
 		return dir, nil
 	}
-	project := filepath.Join(dir, "pom.xml")
-	if err := os.WriteFile(project, pom, 0o644); err != nil {
+	if err := fill(dir); err != nil {
 		return "", err
-	}
-	cmd := exec.CommandContext(ctx, "mvn", "-B", "-q", "-f", project,
-		"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("downloading %s with Maven: %w\n%s", name, err, out)
 	}
 	return dir, os.WriteFile(complete, nil, 0o644)
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -44,8 +43,8 @@ func Start(ctx context.Context, dir string, databases ...string) (*Server, error
 	if err != nil {
 		return nil, err
 	}
-	source := filepath.Join(dir, "ReplicaSet.java")
-	if err := os.WriteFile(source, program, 0o600); err != nil {
+	classes, err := java.Compile(ctx, "ReplicaSet", jars, program)
+	if err != nil {
 		return nil, err
 	}
 	// Who asks a server that is away has to hear that within two seconds.
@@ -55,7 +54,7 @@ func Start(ctx context.Context, dir string, databases ...string) (*Server, error
 	}
 	s.Program = java.Program{
 		Name: "the stand-in for MongoDB", Log: filepath.Join(dir, "mongo.log"),
-		Args: append([]string{"-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"), source, fmt.Sprint(ports[0]), filepath.Join(dir, "mongo.h2")}, databases...),
+		Args: append([]string{"-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*") + ":" + classes, "ReplicaSet", fmt.Sprint(ports[0]), filepath.Join(dir, "mongo.h2")}, databases...),
 		Up: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()

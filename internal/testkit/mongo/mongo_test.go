@@ -2,11 +2,9 @@ package mongo
 
 import (
 	"context"
-	"errors"
 	"testing"
-	"time"
 
-	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/ecupcakes/ecupcakes/internal/testkit"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -17,10 +15,8 @@ import (
 // nobody followed it, and after the server was away.
 func TestChangeStream(t *testing.T) {
 	t.Parallel()
+	testkit.NeedsJava(t)
 	s, err := Start(t.Context(), t.TempDir(), "inventory")
-	if errors.Is(err, java.ErrMissing) {
-		t.Skip(err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +24,7 @@ func TestChangeStream(t *testing.T) {
 		_ = s.Disconnect(context.Background())
 		s.Kill()
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	ctx := testkit.Context(t)
 	c := s.Database("inventory").Collection("ingredients")
 	id := bson.D{{Key: "_id", Value: "flour"}}
 	var token bson.Raw
