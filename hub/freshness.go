@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 )
 
@@ -42,7 +41,7 @@ func (h *Hub) freshen(ctx context.Context) {
 func (h *Hub) tellFreshness(s *station, f Freshness) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now, was := time.Now(), s.stale
+	now, was := time.Now(), s.staleness
 	switch {
 	case f.Behind <= 0 && (was == nil || was.Behind == 0):
 		return
@@ -51,26 +50,8 @@ func (h *Hub) tellFreshness(s *station, f Freshness) {
 	}
 	f.Behind = max(f.Behind, 0)
 	argument := fmt.Appendf(nil, `{"behind":%d,"because":%s,"stage":%s}`, int(f.Behind.Seconds()), quote(f.Because), quote(f.Stage))
-	s.stale = &staleness{f, now, appendInvocation(nil, informFreshness, argument)}
+	s.staleness = &staleness{f, now, appendInvocation(nil, informFreshness, argument)}
 	for c := range s.all() {
 		c.wake()
-	}
-}
-
-// all are the screens of the station, those of groups included.
-func (s *station) all() iter.Seq[*client] {
-	return func(yield func(*client) bool) {
-		for c := range s.screens {
-			if !yield(c) {
-				return
-			}
-		}
-		for _, sh := range s.shares {
-			for c := range sh.screens {
-				if !yield(c) {
-					return
-				}
-			}
-		}
 	}
 }

@@ -114,12 +114,12 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 	now := h.now()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c := &client{
-		hub: h, station: h.stations[query.Get("topic")], group: group, person: person, ctx: ctx, ws: ws, conn: keep.conn, connected: now,
-		asks: query.Has("after"), after: query.Get("after"),
-	}
-	c.heard.Store(now)
-	c.written.Store(now)
+	c := newClient(h, query.Get("topic"))
+	c.group, c.person, c.ctx, c.ws, c.conn = group, person, ctx, ws, keep.conn
+	c.resume = resumption{wantsPositions: query.Has("after"), after: query.Get("after")}
+	c.clock.connected = now
+	c.clock.heard.Store(now)
+	c.clock.written.Store(now)
 	ws.SetReadLimit(h.options.ReadLimit)
 	if !h.add(c) {
 		_ = ws.CloseNow()
@@ -127,7 +127,7 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.remove(c)
 	defer ws.CloseNow()
-	c.read()
+	c.reader.run()
 }
 
 // connKeeper keeps the connection that is taken over from it: a websocket.Conn cannot be cut while it closes.

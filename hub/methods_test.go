@@ -84,12 +84,12 @@ func TestFreshness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := func(c *client) string { return string(c.appendFreshness(nil)) }
+	told := func(c *client) string { return string(c.writer.appendFreshness(nil)) }
 	record := func(argument string) string {
 		return `{"type":1,"target":"InformFreshness","arguments":[` + argument + "]}\x1e"
 	}
 	come := func(topic string) *client {
-		c := &client{hub: h, station: h.stations[topic]}
+		c := newClient(h, topic)
 		h.add(c)
 		return c
 	}

@@ -48,7 +48,7 @@ func TestProtocol(t *testing.T) {
 		"record without an end":                 {[]string{greeting, "{\"type\":6}\x1e{\"type\":6}"}, []string{`{}`, synced, farewell(incomplete)}, true},
 		"empty message":                         {[]string{greeting, ""}, []string{`{}`, synced, farewell(incomplete)}, true},
 		"nothing is answered after a close":     {[]string{greeting, "{\"type\":7}\x1e{\"type\":1,\"invocationId\":\"9\",\"target\":\"Cook\"}\x1e"}, []string{`{}`, synced, `{"type":7}`}, true},
-		"flood":                                 {[]string{greeting, strings.Repeat("{\"type\":6}\x1e", 200)}, []string{`{}`, synced, farewell("too many records arrived within a second")}, true},
+		"flood":                                 {[]string{greeting, strings.Repeat("{\"type\":6}\x1e", 200)}, []string{`{}`, synced, farewell("more than 50 records arrived within a second")}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -106,13 +106,13 @@ func TestOversizedMessageEndsTheConnection(t *testing.T) {
 
 func TestUnknownTopic(t *testing.T) {
 	_, server := open(t, newKitchen(), Options{})
-	for _, query := range []string{"", "?topic=", "?topic=frying", "?consumergroup=mix"} {
+	for query, topic := range map[string]string{"": "", "?topic=": "", "?topic=frying": "frying", "?consumergroup=mix": ""} {
 		p := dial(t, server, query)
 		p.send(greeting)
 		if r, _ := p.next(); r.raw != "{}" {
 			t.Errorf("%s: handshake answered by %s", query, r.raw)
 		}
-		want := "There is no station of that topic. Connect with topic= one of these: mix, bake."
+		want := `There is no station of the topic "` + topic + `". Connect with topic= one of these: mix, bake.`
 		if r := p.last(); r.Type != typeClose || r.Error != want || r.AllowReconnect {
 			t.Errorf("%s: sent away with %s", query, r.raw)
 		}

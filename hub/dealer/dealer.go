@@ -217,7 +217,7 @@ func (d *Dealer[S]) Clear() {
 	}
 }
 
-// Waiting returns the waiting orders, by arrival.
+// Waiting returns the waiting orders, by arrival. Claims may change while it is read.
 func (d *Dealer[S]) Waiting() iter.Seq[Order] {
 	return func(yield func(Order) bool) {
 		for w := d.first; w != nil && yield(w.Order); w = w.next {
@@ -234,6 +234,17 @@ func (d *Dealer[S]) Groups() iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// GroupCount returns the number of groups that have screens.
+func (d *Dealer[S]) GroupCount() int { return len(d.groups) }
+
+// ScreenCount returns the number of screens of a group.
+func (d *Dealer[S]) ScreenCount(group string) int {
+	if q := d.named[group]; q != nil {
+		return len(q.screens)
+	}
+	return 0
 }
 
 // Screens returns the screens of a group and the people in front of them, by arrival.
