@@ -9,9 +9,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// client is one connection. Several goroutines work for it, and each of its parts has one owner: the
-// goroutine or the lock named at the part. Where both locks are needed, Hub.mu is taken before
-// mailbox.mu.
+// client is one connection. Several goroutines work for it, and each of its parts has one owner:
+// the goroutine or the lock named at the part. Where both locks are needed, Hub.mu is taken
+// before mailbox.mu.
 type client struct {
 	// These fields are set before the client is known to any other goroutine, and never change.
 	hub     *Hub
@@ -30,9 +30,9 @@ type client struct {
 	mail   mailbox    // guarded by its own lock
 	member membership // guarded by Hub.mu
 
-	// wakeups counts the calls of wake that the writer has not looked at yet. It is more than 0 while a
-	// writer runs, and stays so after the last one. The call that makes it 1 starts the writer, so that no
-	// two run at a time, and no record waits unseen when a writer ends.
+	// wakeups counts the calls of wake that the writer has not looked at yet. It is more than 0
+	// while a writer runs, and stays so after the last one. The call that makes it 1 starts the
+	// writer, so that no two run at a time, and no record waits unseen when a writer ends.
 	wakeups atomic.Int64
 }
 
@@ -93,9 +93,9 @@ func (c *client) reply(record []byte) {
 	c.wake()
 }
 
-// close makes a close record the last one that the client gets, and then closes the connection. Before
-// the handshake the last record is a refusal of that instead. It reports whether it was the first call
-// of close; it never blocks.
+// close makes a close record the last one that the client gets, and then closes the connection.
+// Before the handshake the last record is a refusal of that instead. It reports whether it was
+// the first call of close; it never blocks.
 func (c *client) close(text string, reconnect bool) bool {
 	first := c.mail.close(text, reconnect)
 	c.wake()

@@ -1,14 +1,15 @@
-// Package hub shows screens which orders wait at a station, and keeps them up to date. It implements
-// the part of a SignalR server (JSON hub protocol 1 over WebSockets) that sends orders and takes a few
-// calls.
+// Package hub shows screens which orders wait at a station, and keeps them up to date. It
+// implements the part of a SignalR server (JSON hub protocol 1 over WebSockets) that sends orders
+// and takes a few calls.
 //
-// Screens pull. One goroutine reads the Source, encodes each change once and appends it to the bounded
-// log of its station. A screen is a position in that log: its writer takes the next records when the
-// socket has taken the last ones. So no screen slows another. Memory is bounded by the lengths of the
-// logs, and by one buffer for each socket that is being written to.
+// Screens pull. One goroutine reads the Source, encodes each change once and appends it to the
+// bounded log of its station. A screen is a position in that log: its writer takes the next
+// records when the socket has taken the last ones. So no screen slows another. Memory is bounded
+// by the lengths of the logs, and by one buffer for each socket that is being written to.
 //
-// A screen that asks for positions can reconnect with its last one. It gets the changes that it missed
-// if the log still has them, and a new snapshot otherwise; InformSynced tells which of the two it got.
+// A screen that asks for positions can reconnect with its last one. It gets the changes that it
+// missed if the log still has them, and a new snapshot otherwise; InformSynced tells which of the
+// two it got.
 //
 // The package does not interpret orders: a Source gives it JSON.
 package hub
@@ -33,17 +34,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Station is a topic that screens can watch. Arrived is the method that the hub calls on a screen to
-// announce an order there.
+// Station is a topic that screens can watch. Arrived is the method that the hub calls on a screen
+// to announce an order there.
 type Station struct{ Topic, Arrived string }
 
 // Change is one change of one order. The hub ignores topics without a station.
 type Change struct {
 	Position uint64 // increases strictly over the whole source
 	Left     string // the topic of the station that the order left, or empty
-	Arrived  string // the topic of the station where the order waits now, or empty; never the same as Left. An update of a waiting order has only Arrived.
-	ID       string // the order's ID, the argument of InformOrderLeft
-	Order    Order  // the order after the change; set if Arrived is
+	// Arrived is the topic of the station where the order waits now, or empty. It is never the same as
+	// Left. An update of a waiting order has only Arrived.
+	Arrived string
+	ID      string // the order's ID, the argument of InformOrderLeft
+	Order   Order  // the order after the change; set if Arrived is
 }
 
 // Order is an order that waits at a station.
@@ -51,18 +54,21 @@ type Order struct {
 	ID        string
 	ClaimedBy func(now time.Time) string // returns who has claimed the order at that time, or an empty string
 	JSON      func() json.RawMessage     // returns the argument of the Arrived method: valid JSON
-	Shown     func()                     // called each time the socket of a screen has taken the order as a change, not as part of a snapshot; may be nil
+	// Shown is called each time a screen's socket has taken the order as a change, but not as part of a
+	// snapshot. It may be nil.
+	Shown func()
 }
 
 // Source is where the hub gets its orders from. Several goroutines may call its methods at a time.
 type Source interface {
-	// Waiting returns the orders that wait at the topic's station, oldest first, their number, and the
-	// position of the last change that they include. They include every change up to that and none after
-	// it. The sequence is read at most once, perhaps slowly, and must not change meanwhile. The error
-	// says, for the person in front of the screen, why the orders are not known yet.
+	// Waiting returns the orders that wait at the topic's station, oldest first, their number, and
+	// the position of the last change that they include. They include every change up to that and
+	// none after it. The sequence is read at most once, perhaps slowly, and must not change
+	// meanwhile. The error says, for the person in front of the screen, why the orders are not known
+	// yet.
 	Waiting(topic string) (orders iter.Seq[Order], count int, position uint64, err error)
-	// Changes blocks until there is a change after the position, and returns the changes that are known,
-	// in order. It returns ErrGap if changes after the position are no longer kept.
+	// Changes blocks until there is a change after the position, and returns the changes that are
+	// known, in order. It returns ErrGap if changes after the position are no longer kept.
 	Changes(ctx context.Context, after uint64) ([]Change, error)
 }
 
@@ -81,8 +87,8 @@ type Options struct {
 	WriteTimeout     time.Duration // the time that a socket may take for one message of at most 32 KiB and one record; default 10 s
 	Origins          []string      // the other sites whose pages may connect, each exactly scheme://host or scheme://host:port
 
-	// Groups makes the screens of a consumer group share the orders of their station; see [Hub.Shared].
-	// Without it every screen shows all orders.
+	// Groups makes the screens of a consumer group share the orders of their station; see
+	// [Hub.Shared]. Without it every screen shows all orders.
 	Groups Groups
 	// Partition returns the partition of an order on its topic. It is required with Groups.
 	Partition func(id string) int32
@@ -102,16 +108,16 @@ type Freshness struct {
 	Stage   string        // the stage that causes the delay
 }
 
-// Method carries out a call of a screen and returns its result as JSON. The text of an error is sent to
-// the screen, for the person in front of it. ctx ends with the connection.
+// Method carries out a call of a screen and returns its result as JSON. The text of an error is
+// sent to the screen, for the person in front of it. ctx ends with the connection.
 type Method func(ctx context.Context, by Caller, arguments []json.RawMessage) (json.RawMessage, error)
 
 // Caller is the screen that calls a method: its topic, and the person in front of it.
 type Caller struct{ Topic, Person string }
 
-// Groups joins consumer groups for the hub. Set is called with the screens of a group and the people in
-// front of them whenever these change, and with no screens when the last one has gone. If it returns an
-// error, the screens of the group are sent away with its text.
+// Groups joins consumer groups for the hub. Set is called with the screens of a group and the
+// people in front of them whenever these change, and with no screens when the last one has gone.
+// If it returns an error, the screens of the group are sent away with its text.
 type Groups interface {
 	Set(group, topic string, screens int, people []string) error
 }
@@ -169,8 +175,8 @@ type Hub struct {
 // retry is the pause before the source is read again after it was not ready or had a gap.
 const retry = 200 * time.Millisecond
 
-// New returns a hub for the stations. It starts no goroutine. It returns an error if there is no station or
-// an origin is malformed.
+// New returns a hub for the stations. It starts no goroutine. It returns an error if there is no
+// station or an origin is malformed.
 func New(source Source, stations []Station, log *slog.Logger, options Options) (*Hub, error) {
 	h := &Hub{
 		source: source, options: options.withDefaults(), log: log, delay: newDelay(), born: time.Now(),
@@ -196,9 +202,9 @@ func New(source Source, stations []Station, log *slog.Logger, options Options) (
 	return h, nil
 }
 
-// Run passes the source's changes to the screens and applies timeouts until ctx ends, and then returns
-// nil. An error means that the source failed. Before it returns it tells the clients to reconnect. Clients
-// that connect while it does not run are sent away.
+// Run passes the source's changes to the screens and applies timeouts until ctx ends, and then
+// returns nil. An error means that the source failed. Before it returns it tells the clients to
+// reconnect. Clients that connect while it does not run are sent away.
 func (h *Hub) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
@@ -222,7 +228,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// follow restarts the logs at the source's present position, and records changes until the source fails.
+// follow restarts the logs at the source's present position, and records changes until the source
+// fails.
 func (h *Hub) follow(ctx context.Context) error {
 	_, _, position, err := h.source.Waiting(h.topics[0])
 	for err != nil {
@@ -252,8 +259,8 @@ func pause(ctx context.Context) {
 	}
 }
 
-// restart empties the logs at the source's position and tells all screens to reconnect. A snapshot from
-// before the position can no longer be followed by the logs.
+// restart empties the logs at the source's position and tells all screens to reconnect. A
+// snapshot from before the position can no longer be followed by the logs.
 func (h *Hub) restart(position uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -301,12 +308,13 @@ func (h *Hub) wake() {
 	}
 }
 
-// join makes the client a screen of its station, or sends it away. A screen gets the changes that it
-// missed, or else the station's orders, and then all later changes.
+// join makes the client a screen of its station, or sends it away. A screen gets the changes that
+// it missed, or else the station's orders, and then all later changes.
 func (h *Hub) join(c *client) {
 	s := c.station
 	if s == nil {
-		c.close(fmt.Sprintf("There is no station of the topic %.80q. Connect with topic= one of these: %s.", c.topic, strings.Join(h.topics, ", ")), false)
+		c.close(fmt.Sprintf("There is no station of the topic %.80q. Connect with topic= one of these: %s.",
+			c.topic, strings.Join(h.topics, ", ")), false)
 		return
 	}
 	if c.inGroup() {
@@ -332,8 +340,8 @@ func (h *Hub) join(c *client) {
 	c.start(&feed{log: &s.log, snapshot: orders, count: count, position: position})
 }
 
-// resume makes the client a screen of its station that goes on after the position that it came with. It
-// reports whether the log still has every change after that.
+// resume makes the client a screen of its station that goes on after the position that it came
+// with. It reports whether the log still has every change after that.
 func (h *Hub) resume(c *client) bool {
 	number, ours := strings.CutPrefix(c.resume.after, h.epoch+"-")
 	after, err := strconv.ParseUint(number, 10, 64)
@@ -408,8 +416,8 @@ func (h *Hub) sweep(ctx context.Context) {
 // now returns the nanoseconds since New. Steps of the wall clock do not affect it.
 func (h *Hub) now() int64 { return int64(time.Since(h.born)) }
 
-// Shutdown refuses new clients, tells all others to reconnect, and waits until they are gone. If ctx ends
-// first, it cuts the remaining ones and returns an error that wraps ctx's.
+// Shutdown refuses new clients, tells all others to reconnect, and waits until they are gone. If
+// ctx ends first, it cuts the remaining ones and returns an error that wraps ctx's.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true

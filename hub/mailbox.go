@@ -64,7 +64,8 @@ func (m *mailbox) close(text string, reconnect bool) bool {
 	return true
 }
 
-// take appends the replies to b and empties the mailbox. The feed is nil if the writer has it already.
+// take appends the replies to b and empties the mailbox. The feed is nil if the writer has it
+// already.
 func (m *mailbox) take(b []byte) (_ []byte, f *feed, greeted, closed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,7 +14,8 @@ import (
 
 const greeting = "{\"protocol\":\"json\",\"version\":1}\x1e"
 
-// What a client sends, and all that it gets: the connection stays open when the last record is no farewell.
+// For what a client sends, the test has all records that it gets. The connection stays open
+// unless the last record is a farewell.
 func TestProtocol(t *testing.T) {
 	synced := `{"type":1,"target":"InformSynced","arguments":[{"waiting":0,"resumed":false}]}`
 	farewell := func(text string) string {
@@ -119,8 +120,9 @@ func TestUnknownTopic(t *testing.T) {
 	}
 }
 
-// A client is sent away in the very message that answers its handshake, for SignalR clients back off only then.
-func TestSourceNotReady(t *testing.T) {
+// A client is sent away in the message that answers its handshake: SignalR clients back off only
+// then.
+func TestScreensAreSentAwayUntilTheSourceIsReady(t *testing.T) {
 	kitchen := newKitchen()
 	h, server := open(t, kitchen, Options{})
 	kitchen.setClosed(errors.New("the orders are 40 % read: try again in a moment"))
@@ -170,7 +172,7 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-// Whatever a client sends is refused with a reason or understood; and what the hub makes of it are whole records.
+// Every record from a client is parsed or refused with a reason, and the replies are whole records.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":6}`, `{"type":1,"invocationId":"1","target":"T","arguments":[{}]}`, `{"type":7,"error":"e","allowReconnect":true}`,

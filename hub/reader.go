@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// reader handles what a client sends. All fields but calls are used only by the goroutine that runs it,
-// which is the one of the client's request.
+// reader handles what a client sends. All fields but calls are used only by the goroutine that
+// runs it, which is the one of the client's request.
 type reader struct {
 	client *client
 
@@ -37,7 +37,8 @@ func (r *reader) run() {
 	}
 }
 
-// receive handles one WebSocket message. The connection ends with the error, which is sent to the client.
+// receive handles one WebSocket message. The connection ends with the error, which is sent to the
+// client.
 func (r *reader) receive(data []byte) error {
 	for more := true; more; more = len(data) > 0 {
 		record, rest, whole := bytes.Cut(data, []byte{separator})
@@ -91,9 +92,9 @@ func (r *reader) handle(record []byte) error {
 	return nil
 }
 
-// greet answers the handshake. The answer is written together with what join decides: a SignalR client
-// that is sent away in the message that answers its handshake counts the attempt as failed, and backs
-// off before the next one.
+// greet answers the handshake. The answer is written together with what join decides: a SignalR
+// client that is sent away in the message that answers its handshake counts the attempt as
+// failed, and backs off before the next one.
 func (r *reader) greet(record []byte) error {
 	if err := checkHandshake(record); err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"github.com/ecupcakes/ecupcakes/hub/dealer"
 )
 
-// station is a Station with its screens and the log that they read. Hub.mu guards all fields, except
-// where noted.
+// station is a Station with its screens and the log that they read. Hub.mu guards all fields,
+// except where noted.
 type station struct {
 	Station
 	announcement []byte // the start of the record that announces an order; immutable
@@ -56,8 +56,8 @@ func (s *station) fill(orders iter.Seq[Order], count int, position uint64, parti
 	now := time.Now()
 	for o := range orders {
 		s.waiting[o.ID] = o
-		// The moves are dropped: a group that is there already is left from before a restart, and its screens
-		// were sent away.
+		// The moves are dropped: a group that is there already is left from before a restart, and its
+		// screens were sent away.
 		s.dealer.Arrive(dealer.Order{ID: o.ID, Partition: partition(o.ID), Claimant: o.ClaimedBy(now)})
 	}
 }
@@ -98,8 +98,8 @@ func (s *station) expireClaims(now time.Time) {
 }
 
 // apply appends moves to the logs of the screens. The record announces the order of the ID; the
-// announcements of other orders are encoded as needed. A screen without a log is passed over, for it
-// will get its orders with its snapshot.
+// announcements of other orders are encoded as needed. A screen without a log is passed over, for
+// it will get its orders with its snapshot.
 func (s *station) apply(moves []dealer.Move[*client], id string, record []byte) {
 	for _, m := range moves {
 		switch {

@@ -10,15 +10,15 @@ import (
 	"github.com/coder/websocket"
 )
 
-// chunk is the size of a WebSocket message, in bytes, beyond which no record is added to it. It also
-// bounds the replies that wait for a client.
+// chunk is the size of a WebSocket message, in bytes, beyond which no record is added to it. It
+// also bounds the replies that wait for a client.
 const chunk = 32 << 10
 
 // buffers lends a buffer to each writer while it runs.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// writer writes what a client gets. It runs only while there is something to write. Its fields are used
-// only by the goroutine of run; client.wake ensures that at most one runs at a time.
+// writer writes what a client gets. It runs only while there is something to write. Its fields
+// are used only by the goroutine of run; client.wake ensures that at most one runs at a time.
 type writer struct {
 	client    *client
 	feed      *feed      // nil until the client is started
@@ -29,8 +29,8 @@ type writer struct {
 	shown  []func() // see Order.Shown
 }
 
-// feed is where a writer gets the events of its client from: a snapshot, and the log after it. Once it
-// is handed to the writer, only the writer uses it, except for the log's content.
+// feed is where a writer gets the events of its client from: a snapshot, and the log after it.
+// Once it is handed to the writer, only the writer uses it, except for the log's content.
 type feed struct {
 	log      *ring           // its content is guarded by Hub.mu
 	snapshot iter.Seq[Order] // nil once it is begun
@@ -43,8 +43,8 @@ type feed struct {
 	stop func()
 }
 
-// run writes until there is nothing left. After the end of the connection it leaves wakeups above 0, so
-// that no other writer is started.
+// run writes until there is nothing left. After the end of the connection it leaves wakeups above
+// 0, so that no other writer is started.
 func (w *writer) run() {
 	c := w.client
 	buffer := buffers.Get().(*[]byte)
@@ -69,7 +69,8 @@ func (w *writer) run() {
 	}
 }
 
-// send writes one WebSocket message and reports whether that succeeded. client.check applies the timeout.
+// send writes one WebSocket message and reports whether that succeeded. client.check applies the
+// timeout.
 func (w *writer) send(data []byte) bool {
 	c := w.client
 	c.clock.writing.Store(c.hub.now())
@@ -94,8 +95,8 @@ func (w *writer) observe() {
 	w.shown = w.shown[:0]
 }
 
-// collect appends the records to write next: replies, then the freshness, then the snapshot, then the
-// events after it. last reports that no record may follow these, which are then at least one.
+// collect appends the records to write next: replies, then the freshness, then the snapshot, then
+// the events after it. last reports that no record may follow these, which are then at least one.
 func (w *writer) collect(b []byte) (_ []byte, last bool) {
 	b, f, greeted, closed := w.client.mail.take(b)
 	if f != nil {
@@ -143,8 +144,8 @@ func (w *writer) appendSnapshot(b []byte) []byte {
 	return b
 }
 
-// appendEvents appends the events after the client's position. While the snapshot is being read, b is
-// full, and none is appended.
+// appendEvents appends the events after the client's position. While the snapshot is being read,
+// b is full, and none is appended.
 func (w *writer) appendEvents(b []byte) []byte {
 	c, f := w.client, w.feed
 	c.hub.mu.RLock()

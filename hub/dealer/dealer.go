@@ -1,8 +1,8 @@
 // Package dealer decides which screen of a consumer group shows which order of a station.
 //
-// A Dealer is a plain data structure: it takes no locks, reads no clock and does no I/O. Each method
-// takes in one change and returns the moves that follow from it. The same calls in the same order
-// always return the same moves.
+// A Dealer is a plain data structure: it takes no locks, reads no clock and does no I/O. Each
+// method takes in one change and returns the moves that follow from it. The same calls in the
+// same order always return the same moves.
 //
 // The rules, for each group by itself:
 //
@@ -55,11 +55,11 @@ type Move[S comparable] struct {
 }
 
 // Dealer holds the orders that wait at a station and the groups of screens that share them. S
-// identifies a screen. The zero value is not usable; see [New]. A Dealer must not be used by several
-// goroutines at a time.
+// identifies a screen. The zero value is not usable; see [New]. A Dealer must not be used by
+// several goroutines at a time.
 //
-// The moves that a method returns must be applied in their order. They are valid until the next call
-// of any method that returns moves.
+// The moves that a method returns must be applied in their order. They are valid until the next
+// call of any method that returns moves.
 type Dealer[S comparable] struct {
 	orders      map[string]*order
 	first, last *order // the list of the orders, by arrival
@@ -161,9 +161,9 @@ func (d *Dealer[S]) Join(group string, screen S, person string) []Move[S] {
 	return d.moves
 }
 
-// Gone removes a screen from a group and deals its orders to the others. The screen itself gets no
-// move. Without screens the group ends, and so does its assignment. Gone does nothing if the screen is
-// not in the group.
+// Gone removes a screen from a group and deals its orders to the others. The screen itself gets
+// no move. Without screens the group ends, and so does its assignment. Gone does nothing if the
+// screen is not in the group.
 func (d *Dealer[S]) Gone(group string, screen S) []Move[S] {
 	d.moves = d.moves[:0]
 	q := d.named[group]
@@ -331,7 +331,8 @@ func (d *Dealer[S]) level(q *groupQueue[S]) {
 	}
 }
 
-// put takes an order from the screen where it is, if any, and shows it on another, if that is not nil.
+// put takes an order from the screen where it is, if any, and shows it on another, if that is not
+// nil.
 func (d *Dealer[S]) put(q *groupQueue[S], w *order, to *screen[S]) {
 	if from := q.on[w]; from != nil {
 		delete(q.on, w)

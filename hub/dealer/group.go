@@ -68,9 +68,9 @@ func (q *groupQueue[S]) choose(w *order) *screen[S] {
 	return fewest
 }
 
-// surplus returns the order that has to move for the screens to be balanced, and the screen where it
-// has to go: the newest unclaimed order of the fullest screen that has one. It returns nil if the
-// screens are balanced.
+// surplus returns the order that has to move for the screens to be balanced, and the screen where
+// it has to go: the newest unclaimed order of the fullest screen that has one. It returns nil if
+// the screens are balanced.
 func (q *groupQueue[S]) surplus() (newest *order, to *screen[S]) {
 	var fullest *screen[S]
 	for _, s := range q.screens {

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// spec is a naive dealer: after every change it looks at all orders of all groups again. It says where
-// each order is, not how it came there.
+// spec is a naive dealer: after every change it looks at all orders of all groups again. It says
+// where each order is, not how it came there.
 type spec struct {
 	orders []Order // by arrival
 	groups map[string]*specGroup
@@ -145,9 +145,9 @@ func assignments(t *rapid.T) Assignment {
 	return a
 }
 
-// TestDealerEqualsSpec plays random changes to a Dealer, to a second one and to the naive spec. After
-// each change both dealers have returned the same moves, the moves applied in order show what the spec
-// shows, and the rules of the package hold.
+// TestDealerEqualsSpec plays random changes to a Dealer, to a second one and to the naive spec.
+// After each change both dealers have returned the same moves, the moves applied in order show
+// what the spec shows, and the rules of the package hold.
 func TestDealerEqualsSpec(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, twin := New[int](), New[int]()
@@ -310,8 +310,8 @@ func checkRules(t *rapid.T, s *spec, name string, g *specGroup, shown map[int]ma
 	}
 }
 
-// TestBalancingMovesOnlyTheNewestUnclaimed checks that a screen that comes or goes, or an order that
-// leaves, costs another screen only the orders that it would have begun last.
+// TestBalancingMovesOnlyTheNewestUnclaimed checks that a screen that comes or goes, or an order
+// that leaves, costs another screen only the orders that it would have begun last.
 func TestBalancingMovesOnlyTheNewestUnclaimed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := New[int]()

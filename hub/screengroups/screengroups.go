@@ -1,14 +1,14 @@
-// Package screengroups makes this instance a member of Kafka consumer groups, one
-// for each consumer group and topic that its screens name. The partitions that
-// Kafka assigns to the member are the orders that its screens share. It reads
-// and commits nothing: the views have the orders.
+// Package screengroups makes this instance a member of Kafka consumer groups: one for each topic
+// and consumer group that its screens name. The partitions that Kafka assigns to the member are
+// those whose orders its screens show. The members read and commit nothing, since the views have
+// the orders.
 //
-// It never knows an order or a screen.
+// The package handles neither orders nor screens: it gets counts and names, and returns
+// assignments.
 package screengroups
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,61 +20,62 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Assignment is what a group leaves to this instance.
+// Assignment is the part of a group's orders that belongs to this instance.
 type Assignment struct {
-	// Partitions are those whose orders belong to the screens here. Between the members of a group no partition is
-	// shared by two.
+	// Partitions are the partitions whose orders belong here. No two members of a group have the same
+	// partition.
 	Partitions map[int32]bool
-	// People are those who stand before a screen of the group, and whether here. Who does at several instances is at
-	// one of them, the same for all.
+	// People are the people with a screen of the group; true for those whose screen is here. A
+	// person with screens at several instances is here at exactly one of them, and all members agree
+	// on which.
 	People map[string]bool
-	// Joined is false until the group has let the member in, and again when it has lost it: then nobody knows whose
-	// the orders are.
+	// Joined is false until the member has joined the group, and again after it has lost its
+	// membership. Meanwhile other members may own any of the orders.
 	Joined bool
 }
 
-// ErrFull says that there are maxGroups already.
-var ErrFull = errors.New("there are too many consumer groups")
+// ErrFull reports that this instance is a member of maxGroups groups already.
+var ErrFull = fmt.Errorf("this server has %d consumer groups of screens already, which is the limit: use one of them", maxGroups)
 
 const (
-	// maxGroups bounds the groups that one instance is a member of. Each has
-	// connections of its own.
+	// maxGroups bounds the groups that one instance is a member of. Each needs connections of its own.
 	maxGroups = 64
-	// settle is how long changes of who is here are gathered before the group
-	// is told, which makes all members meet.
-	settle       = 50 * time.Millisecond
-	leaveTimeout = time.Second
-	// A member that has died is missed after that long; no broker takes less.
+	// presenceDelay is how long changes of the screens and people are collected before the group
+	// rebalances, which needs all members.
+	presenceDelay = 50 * time.Millisecond
+	leaveTimeout  = time.Second
+	// sessionTimeout is when a dead member's partitions are reassigned. Brokers refuse less by
+	// default.
 	sessionTimeout = 6 * time.Second
-	heartbeat      = 300 * time.Millisecond // Members learn of a change with the next one.
+	heartbeat      = 300 * time.Millisecond // A member learns of a rebalance with its next heartbeat.
 )
 
-// Groups are the memberships of one instance. Its methods may be called by any
-// number of goroutines.
+// Groups are the memberships of one instance. Its methods may be called by several goroutines at
+// a time.
 type Groups struct {
 	kafka   kafka.Config
-	changed func(group, topic string, s Assignment)
+	changed func(group, topic string, a Assignment)
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards members, so that two calls of Set do not join the same group twice
 	members map[key]*member
 	leaving sync.WaitGroup
 }
 
 type key struct{ group, topic string }
 
-// ID is the name of the consumer group on Kafka.
+// ID returns the name of the consumer group on Kafka.
 func ID(group, topic string) string { return "screens." + topic + "." + group }
 
-// New returns no memberships. changed is told of each change of a share, one
-// after the other for each group, and must not call Set.
-func New(kafka kafka.Config, changed func(group, topic string, s Assignment)) *Groups {
+// New returns Groups without a membership. changed is called with each change of an assignment,
+// for each group by one goroutine at a time. It must not call Set.
+func New(kafka kafka.Config, changed func(group, topic string, a Assignment)) *Groups {
 	return &Groups{kafka: kafka, changed: changed, members: map[key]*member{}}
 }
 
-// Set says how many screens of a group there are here, and of whom. The first
-// makes this instance a member; without any it leaves. A member's share is told
-// again. It returns ErrFull, or why the client could not be made, and then is no
-// member.
+// Set sets the number of screens of a group here, and the people in front of them. The first
+// screen makes this instance a member; without screens it leaves. Set of a member passes its
+// assignment to changed again. Set returns ErrFull, or an error if the Kafka client cannot be
+// made; the instance is no member then.
 func (g *Groups) Set(group, topic string, screens int, people []string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,7 +88,7 @@ func (g *Groups) Set(group, topic string, screens int, people []string) error {
 		g.leaving.Go(m.leave)
 	case m != nil:
 		m.set(screens, people)
-		m.update(func(*Assignment) {}) // Whoever sets may be new and know nothing yet.
+		m.update(func(*Assignment) {}) // The caller may have a new group of the same name, without an assignment.
 	case len(g.members) >= maxGroups:
 		return ErrFull
 	default:
@@ -100,7 +101,7 @@ func (g *Groups) Set(group, topic string, screens int, people []string) error {
 	return nil
 }
 
-// Close leaves all groups and waits for it, about a second at most.
+// Close leaves all groups. It blocks until that is done, for about leaveTimeout at most.
 func (g *Groups) Close() {
 	g.mu.Lock()
 	for k, m := range g.members {
@@ -116,17 +117,19 @@ type member struct {
 	client  *kgo.Client
 	changed func(Assignment)
 
-	mu    sync.Mutex // Held while changed is called.
-	here  presence
-	timer *time.Timer // Runs out when the group is to be told of here.
-	share Assignment
-	gone  bool
+	// mu guards the fields below, which the Kafka client's goroutines and the callers of Set use. It
+	// is held while changed is called, so that assignments arrive in their order.
+	mu         sync.Mutex
+	present    presence
+	timer      *time.Timer // starts a rebalance with the new presence; nil until it first changes
+	assignment Assignment
+	left       bool // changed must not be called any more
 }
 
 func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 	m := &member{
-		changed: func(s Assignment) { g.changed(k.group, k.topic, s) },
-		here:    newPresence(screens, people), share: Assignment{Partitions: map[int32]bool{}},
+		changed: func(a Assignment) { g.changed(k.group, k.topic, a) },
+		present: newPresence(screens, people), assignment: Assignment{Partitions: map[int32]bool{}},
 	}
 	of := func(assigned map[string][]int32) []int32 { return assigned[k.topic] }
 	client, err := kgo.NewClient(append(g.kafka.Client(),
@@ -134,77 +137,79 @@ func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(sessionTimeout),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
-			m.update(func(s *Assignment) { s.take(of(p)); s.Joined = true })
+			m.update(func(a *Assignment) { a.add(of(p)); a.Joined = true })
 		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
-			m.update(func(s *Assignment) { s.give(of(p)) })
+			m.update(func(a *Assignment) { a.remove(of(p)) })
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
-			m.update(func(s *Assignment) { s.give(of(p)); s.Joined = false })
+			m.update(func(a *Assignment) { a.remove(of(p)); a.Joined = false })
 		}),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("joining the consumer group %s: %w", ID(k.group, k.topic), err)
+		return nil, fmt.Errorf("join the consumer group %s: %w", ID(k.group, k.topic), err)
 	}
 	client.PauseFetchTopics(k.topic)
-	m.mu.Lock()
+	m.mu.Lock() // The client's goroutines may use the member already.
 	m.client = client
 	m.mu.Unlock()
 	return m, nil
 }
 
-func (s *Assignment) take(partitions []int32) {
+func (a *Assignment) add(partitions []int32) {
 	for _, p := range partitions {
-		s.Partitions[p] = true
+		a.Partitions[p] = true
 	}
 }
 
-func (s *Assignment) give(partitions []int32) {
+func (a *Assignment) remove(partitions []int32) {
 	for _, p := range partitions {
-		delete(s.Partitions, p)
+		delete(a.Partitions, p)
 	}
 }
 
-// update changes the share and passes a copy of it on.
+// update changes the assignment and passes a copy of it to changed.
 func (m *member) update(change func(*Assignment)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	change(&m.share)
-	if !m.gone {
-		m.changed(Assignment{maps.Clone(m.share.Partitions), maps.Clone(m.share.People), m.share.Joined})
+	a := &m.assignment
+	change(a)
+	if !m.left {
+		m.changed(Assignment{Partitions: maps.Clone(a.Partitions), People: maps.Clone(a.People), Joined: a.Joined})
 	}
 }
 
+// set changes the presence, and starts a rebalance after presenceDelay if that is a change.
 func (m *member) set(screens int, people []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := newPresence(screens, people)
-	if p.Screens == m.here.Screens && slices.Equal(p.People, m.here.People) {
+	if p.Screens == m.present.Screens && slices.Equal(p.People, m.present.People) {
 		return
 	}
-	m.here = p
+	m.present = p
 	if m.timer == nil {
-		m.timer = time.AfterFunc(settle, m.client.ForceRebalance)
+		m.timer = time.AfterFunc(presenceDelay, m.client.ForceRebalance)
 		return
 	}
-	m.timer.Reset(settle)
+	m.timer.Reset(presenceDelay)
 }
 
 func (m *member) presence() presence {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.here
+	return m.present
 }
 
 func (m *member) leave() {
 	m.mu.Lock()
-	m.gone = true
+	m.left = true
 	if m.timer != nil {
 		m.timer.Stop()
 	}
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	_ = m.client.LeaveGroupContext(ctx) // Or it is missed soon.
+	_ = m.client.LeaveGroupContext(ctx) // If this fails, the partitions are reassigned after sessionTimeout.
 	m.client.Close()
 }
