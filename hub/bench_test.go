@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// BenchmarkPublish announces one order to 1,000 screens over loopback connections, and waits until all have it. The
-// clients read bare bytes into one buffer each, so that all allocations are the hub's.
+// BenchmarkPublish announces one order to 1,000 screens over loopback connections, and waits
+// until all have it. The clients read bare bytes into one buffer each, so that all allocations
+// are the hub's.
 func BenchmarkPublish(b *testing.B) {
 	const screens = 1000
 	kitchen := newKitchen()

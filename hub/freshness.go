@@ -3,24 +3,23 @@ package hub
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 )
 
-// staleness is what the screens of a station were told of their freshness, when, and the record that tells it.
+// staleness is the freshness that the screens of a station were last told.
 type staleness struct {
 	Freshness
-	at     time.Time
-	record []byte
+	at     time.Time // when the record was made
+	record []byte    // the encoded InformFreshness
 }
 
 const (
-	freshnessEvery = time.Second     // how often the freshness is looked at
-	repeatEvery    = 5 * time.Second // how often screens are told again that are behind; meanwhile they can count themselves
+	freshnessEvery = time.Second     // the interval at which the freshness is measured
+	repeatEvery    = 5 * time.Second // the interval at which screens that stay behind are told; in between they can count themselves
 )
 
-// freshen tells the screens when they begin to be behind, when the reason changes, how far they are every now and then,
-// and when they no longer are.
+// freshen tells the screens of each station when they begin to be behind, when the cause changes,
+// every repeatEvery how far they are behind, and when they no longer are.
 func (h *Hub) freshen(ctx context.Context) {
 	if h.options.Freshness == nil {
 		return
@@ -42,7 +41,7 @@ func (h *Hub) freshen(ctx context.Context) {
 func (h *Hub) tellFreshness(s *station, f Freshness) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now, was := time.Now(), s.stale
+	now, was := time.Now(), s.staleness
 	switch {
 	case f.Behind <= 0 && (was == nil || was.Behind == 0):
 		return
@@ -51,26 +50,8 @@ func (h *Hub) tellFreshness(s *station, f Freshness) {
 	}
 	f.Behind = max(f.Behind, 0)
 	argument := fmt.Appendf(nil, `{"behind":%d,"because":%s,"stage":%s}`, int(f.Behind.Seconds()), quote(f.Because), quote(f.Stage))
-	s.stale = &staleness{f, now, appendInvocation(nil, informFreshness, argument)}
+	s.staleness = &staleness{Freshness: f, at: now, record: appendInvocation(nil, informFreshness, argument)}
 	for c := range s.all() {
 		c.wake()
-	}
-}
-
-// all are the screens of the station, those of groups included.
-func (s *station) all() iter.Seq[*client] {
-	return func(yield func(*client) bool) {
-		for c := range s.screens {
-			if !yield(c) {
-				return
-			}
-		}
-		for _, sh := range s.shares {
-			for c := range sh.screens {
-				if !yield(c) {
-					return
-				}
-			}
-		}
 	}
 }

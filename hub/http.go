@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,19 +16,19 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Path is where the hub must be mounted; negotiate is below it.
+// Path is the path of the hub's WebSocket. Requests for it and everything below it belong to the
+// hub.
 const Path = "/ordermonitorhub"
 
-// The longest consumer group, which is Kafka's limit for names, and person, in bytes.
 const (
-	maxGroup  = 249
-	maxPerson = 256
+	maxGroup  = 249 // the bytes of a consumer group's name, as in Kafka
+	maxPerson = 256 // the bytes of a person's name
 )
 
-// maxCalls bounds the methods that one client has carried out at a time.
+// maxCalls bounds the methods of one client that run at a time.
 const maxCalls = 4
 
-// ServeHTTP serves the hub's two addresses: negotiate and the WebSocket itself. Errors are problem details (RFC 9457).
+// ServeHTTP serves the negotiation and the WebSocket. Errors are problem details (RFC 9457).
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	method, serve := http.MethodGet, h.connect
 	switch r.URL.Path {
@@ -40,7 +41,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !h.allows(w, r):
-		problem(w, http.StatusForbidden, "Pages of the origin "+r.Header.Get("Origin")+" may not use this hub: add it to the allowed origins, or use the page that this server offers.")
+		problem(w, http.StatusForbidden, fmt.Sprintf("Pages of the origin %q may not use this hub: "+
+			"add it to the allowed origins, or use the page that this server offers.", r.Header.Get("Origin")))
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method != method:
@@ -54,14 +56,14 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allows checks the request's origin, which only browsers send: the host of the request itself or one of the options'.
-// The latter get the headers of a CORS answer.
+// allows reports whether the request's origin may use the hub: the host of the request, or one of
+// Options.Origins, which gets CORS headers. Only browsers send an origin.
 func (h *Hub) allows(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	if slices.Contains(h.options.Origins, origin) {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true") // SignalR's JavaScript client sends credentials by default
+		w.Header().Set("Access-Control-Allow-Credentials", "true") // SignalR's JavaScript client sends credentials by default.
 		if r.Method == http.MethodOptions {
 			w.Header().Set("Access-Control-Allow-Methods", "POST")
 			w.Header().Set("Access-Control-Allow-Headers", "authorization, content-type, x-requested-with, x-signalr-user-agent")
@@ -73,7 +75,8 @@ func (h *Hub) allows(w http.ResponseWriter, r *http.Request) bool {
 	return origin == "" || err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
-// negotiate offers WebSockets. It keeps nothing, so any instance may serve the connection that follows.
+// negotiate offers WebSockets. It keeps no state, so any instance may serve the connection that
+// follows.
 func negotiate(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{
 		"negotiateVersion":    0,
@@ -85,20 +88,21 @@ func negotiate(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(answer) // fails only when the client is gone
+	_ = json.NewEncoder(w).Encode(answer) // This fails only if the client is gone.
 }
 
-// connect serves one client from the upgrade to the end of its connection.
+// connect serves one client from the upgrade until its connection ends.
 func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	group := query.Get("consumergroup")
 	if len(group) > maxGroup {
-		problem(w, http.StatusBadRequest, "The consumergroup is longer than "+strconv.Itoa(maxGroup)+" bytes: choose a shorter one.")
+		problem(w, http.StatusBadRequest,
+			fmt.Sprintf("The consumergroup has %d bytes, more than %d: choose a shorter one.", len(group), maxGroup))
 		return
 	}
 	person := strings.TrimSpace(query.Get("person"))
 	if len(person) > maxPerson {
-		problem(w, http.StatusBadRequest, "The person is longer than "+strconv.Itoa(maxPerson)+" bytes: choose a shorter name.")
+		problem(w, http.StatusBadRequest, fmt.Sprintf("The person has %d bytes, more than %d: choose a shorter name.", len(person), maxPerson))
 		return
 	}
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -107,19 +111,19 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	keep := &connKeeper{ResponseWriter: w}
-	ws, err := websocket.Accept(keep, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // the origin is checked already
+	ws, err := websocket.Accept(keep, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // ServeHTTP has checked the origin.
 	if err != nil {
-		return // Accept has answered
+		return // Accept has answered the request.
 	}
 	now := h.now()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c := &client{
-		hub: h, station: h.stations[query.Get("topic")], group: group, person: person, ctx: ctx, ws: ws, conn: keep.conn, connected: now,
-		asks: query.Has("after"), after: query.Get("after"),
-	}
-	c.heard.Store(now)
-	c.written.Store(now)
+	c := newClient(h, query.Get("topic"))
+	c.group, c.person, c.ctx, c.ws, c.conn = group, person, ctx, ws, keep.conn
+	c.resume = resumption{wantsPositions: query.Has("after"), after: query.Get("after")}
+	c.clock.connected = now
+	c.clock.heard.Store(now)
+	c.clock.written.Store(now)
 	ws.SetReadLimit(h.options.ReadLimit)
 	if !h.add(c) {
 		_ = ws.CloseNow()
@@ -127,10 +131,11 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.remove(c)
 	defer ws.CloseNow()
-	c.read()
+	c.reader.run()
 }
 
-// connKeeper keeps the connection that is taken over from it: a websocket.Conn cannot be cut while it closes.
+// connKeeper keeps the connection that is hijacked from a response. The hub needs it to cut a
+// client, since a websocket.Conn cannot be cut while it closes.
 type connKeeper struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -146,5 +151,5 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	answer := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail}
-	_ = json.NewEncoder(w).Encode(answer) // fails only when the client is gone
+	_ = json.NewEncoder(w).Encode(answer) // This fails only if the client is gone.
 }

@@ -63,7 +63,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-func TestProblems(t *testing.T) {
+func TestRefusedRequests(t *testing.T) {
 	_, server := open(t, newKitchen(), Options{Origins: []string{"https://shop.example"}})
 	foreign := http.Header{"Origin": {"https://evil.example"}}
 	long := strings.Repeat("g", maxGroup+1)
@@ -103,7 +103,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestOrigins(t *testing.T) {
+func TestAllowedOrigins(t *testing.T) {
 	_, server := open(t, newKitchen(), Options{Origins: []string{"https://shop.example", "http://127.0.0.1:5173"}})
 	for origin, cors := range map[string]bool{"": false, server.URL: false, "https://shop.example": true, "http://127.0.0.1:5173": true} {
 		header := http.Header{}
@@ -136,7 +136,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRefusesInvalidOptions(t *testing.T) {
 	for _, origin := range []string{"shop.example", "https://shop.example/", "https://Shop.example", "https://shop.example?x", "//shop.example", "https://", "*", "https://user@shop.example"} {
 		if _, err := New(newKitchen(), line, slog.New(slog.DiscardHandler), Options{Origins: []string{origin}}); err == nil {
 			t.Errorf("the origin %q is accepted", origin)

@@ -21,9 +21,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-var seedFlag = flag.Uint64("hub.seed", 0, "seed of TestScreensAgreeWithSource; 0 draws one")
+var seedFlag = flag.Uint64("hub.seed", 0, "seed of TestScreensEqualTheSource and TestGroupsOfThreeHubsShowEachOrderOnce; 0 draws one")
 
-// screen is what a browser makes of the hub's records: a list of orders.
+// screen is the list of orders that a browser builds from the hub's records.
 type screen struct {
 	ids    []string // in the order of their first announcement
 	orders map[string]json.RawMessage
@@ -77,6 +77,7 @@ func (s *screen) apply(r record) error {
 	return nil
 }
 
+// text returns an order of which only the JSON matters.
 func (s *screen) text() string {
 	var orders []json.RawMessage
 	for _, id := range s.ids {
@@ -85,9 +86,10 @@ func (s *screen) text() string {
 	return join(orders)
 }
 
-// While orders move at random, screens join, leave, stall, get cut and come back. Each sees every change of its station
-// once and in order from its snapshot on, and in the end has the very list of the source.
-func TestScreensAgreeWithSource(t *testing.T) {
+// While orders move at random, screens join, leave, stall, get cut and reconnect. From its
+// snapshot on, each screen gets every change of its station once and in order. In the end its
+// orders equal the source's.
+func TestScreensEqualTheSource(t *testing.T) {
 	const screens, changes = 20, 4000
 	seed := *seedFlag
 	if seed == 0 {
@@ -162,7 +164,7 @@ func TestScreensAgreeWithSource(t *testing.T) {
 	}
 }
 
-// visit watches the topic until it has had enough, is sent away, or has seen the end.
+// visit watches the topic until it has read enough, is sent away, or has seen the last change.
 func visit(t *testing.T, kitchen *kitchen, server *httptest.Server, topic string, random *rand.Rand) (ended bool, err error) {
 	p := dial(t, server, "?topic="+topic)
 	defer p.ws.CloseNow()
@@ -212,8 +214,8 @@ func visit(t *testing.T, kitchen *kitchen, server *httptest.Server, topic string
 	}
 }
 
-// A person is present at the station of each of their screens, until that has gone.
-func TestPresent(t *testing.T) {
+// A person is present at the stations of their screens, until the screens have gone.
+func TestPresentWhileAPersonHasAScreen(t *testing.T) {
 	h, server := open(t, newKitchen(), Options{})
 	if h.Present("mix", "Ana") {
 		t.Error("Ana is there before she came")
@@ -251,15 +253,17 @@ func text(s string) Order {
 	return Order{JSON: func() json.RawMessage { return json.RawMessage(s) }}
 }
 
-// A client that does not read falls behind, while others get everything; when it reads again it learns why it is cut.
-func TestSlowClient(t *testing.T) {
+// A client that does not read falls behind and is cut, while others get everything. When it reads
+// again it gets the reason.
+func TestSlowClientIsCut(t *testing.T) {
 	kitchen := newKitchen()
 	kitchen.pad = strings.Repeat("x", 32<<10)
 	h, server := open(t, kitchen, Options{LogLength: 8})
 	slow, quick := watch(t, server, "mix"), watch(t, server, "mix")
 	slow.synced()
 	quick.synced()
-	// The kernel holds no more than a few hundred KiB for a loopback connection with small buffers; this is 8 MiB.
+	// The kernel holds no more than a few hundred KiB for a loopback connection with small buffers;
+	// this is 8 MiB.
 	for n := range 256 {
 		kitchen.put("mix", fmt.Sprint(n))
 		if r, ok := quick.next(); !ok || !strings.HasPrefix(r.argument(), fmt.Sprintf(`{"id":"%d",`, n)) {
@@ -280,10 +284,10 @@ func TestSlowClient(t *testing.T) {
 		t.Errorf("the delays of 256 changes are %s (%v)", delay.GetHistogram(), err)
 	}
 	want := `
-# HELP ecupcakes_hub_dropped_screens_total Screens that were cut because they fell behind or their socket was stuck.
+# HELP ecupcakes_hub_dropped_screens_total Screens disconnected because they fell behind or their socket was stuck.
 # TYPE ecupcakes_hub_dropped_screens_total counter
 ecupcakes_hub_dropped_screens_total 1
-# HELP ecupcakes_hub_syncs_total Screens that came: those that went on where they were cut off (resumed), and those that got all orders of their station anew (snapshot) or of their group (group).
+# HELP ecupcakes_hub_syncs_total Screens synchronized: with the changes that they missed (resumed), with a snapshot of their station (snapshot), or as screens of a consumer group (group).
 # TYPE ecupcakes_hub_syncs_total counter
 ecupcakes_hub_syncs_total{how="group"} 0
 ecupcakes_hub_syncs_total{how="resumed"} 0
@@ -297,8 +301,9 @@ ecupcakes_hub_syncs_total{how="snapshot"} 2
 	}
 }
 
-// A client that never reads again is cut when one write has taken too long, within the snapshot or after it.
-func TestStuckClient(t *testing.T) {
+// A client that never reads again is cut once a write exceeds the timeout, both within the snapshot
+// and after it.
+func TestStuckClientIsCutAfterWriteTimeout(t *testing.T) {
 	kitchen := newKitchen()
 	kitchen.pad = strings.Repeat("x", 32<<10)
 	h, server := open(t, kitchen, Options{WriteTimeout: 90 * time.Millisecond})
@@ -313,8 +318,8 @@ func TestStuckClient(t *testing.T) {
 	})
 }
 
-// Unanswered requests of a client that does not read are bounded too.
-func TestClientThatOnlyAsks(t *testing.T) {
+// Replies that a client does not read are bounded: the client is cut.
+func TestUnreadRepliesAreBounded(t *testing.T) {
 	h, server := open(t, newKitchen(), Options{InboundPerSecond: 1e9})
 	p := watch(t, server, "mix")
 	p.synced()
@@ -329,7 +334,7 @@ func TestClientThatOnlyAsks(t *testing.T) {
 	}
 }
 
-func TestGap(t *testing.T) {
+func TestGapMakesScreensReconnect(t *testing.T) {
 	kitchen := newKitchen()
 	h, server := open(t, kitchen, Options{})
 	kitchen.put("mix", "a")
@@ -356,8 +361,9 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// Run ends with the source's own failure, and nobody keeps looking at a list that no longer moves.
-func TestSourceFails(t *testing.T) {
+// Run returns the source's error, and tells all screens to reconnect, since their orders no longer
+// change.
+func TestRunReturnsTheErrorOfTheSource(t *testing.T) {
 	source := &failing{kitchen: newKitchen(), fail: make(chan error, 1)}
 	h, err := New(source, line, slog.New(slog.DiscardHandler), Options{})
 	if err != nil {
@@ -401,7 +407,7 @@ func (f *failing) Changes(ctx context.Context, _ uint64) ([]Change, error) {
 	}
 }
 
-func TestShutdown(t *testing.T) {
+func TestShutdownTellsClientsToReconnect(t *testing.T) {
 	h, server := open(t, newKitchen(), Options{})
 	watching, strange := watch(t, server, "mix"), dial(t, server, "?topic=mix") // one has not shaken hands
 	watching.synced()
@@ -430,8 +436,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// Clients that do not take their leave are cut when the time for it is over.
-func TestShutdownOfDeafClients(t *testing.T) {
+// Clients that do not close their side are cut when the context ends.
+func TestShutdownCutsUnresponsiveClients(t *testing.T) {
 	kitchen := newKitchen()
 	kitchen.pad = strings.Repeat("x", 32<<10)
 	h, server := open(t, kitchen, Options{})
@@ -450,8 +456,8 @@ func TestShutdownOfDeafClients(t *testing.T) {
 	}
 }
 
-// An event that arrives in the very moment when the writer ends is written all the same.
-func TestNoEventIsForgotten(t *testing.T) {
+// An event that is recorded at the moment when the writer ends is written.
+func TestNoWakeupIsLost(t *testing.T) {
 	h, server := open(t, newKitchen(), Options{})
 	p := watch(t, server, "mix")
 	p.synced()
@@ -479,7 +485,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 	}
 }
 
-func TestRing(t *testing.T) {
+func TestRingKeepsTheLastEvents(t *testing.T) {
 	r := ring{limit: 4, lost: 10}
 	positions := func(after uint64) (list []uint64) {
 		for i := r.after(after); i < r.len(); i++ {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Calls are carried out for the one who stands before the screen, beside each other up to a bound, and end with the
-// connection.
-func TestMethods(t *testing.T) {
+// Methods get the person in front of the screen. They run concurrently up to a bound, and their
+// context ends with the connection.
+func TestMethodsRunConcurrentlyUpToABound(t *testing.T) {
 	hold, ended := make(chan struct{}), make(chan struct{}, 10)
 	_, server := open(t, newKitchen(), Options{Methods: map[string]Method{
 		"Claim": func(_ context.Context, by Caller, arguments []json.RawMessage) (json.RawMessage, error) {
@@ -70,9 +70,9 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// Screens are told when they begin to be behind, again while they are, and when they no longer are; who comes while they
-// are learns it before anything else.
-func TestFreshness(t *testing.T) {
+// Screens are told when they begin to be behind, at intervals while they are, and when they no
+// longer are. A screen that connects meanwhile is told before it gets anything else.
+func TestFreshnessIsReportedOnChange(t *testing.T) {
 	var now atomic.Pointer[Freshness]
 	now.Store(&Freshness{})
 	h, err := New(newKitchen(), line, nil, Options{Freshness: func(topic string) Freshness {
@@ -84,12 +84,12 @@ func TestFreshness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := func(c *client) string { return string(c.appendFreshness(nil)) }
+	told := func(c *client) string { return string(c.writer.appendFreshness(nil)) }
 	record := func(argument string) string {
 		return `{"type":1,"target":"InformFreshness","arguments":[` + argument + "]}\x1e"
 	}
 	come := func(topic string) *client {
-		c := &client{hub: h, station: h.stations[topic]}
+		c := newClient(h, topic)
 		h.add(c)
 		return c
 	}

@@ -8,23 +8,25 @@ import (
 
 var (
 	screensDesc = prometheus.NewDesc("ecupcakes_hub_screens",
-		"Screens that watch the station of a topic.", []string{"topic"}, nil)
+		"Screens connected to the station of a topic.", []string{"topic"}, nil)
 	groupsDesc = prometheus.NewDesc("ecupcakes_hub_groups",
-		"Consumer groups that have screens here, by the topic of their station.", []string{"topic"}, nil)
+		"Consumer groups with screens at this instance, by the topic of their station.", []string{"topic"}, nil)
 	joinsDesc = prometheus.NewDesc("ecupcakes_hub_syncs_total",
-		"Screens that came: those that went on where they were cut off (resumed), and those that got all orders of their station anew (snapshot) or of their group (group).", []string{"how"}, nil)
+		"Screens synchronized: with the changes that they missed (resumed), with a snapshot of their station (snapshot), "+
+			"or as screens of a consumer group (group).", []string{"how"}, nil)
 	eventsDesc = prometheus.NewDesc("ecupcakes_hub_events_total",
-		"Orders and departures written to screens, snapshots included.", nil, nil)
+		"Arrivals, updates and departures of orders written to screens, including snapshots.", nil, nil)
 	droppedDesc = prometheus.NewDesc("ecupcakes_hub_dropped_screens_total",
-		"Screens that were cut because they fell behind or their socket was stuck.", nil, nil)
+		"Screens disconnected because they fell behind or their socket was stuck.", nil, nil)
 	gapsDesc = prometheus.NewDesc("ecupcakes_hub_gaps_total",
-		"Times that the hub fell behind its source and all screens had to come anew.", nil, nil)
+		"Times that the hub fell behind its source and made all screens reconnect.", nil, nil)
 )
 
 func newDelay() prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:                            "ecupcakes_hub_send_delay_seconds",
-		Help:                            "Time from when the hub heard of a change until a screen's socket had taken it: of the oldest one in each message.",
+		Name: "ecupcakes_hub_send_delay_seconds",
+		Help: "Time from the hub's recording of a change until a screen's socket has taken it, " +
+			"for the oldest change of each message.",
 		Buckets:                         []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
@@ -32,10 +34,10 @@ func newDelay() prometheus.Histogram {
 	})
 }
 
-// Metrics show what the hub does.
+// Metrics is a prometheus.Collector of the hub's figures.
 type Metrics struct{ *Hub }
 
-// Describe tells what there is.
+// Describe implements prometheus.Collector.
 func (m Metrics) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{screensDesc, groupsDesc, joinsDesc, eventsDesc, droppedDesc, gapsDesc} {
 		c <- d
@@ -43,7 +45,7 @@ func (m Metrics) Describe(c chan<- *prometheus.Desc) {
 	m.delay.Describe(c)
 }
 
-// Collect reads it.
+// Collect implements prometheus.Collector.
 func (m Metrics) Collect(c chan<- prometheus.Metric) {
 	s := m.Stats()
 	of := func(d *prometheus.Desc, kind prometheus.ValueType, value uint64, labels ...string) {

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must happen; it is far longer than that ever takes.
+// patience is how long a test waits for a condition; it is far longer than any takes.
 const patience = 20 * time.Second
 
 var line = []Station{{"mix", "InformNewOrderToMix"}, {"bake", "InformNewOrderToBake"}}
@@ -35,7 +35,7 @@ func (l tightListener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// open starts a hub behind a server of its own, and ends both with the test.
+// open starts a hub behind a server of its own, and stops both at the end of the test.
 func open(t testing.TB, source Source, options Options) (*Hub, *httptest.Server) {
 	t.Helper()
 	h, err := New(source, line, slog.New(slog.DiscardHandler), options)
@@ -64,7 +64,7 @@ func open(t testing.TB, source Source, options Options) (*Hub, *httptest.Server)
 	return h, server
 }
 
-// follows waits until the hub takes screens in.
+// follows waits until the hub serves screens.
 func follows(t testing.TB, h *Hub) {
 	t.Helper()
 	eventually(t, "the hub follows its source", func() bool {
@@ -78,12 +78,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for start := time.Now(); !ok(); time.Sleep(time.Millisecond) {
 		if time.Since(start) > patience {
-			t.Fatalf("in vain waited until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// record is what the hub sends.
+// record is a record from the hub.
 type record struct {
 	Type           int
 	Target         string
@@ -101,7 +101,7 @@ func (r record) argument() string {
 	return string(r.Arguments[0])
 }
 
-// peer is a bare client. It answers nothing by itself.
+// peer is a client that sends nothing by itself.
 type peer struct {
 	t      testing.TB
 	ws     *websocket.Conn

@@ -6,12 +6,13 @@ import (
 	"fmt"
 )
 
-// The SignalR hub protocol in its JSON encoding, version 1. A WebSocket message holds one or more records, each a JSON
-// object and a separator, which valid JSON never contains.
+// separator ends each record of the SignalR hub protocol in its JSON encoding, version 1. A
+// WebSocket message holds one or more records. Each is a JSON object, which never contains the
+// separator.
 // https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md
 const separator = 0x1e
 
-// Types of records that this hub looks at or sends; it passes over all others.
+// The types of records that the hub handles or sends. It ignores all others.
 const (
 	typeInvocation       = 1
 	typeCompletion       = 3
@@ -28,7 +29,8 @@ var (
 	informFreshness   = invocation("InformFreshness")
 )
 
-// message has the fields of all records that matter here. A handshake answer has no type.
+// message has the fields of all records that the hub handles or sends. The answer to a handshake
+// has no type.
 type message struct {
 	Type           int    `json:"type,omitempty"`
 	InvocationID   string `json:"invocationId,omitempty"`
@@ -41,7 +43,7 @@ type message struct {
 }
 
 func encode(m message) []byte {
-	b, _ := json.Marshal(m) // strings, a number, a truth value and valid JSON cannot fail
+	b, _ := json.Marshal(m) // Strings, numbers, booleans and valid JSON cannot fail.
 	return append(b, separator)
 }
 
@@ -50,7 +52,8 @@ func quote(s string) json.RawMessage {
 	return b
 }
 
-// invocation is the start of a record that calls a client's method; appendInvocation completes it.
+// invocation returns the start of a record that calls a client's method. appendInvocation
+// completes it.
 func invocation(target string) []byte {
 	return fmt.Appendf(nil, `{"type":%d,"target":%s,"arguments":[`, typeInvocation, quote(target))
 }
@@ -61,21 +64,22 @@ func appendInvocation(b, start []byte, argument json.RawMessage) []byte {
 	return append(b, invocationEnd...)
 }
 
-// invocationEnd is how each record ends that calls a client's method.
+// invocationEnd is the end of a record that calls a client's method.
 const invocationEnd = "]}\x1e"
 
-// completion and failure answer an invocation.
+// completion returns the record that answers an invocation with a result.
 func completion(invocationID string, result json.RawMessage) []byte {
 	return encode(message{Type: typeCompletion, InvocationID: invocationID, Result: result})
 }
 
+// failure returns the record that answers an invocation with an error.
 func failure(invocationID, why string) []byte {
 	return encode(message{Type: typeCompletion, InvocationID: invocationID, Error: why})
 }
 
 func unknownMethod(target string) string { return fmt.Sprintf("Unknown hub method %.80q.", target) }
 
-// parse reads one record behind the handshake.
+// parse decodes a record that follows the handshake.
 func parse(record []byte) (message, error) {
 	var m message
 	if err := json.Unmarshal(record, &m); err != nil {
@@ -87,7 +91,8 @@ func parse(record []byte) (message, error) {
 	return m, nil
 }
 
-// checkHandshake reads the first record of a client. Version 2 adds only stateful reconnect, which negotiate never grants:
+// checkHandshake returns an error for the client if its first record is not a handshake of the
+// JSON protocol, version 1. Version 2 only adds stateful reconnect, which negotiate never grants:
 // clients that ask for it there fall back to version 1.
 func checkHandshake(record []byte) error {
 	var request struct {

@@ -14,7 +14,8 @@ import (
 
 const greeting = "{\"protocol\":\"json\",\"version\":1}\x1e"
 
-// What a client sends, and all that it gets: the connection stays open when the last record is no farewell.
+// For what a client sends, the test has all records that it gets. The connection stays open
+// unless the last record is a farewell.
 func TestProtocol(t *testing.T) {
 	synced := `{"type":1,"target":"InformSynced","arguments":[{"waiting":0,"resumed":false}]}`
 	farewell := func(text string) string {
@@ -48,7 +49,7 @@ func TestProtocol(t *testing.T) {
 		"record without an end":                 {[]string{greeting, "{\"type\":6}\x1e{\"type\":6}"}, []string{`{}`, synced, farewell(incomplete)}, true},
 		"empty message":                         {[]string{greeting, ""}, []string{`{}`, synced, farewell(incomplete)}, true},
 		"nothing is answered after a close":     {[]string{greeting, "{\"type\":7}\x1e{\"type\":1,\"invocationId\":\"9\",\"target\":\"Cook\"}\x1e"}, []string{`{}`, synced, `{"type":7}`}, true},
-		"flood":                                 {[]string{greeting, strings.Repeat("{\"type\":6}\x1e", 200)}, []string{`{}`, synced, farewell("too many records arrived within a second")}, true},
+		"flood":                                 {[]string{greeting, strings.Repeat("{\"type\":6}\x1e", 200)}, []string{`{}`, synced, farewell("more than 50 records arrived within a second")}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -106,21 +107,22 @@ func TestOversizedMessageEndsTheConnection(t *testing.T) {
 
 func TestUnknownTopic(t *testing.T) {
 	_, server := open(t, newKitchen(), Options{})
-	for _, query := range []string{"", "?topic=", "?topic=frying", "?consumergroup=mix"} {
+	for query, topic := range map[string]string{"": "", "?topic=": "", "?topic=frying": "frying", "?consumergroup=mix": ""} {
 		p := dial(t, server, query)
 		p.send(greeting)
 		if r, _ := p.next(); r.raw != "{}" {
 			t.Errorf("%s: handshake answered by %s", query, r.raw)
 		}
-		want := "There is no station of that topic. Connect with topic= one of these: mix, bake."
+		want := `There is no station of the topic "` + topic + `". Connect with topic= one of these: mix, bake.`
 		if r := p.last(); r.Type != typeClose || r.Error != want || r.AllowReconnect {
 			t.Errorf("%s: sent away with %s", query, r.raw)
 		}
 	}
 }
 
-// A client is sent away in the very message that answers its handshake, for SignalR clients back off only then.
-func TestSourceNotReady(t *testing.T) {
+// A client is sent away in the message that answers its handshake: SignalR clients back off only
+// then.
+func TestScreensAreSentAwayUntilTheSourceIsReady(t *testing.T) {
 	kitchen := newKitchen()
 	h, server := open(t, kitchen, Options{})
 	kitchen.setClosed(errors.New("the orders are 40 % read: try again in a moment"))
@@ -170,7 +172,7 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-// Whatever a client sends is refused with a reason or understood; and what the hub makes of it are whole records.
+// Every record from a client is parsed or refused with a reason, and the replies are whole records.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":6}`, `{"type":1,"invocationId":"1","target":"T","arguments":[{}]}`, `{"type":7,"error":"e","allowReconnect":true}`,

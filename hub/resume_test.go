@@ -19,10 +19,10 @@ import (
 	"github.com/coder/websocket"
 )
 
-var cutFlag = flag.Uint64("hub.cutseed", 0, "seed of TestCutScreensMissNothing; 0 draws one")
+var cutFlag = flag.Uint64("hub.cutseed", 0, "seed of TestReconnectingScreensMissNothing; 0 draws one")
 
-// memory is a screen that comes back with its last position, as a page does: what it hears after a connection broke
-// counts only once the hub says whether it is what was missed or everything.
+// memory is a screen that comes back with its last position, as a page does: what it hears after
+// a connection broke counts only once the hub says whether it is what was missed or everything.
 type memory struct {
 	epoch   string
 	after   uint64            // position of the last message that counts
@@ -71,7 +71,7 @@ func (m *memory) hear(r record, missed func(after, position uint64) bool) error 
 	}
 }
 
-// apply takes an announcement in. One without a position is of a snapshot.
+// apply applies an announcement. Announcements without a position belong to a snapshot.
 func (m *memory) apply(r record, missed func(after, position uint64) bool) error {
 	if r.Target == "InformOrderLeft" {
 		var id string
@@ -112,10 +112,10 @@ func (m *memory) move(r record, wrong func(after, position uint64) bool) error {
 	return nil
 }
 
-// Connections are cut thousands of times, within snapshots and what was missed too, while orders move. Each screen hears
-// every change of its station once and in order, whatever was cut; and whenever it is synced after the last change, it
-// has what the source has.
-func TestCutScreensMissNothing(t *testing.T) {
+// Connections are cut thousands of times while orders move, also within snapshots and resumptions.
+// Each screen gets every change of its station once and in order. Whenever it is synchronized after
+// the last change, its orders equal the source's.
+func TestReconnectingScreensMissNothing(t *testing.T) {
 	const screens, changes, cuts = 16, 4000, 2000
 	seed := *cutFlag
 	if seed == 0 {
@@ -227,7 +227,7 @@ func TestCutScreensMissNothing(t *testing.T) {
 	}
 }
 
-// visit listens for some records, and is then cut off; or until the last change of the topic.
+// visit reads some records, and is then cut off, unless the last change of the topic comes first.
 func (m *memory) visit(t *testing.T, server *httptest.Server, topic string, enough int, missed func(after, position uint64) bool) (over bool, err error) {
 	p := dial(t, server, "?topic="+topic+"&"+m.query())
 	defer p.ws.CloseNow()
@@ -272,9 +272,10 @@ func sorted(k *kitchen, topic string) string {
 	return strings.Join(lines, "\n")
 }
 
-// A position of another hub, of one that never was, or that is none, is answered with everything; that of a hub that
-// went on meanwhile, with what was missed.
-func TestResume(t *testing.T) {
+// A position that another hub, or none, has given is answered with a snapshot, and so is one that
+// the log no longer reaches. A position that the log reaches is answered with the changes after
+// it.
+func TestResumeAfterAPosition(t *testing.T) {
 	kitchen := newKitchen()
 	kitchen.put("mix", "a")
 	h, server := open(t, kitchen, Options{LogLength: 4})

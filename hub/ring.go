@@ -2,20 +2,21 @@ package hub
 
 import "sort"
 
-// event is what one change means to one station's screens: a whole record, ready to be written.
+// event is one change, as the screens of a station get it.
 type event struct {
 	position uint64
-	at       int64 // when it happened, as of Hub.now
-	record   []byte
+	at       int64  // when the hub recorded the change, as of Hub.now
+	record   []byte // whole and encoded
 	shown    func() // see Order.Shown
 }
 
-// ring keeps the last events of a station, or of one screen, up to a limit, in the order of their positions.
+// ring keeps the last events of a station, or of one screen of a group, by position. It holds at
+// most limit events and overwrites the oldest.
 type ring struct {
 	limit  int
-	lost   uint64 // events up to this position are not kept
+	lost   uint64 // the position up to which events are not kept
 	events []event
-	oldest int // its index in events, once they are at the limit and go round
+	oldest int // the index of the oldest event, once the ring is full
 }
 
 func (r *ring) add(e event) {
@@ -28,12 +29,13 @@ func (r *ring) add(e event) {
 	r.oldest = (r.oldest + 1) % r.limit
 }
 
-// len and at let a reader walk from the oldest event that is kept to the newest.
+// len returns the number of events that are kept.
 func (r *ring) len() int { return len(r.events) }
 
+// at returns the i-th event, counted from the oldest one that is kept.
 func (r *ring) at(i int) event { return r.events[(r.oldest+i)%len(r.events)] }
 
-// after is the index of the first event after the position.
+// after returns the index of the first event after the position.
 func (r *ring) after(position uint64) int {
 	return sort.Search(r.len(), func(i int) bool { return r.at(i).position > position })
 }

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Microsoft's own client agrees with the hub. It is found in the node_modules of this repository, or below the folder
-// named by SIGNALR_ROOT.
+// Microsoft's own client works with the hub. The test looks for it in the node_modules of this
+// repository, and below the folder in SIGNALR_ROOT.
 func TestMicrosoftClient(t *testing.T) {
 	missing := func(what string) {
 		if os.Getenv("ECUPCAKES_TEST_ALL") != "" {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// kitchen is a Source in memory: what waits at each station, and the last changes.
+// kitchen is a Source in memory: the orders that wait at each station, and the last changes.
 type kitchen struct {
 	keep int    // changes kept
 	pad  string // makes orders longer
@@ -61,7 +61,8 @@ func (k *kitchen) Changes(ctx context.Context, after uint64) ([]Change, error) {
 	}
 }
 
-// put announces the order at the topic's station, whether it comes from another one, is new, or only changed.
+// put announces the order at the topic's station, whether it comes from another one, is new, or
+// only changed.
 func (k *kitchen) put(topic, id string) { k.change("", topic, id) }
 
 func (k *kitchen) move(from, to, id string) { k.change(from, to, id) }
@@ -74,7 +75,8 @@ func (k *kitchen) change(from, to, id string) {
 	k.changeTo(from, to, id, func(time.Time) string { return "" })
 }
 
-// claim has somebody take an order on where it waits, until then; it says whether it waits there.
+// claim claims an order that waits at the topic, until a time if that is not zero. It reports
+// whether the order waits there.
 func (k *kitchen) claim(topic, id, by string, until time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -109,7 +111,7 @@ func (k *kitchen) wakeLocked() {
 	k.changed = make(chan struct{})
 }
 
-// has says whether there ever was an order of the id.
+// has reports whether there ever was an order of the ID.
 func (k *kitchen) has(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -117,7 +119,7 @@ func (k *kitchen) has(id string) bool {
 	return has
 }
 
-// lose makes whoever waits for changes find a gap.
+// lose makes the next call of Changes fail with ErrGap.
 func (k *kitchen) lose() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -10,24 +10,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// balancer shares a topic's partitions out by how many screens each member has.
-// Who has too few gets them from those that have too many, and nothing else
-// moves; a partition is given up by one member before another one has it. With
-// the partitions it tells everybody where the people are.
-type balancer struct{ of *member }
+// balancer assigns a topic's partitions in proportion to the members' screens. It moves only the
+// partitions that a member has too many of to members that have too few. The rebalance is
+// cooperative: a member gives a partition up before another one gets it. Each assignment includes
+// where the people are.
+type balancer struct{ member *member }
 
-// presence is what a member tells when it joins.
+// presence is a member's screens of a group. The member sends it with its join request.
 type presence struct {
 	Screens int      `json:"screens"`
-	People  []string `json:"people,omitempty"` // Sorted, each once.
+	People  []string `json:"people,omitempty"` // sorted, without duplicates
 }
 
 func newPresence(screens int, people []string) presence {
 	people = slices.Sorted(slices.Values(people))
-	return presence{screens, slices.Compact(people)}
+	return presence{Screens: screens, People: slices.Compact(people)}
 }
 
-// places is what each member is told with its partitions.
+// places says where people are. Each member gets it with its partitions.
 type places struct {
 	Here      []string `json:"here,omitempty"`
 	Elsewhere []string `json:"elsewhere,omitempty"`
@@ -44,7 +44,7 @@ func (b balancer) JoinGroupMetadata(topics []string, owned map[string][]int32, g
 		p.Topic, p.Partitions = topic, owned[topic]
 		meta.OwnedPartitions = append(meta.OwnedPartitions, p)
 	}
-	meta.UserData, _ = json.Marshal(b.of.presence()) // Strings and a number cannot fail.
+	meta.UserData, _ = json.Marshal(b.member.presence()) // Strings and a number cannot fail.
 	return meta.AppendTo(nil)
 }
 
@@ -54,7 +54,7 @@ func (b balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, er
 		return nil, err
 	}
 	var where places
-	_ = json.Unmarshal(a.UserData, &where) // A member of another version may tell nothing.
+	_ = json.Unmarshal(a.UserData, &where) // A leader of another version may send no places.
 	people := map[string]bool{}
 	for _, p := range where.Elsewhere {
 		people[p] = false
@@ -62,7 +62,7 @@ func (b balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, er
 	for _, p := range where.Here {
 		people[p] = true
 	}
-	b.of.update(func(s *Assignment) { s.People = people })
+	b.member.update(func(a *Assignment) { a.People = people })
 	return kgo.ParseConsumerSyncAssignment(assignment)
 }
 
@@ -74,7 +74,7 @@ func (b balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.Gr
 	return c, c.MemberTopics(), nil
 }
 
-// Balance is called in the member that leads the group.
+// Balance makes the plan for all members. It runs in the member that leads the group.
 func (balancer) Balance(c *kgo.ConsumerBalancer, topics map[string]int32) kgo.IntoSyncAssignment {
 	plan := c.NewPlan()
 	var all []*candidate
@@ -87,24 +87,24 @@ func (balancer) Balance(c *kgo.ConsumerBalancer, topics map[string]int32) kgo.In
 		all = append(all, n)
 	})
 	for topic, partitions := range topics {
-		for i, mine := range shareOut(all, topic, partitions) {
+		for i, mine := range distribute(all, topic, partitions) {
 			plan.AddPartitions(all[i].member, topic, mine)
 		}
 	}
 	plan.AdjustCooperative(c)
-	return told{plan, locate(all)}
+	return planWithPlaces{plan: plan, at: locate(all)}
 }
 
-// candidate is a member that is to get partitions.
+// candidate is a member that a plan assigns partitions to.
 type candidate struct {
 	presence
 	member *kmsg.JoinGroupResponseMember
 	owned  map[string][]int32
 }
 
-// shareOut gives each candidate partitions in proportion to its screens, as
-// many as possible of those that it has.
-func shareOut(all []*candidate, topic string, partitions int32) [][]int32 {
+// distribute returns the partitions of each candidate, in proportion to its screens. A candidate
+// keeps as many as possible of those that it owns.
+func distribute(all []*candidate, topic string, partitions int32) [][]int32 {
 	owner, has := map[int32]int{}, make([]int, len(all))
 	for i, c := range all {
 		for _, p := range c.owned[topic] {
@@ -115,26 +115,26 @@ func shareOut(all []*candidate, topic string, partitions int32) [][]int32 {
 		}
 	}
 	targets := targets(all, has, int(partitions))
-	shares := make([][]int32, len(all))
+	assigned := make([][]int32, len(all))
 	var free []int32
 	for p := range partitions {
-		if i, owned := owner[p]; owned && len(shares[i]) < targets[i] {
-			shares[i] = append(shares[i], p)
+		if i, owned := owner[p]; owned && len(assigned[i]) < targets[i] {
+			assigned[i] = append(assigned[i], p)
 		} else {
 			free = append(free, p)
 		}
 	}
 	for i := range all {
-		n := targets[i] - len(shares[i])
-		shares[i] = append(shares[i], free[:n]...)
+		n := targets[i] - len(assigned[i])
+		assigned[i] = append(assigned[i], free[:n]...)
 		free = free[n:]
 	}
-	return shares
+	return assigned
 }
 
-// targets is how many of n partitions each candidate gets: its share by screens,
-// rounded so that they are n in all, in favour of who is cut most, then of who
-// has more already.
+// targets returns how many of n partitions each candidate gets. Its part by screens is rounded so
+// that the sum is n: first up for those that rounding down would cost most, then for those that
+// own more.
 func targets(all []*candidate, has []int, n int) []int {
 	screens := 0
 	for _, c := range all {
@@ -156,7 +156,7 @@ func targets(all []*candidate, has []int, n int) []int {
 	return targets
 }
 
-// locate says where each person is: with the first member that has them.
+// locate returns the member ID at which each person is: the first member that has the person.
 func locate(all []*candidate) map[string]string {
 	at := map[string]string{}
 	for _, c := range all {
@@ -169,27 +169,27 @@ func locate(all []*candidate) map[string]string {
 	return at
 }
 
-// told is a plan that tells with the partitions where people are.
-type told struct {
+// planWithPlaces is a plan that sends each member its places with its partitions.
+type planWithPlaces struct {
 	plan *kgo.BalancePlan
 	at   map[string]string
 }
 
-func (t told) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
-	all := t.plan.IntoSyncAssignment()
-	people := slices.Sorted(maps.Keys(t.at))
+func (p planWithPlaces) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
+	all := p.plan.IntoSyncAssignment()
+	people := slices.Sorted(maps.Keys(p.at))
 	for i := range all {
 		var where places
-		for _, p := range people {
-			if t.at[p] == all[i].MemberID {
-				where.Here = append(where.Here, p)
+		for _, person := range people {
+			if p.at[person] == all[i].MemberID {
+				where.Here = append(where.Here, person)
 			} else {
-				where.Elsewhere = append(where.Elsewhere, p)
+				where.Elsewhere = append(where.Elsewhere, person)
 			}
 		}
 		var a kmsg.ConsumerMemberAssignment
 		if a.ReadFrom(all[i].MemberAssignment) != nil {
-			continue // It was written just now.
+			continue // This cannot happen: the plan has just encoded it.
 		}
 		a.UserData, _ = json.Marshal(where)
 		all[i].MemberAssignment = a.AppendTo(nil)

@@ -43,19 +43,19 @@ func newKafka(t *testing.T, topics ...string) (*kfake.Cluster, kafka.Config) {
 	return c, kafka.Config{Brokers: c.ListenAddrs()}
 }
 
-// instance is one with its shares as it was told.
+// instance is Groups with the assignments that it got last.
 type instance struct {
 	*Groups
-	mu     sync.Mutex
-	shares map[key]Assignment
+	mu          sync.Mutex
+	assignments map[key]Assignment
 }
 
 func start(t *testing.T, config kafka.Config) *instance {
-	i := &instance{shares: map[key]Assignment{}}
-	i.Groups = New(config, func(group, topic string, s Assignment) {
+	i := &instance{assignments: map[key]Assignment{}}
+	i.Groups = New(config, func(group, topic string, a Assignment) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		i.shares[key{group, topic}] = s
+		i.assignments[key{group, topic}] = a
 	})
 	t.Cleanup(i.Close)
 	return i
@@ -68,20 +68,21 @@ func (i *instance) set(t *testing.T, group string, screens int, people ...string
 	}
 }
 
-func (i *instance) share(group string) Assignment {
+func (i *instance) assignment(group string) Assignment {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.shares[key{group, "ready"}]
+	return i.assignments[key{group, "ready"}]
 }
 
-// shared waits until the instances have so many partitions of a group each, all between them and none twice, and know
-// where the people are: at which instance, by name.
-func shared(t *testing.T, group string, of []*instance, counts []int, people map[string]int) {
+// assigned waits until the instances have these numbers of partitions of a group, together all
+// and none twice, and agree at which of them each person is. people has the index of the instance
+// by name.
+func assigned(t *testing.T, group string, of []*instance, counts []int, people map[string]int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s is shared out as %v with %v", group, counts, people), func() bool {
+	eventually(t, fmt.Sprintf("the partitions of %s are assigned as %v, with the people at %v", group, counts, people), func() bool {
 		owners := map[int32]bool{}
 		for n, i := range of {
-			s := i.share(group)
+			s := i.assignment(group)
 			where := map[string]bool{}
 			for p, at := range people {
 				where[p] = at == n
@@ -97,67 +98,67 @@ func shared(t *testing.T, group string, of []*instance, counts []int, people map
 	})
 }
 
-func TestPartitionsAreSharedByScreens(t *testing.T) {
+func TestPartitionsAreAssignedInProportionToScreens(t *testing.T) {
 	_, config := newKafka(t, "ready")
 	a, b, c := start(t, config), start(t, config), start(t, config)
 	a.set(t, "g", 1, "Ana")
-	shared(t, "g", []*instance{a}, []int{8}, map[string]int{"Ana": 0})
+	assigned(t, "g", []*instance{a}, []int{8}, map[string]int{"Ana": 0})
 	b.set(t, "g", 1, "Ben", "")
-	shared(t, "g", []*instance{a, b}, []int{4, 4}, map[string]int{"Ana": 0, "Ben": 1, "": 1})
+	assigned(t, "g", []*instance{a, b}, []int{4, 4}, map[string]int{"Ana": 0, "Ben": 1, "": 1})
 	b.set(t, "g", 3, "Ben")
-	shared(t, "g", []*instance{a, b}, []int{2, 6}, map[string]int{"Ana": 0, "Ben": 1})
-	before := a.share("g").Partitions
+	assigned(t, "g", []*instance{a, b}, []int{2, 6}, map[string]int{"Ana": 0, "Ben": 1})
+	before := a.assignment("g").Partitions
 	c.set(t, "g", 4, "Cem")
-	shared(t, "g", []*instance{a, b, c}, []int{1, 3, 4}, map[string]int{"Ana": 0, "Ben": 1, "Cem": 2})
-	for p := range a.share("g").Partitions {
+	assigned(t, "g", []*instance{a, b, c}, []int{1, 3, 4}, map[string]int{"Ana": 0, "Ben": 1, "Cem": 2})
+	for p := range a.assignment("g").Partitions {
 		if !before[p] {
 			t.Errorf("partition %d has moved to an instance that had to give some up", p)
 		}
 	}
-	c.set(t, "other", 1) // Another group shares with nobody.
-	shared(t, "other", []*instance{c}, []int{8}, nil)
+	c.set(t, "other", 1) // Another group has partitions of its own.
+	assigned(t, "other", []*instance{c}, []int{8}, nil)
 	b.set(t, "g", 0)
-	shared(t, "g", []*instance{a, c}, []int{2, 6}, map[string]int{"Ana": 0, "Cem": 1}) // 1.6 and 6.4.
+	assigned(t, "g", []*instance{a, c}, []int{2, 6}, map[string]int{"Ana": 0, "Cem": 1}) // 1.6 and 6.4.
 	c.Close()
-	shared(t, "g", []*instance{a}, []int{8}, map[string]int{"Ana": 0})
+	assigned(t, "g", []*instance{a}, []int{8}, map[string]int{"Ana": 0})
 }
 
-// The share is told again with each Set, also when nothing has changed: to a
-// screen that has come in the place of the last one, for example.
-func TestTheShareIsToldAgain(t *testing.T) {
+// Each Set passes the assignment on, even if nothing has changed: the hub may have replaced a
+// group by one of the same name, which has no assignment yet.
+func TestSetPassesTheAssignmentAgain(t *testing.T) {
 	_, config := newKafka(t, "ready")
 	i := start(t, config)
 	i.set(t, "g", 1, "Ana")
-	shared(t, "g", []*instance{i}, []int{8}, map[string]int{"Ana": 0})
+	assigned(t, "g", []*instance{i}, []int{8}, map[string]int{"Ana": 0})
 	i.mu.Lock()
-	clear(i.shares)
+	clear(i.assignments)
 	i.mu.Unlock()
 	i.set(t, "g", 1, "Ana")
-	if s := i.share("g"); !s.Joined || len(s.Partitions) != 8 {
-		t.Errorf("told again: %+v", s)
+	if s := i.assignment("g"); !s.Joined || len(s.Partitions) != 8 {
+		t.Errorf("after the second Set: %+v", s)
 	}
 }
 
-// Who stands before screens of two instances is at one of them, and everybody agrees.
-func TestAPersonIsAtOneInstance(t *testing.T) {
+// A person with screens at two instances is assigned to one of them, and both agree on which.
+func TestPersonAtTwoInstancesIsAssignedToOne(t *testing.T) {
 	_, config := newKafka(t, "ready")
 	all := []*instance{start(t, config), start(t, config)}
 	for _, i := range all {
 		i.set(t, "g", 1, "Ana", "Ana")
 	}
 	eventually(t, "Ana is at one of them", func() bool {
-		first, second := all[0].share("g"), all[1].share("g")
+		first, second := all[0].assignment("g"), all[1].assignment("g")
 		return len(first.Partitions) == 4 && len(second.Partitions) == 4 && len(first.People) == 1 && len(second.People) == 1 &&
 			first.People["Ana"] != second.People["Ana"]
 	})
 }
 
-// A member that hears nothing from Kafka any more knows that it has lost its partitions.
-func TestALostMembershipIsKnown(t *testing.T) {
+// A member that cannot reach Kafka any more gives up its partitions.
+func TestLostMembershipEndsTheAssignment(t *testing.T) {
 	c, config := newKafka(t, "ready")
 	i := start(t, config)
 	i.set(t, "g", 1)
-	shared(t, "g", []*instance{i}, []int{8}, nil)
+	assigned(t, "g", []*instance{i}, []int{8}, nil)
 	c.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		return nil, errors.New("the broker is away"), true
@@ -166,16 +167,16 @@ func TestALostMembershipIsKnown(t *testing.T) {
 		c.KeepControl()
 		return nil, errors.New("the broker is away"), true
 	})
-	eventually(t, "it has lost its partitions", func() bool { s := i.share("g"); return !s.Joined && len(s.Partitions) == 0 })
+	eventually(t, "it has lost its partitions", func() bool { s := i.assignment("g"); return !s.Joined && len(s.Partitions) == 0 })
 }
 
-// Nobody waits for a Kafka that is away.
-func TestCloseWithoutBroker(t *testing.T) {
+// Close does not wait for a broker that is down.
+func TestCloseWhileTheBrokerIsDown(t *testing.T) {
 	c, config := newKafka(t, "ready")
 	i := start(t, config)
 	for _, g := range []string{"g", "h", "i"} {
 		i.set(t, g, 1)
-		shared(t, g, []*instance{i}, []int{8}, nil)
+		assigned(t, g, []*instance{i}, []int{8}, nil)
 	}
 	c.Close()
 	closed := make(chan struct{})
@@ -183,11 +184,11 @@ func TestCloseWithoutBroker(t *testing.T) {
 	select {
 	case <-closed:
 	case <-time.After(deadline):
-		t.Fatalf("it still leaves after %s", deadline)
+		t.Fatalf("Close still blocks after %s", deadline)
 	}
 }
 
-func TestGroupsAreBounded(t *testing.T) {
+func TestSetRefusesMoreThanMaxGroups(t *testing.T) {
 	_, config := newKafka(t, "ready")
 	i := start(t, config)
 	for n := range maxGroups {
@@ -200,7 +201,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	i.set(t, "one more", 1)
 }
 
-func TestShareOut(t *testing.T) {
+func TestDistribute(t *testing.T) {
 	for _, c := range []struct {
 		screens []int
 		owned   [][]int32
@@ -209,8 +210,8 @@ func TestShareOut(t *testing.T) {
 		{[]int{1}, nil, [][]int32{{0, 1, 2, 3, 4, 5, 6, 7}}},
 		{[]int{1, 1}, [][]int32{{4, 5, 6, 7}, {0, 1, 2, 3}}, [][]int32{{4, 5, 6, 7}, {0, 1, 2, 3}}},
 		{[]int{1, 1, 1}, [][]int32{{4, 5, 6, 7}, {0, 1, 2, 3}}, [][]int32{{4, 5, 6}, {0, 1, 2}, {3, 7}}},
-		{[]int{1, 1}, [][]int32{{0, 1, 2, 3, 4}, {0, 5, 6}}, [][]int32{{0, 1, 2, 3}, {5, 6, 4, 7}}}, // Owned twice.
-		{[]int{1, 1}, [][]int32{{0, 1, 8, 9}}, [][]int32{{0, 1, 2, 3}, {4, 5, 6, 7}}},               // What is not there.
+		{[]int{1, 1}, [][]int32{{0, 1, 2, 3, 4}, {0, 5, 6}}, [][]int32{{0, 1, 2, 3}, {5, 6, 4, 7}}}, // A partition is owned twice.
+		{[]int{1, 1}, [][]int32{{0, 1, 8, 9}}, [][]int32{{0, 1, 2, 3}, {4, 5, 6, 7}}},               // Partitions that do not exist are owned.
 		{[]int{0, 3}, nil, [][]int32{{0, 1}, {2, 3, 4, 5, 6, 7}}},
 		{[]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, [][]int32{nil, nil, {7}}, [][]int32{{0}, {1}, {7}, {2}, {3}, {4}, {5}, {6}, nil, nil}},
 	} {
@@ -222,7 +223,7 @@ func TestShareOut(t *testing.T) {
 			}
 			all = append(all, a)
 		}
-		if got := shareOut(all, "t", partitions); !slices.EqualFunc(got, c.want, slices.Equal[[]int32]) {
+		if got := distribute(all, "t", partitions); !slices.EqualFunc(got, c.want, slices.Equal[[]int32]) {
 			t.Errorf("%v screens, owned %v: %v, want %v", c.screens, c.owned, got, c.want)
 		}
 	}
