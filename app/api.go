@@ -119,9 +119,7 @@ func (a *App) startCommands(d *doors) error {
 }
 
 func (a *App) startHub(d *doors) (err error) {
-	groups := screengroups.New(a.Kafka, func(group, topic string, s screengroups.Assignment) {
-		d.hub.Shared(group, topic, s.Partitions, s.People, s.Joined)
-	})
+	groups := screengroups.New(a.Kafka)
 	a.stops.push("leaving the consumer groups of screens", func() error { groups.Close(); return nil })
 	d.hub, err = hub.New(source.New(a.Line, d.views, a.trace), source.Stations(a.Line), a.Log, hub.Options{
 		Groups:    groups,
@@ -132,6 +130,9 @@ func (a *App) startHub(d *doors) (err error) {
 	if err != nil {
 		return err
 	}
+	groups.Notify(func(group, topic string, s screengroups.Assignment) {
+		d.hub.Shared(group, topic, s.Partitions, s.People, s.Joined)
+	})
 	a.Registry.MustRegister(hub.Metrics{Hub: d.hub})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -66,11 +66,15 @@ type key struct{ group, topic string }
 // ID returns the name of the consumer group on Kafka.
 func ID(group, topic string) string { return "screens." + topic + "." + group }
 
-// New returns Groups without a membership. changed is called with each change of an assignment,
-// for each group by one goroutine at a time. It must not call Set.
-func New(kafka kafka.Config, changed func(group, topic string, a Assignment)) *Groups {
-	return &Groups{kafka: kafka, changed: changed, members: map[key]*member{}}
+// New returns Groups without a membership.
+func New(kafka kafka.Config) *Groups {
+	return &Groups{kafka: kafka, members: map[key]*member{}}
 }
+
+// Notify has changed called with each change of an assignment, for each group by one goroutine at a
+// time. It must not call Set. Notify must be called once, before the first Set: the Groups are made
+// before the hub that gets their assignments.
+func (g *Groups) Notify(changed func(group, topic string, a Assignment)) { g.changed = changed }
 
 // Set sets the number of screens of a group here, and the people in front of them. The first
 // screen makes this instance a member; without screens it leaves. Set of a member passes its

@@ -52,7 +52,8 @@ type instance struct {
 
 func start(t *testing.T, config kafka.Config) *instance {
 	i := &instance{assignments: map[key]Assignment{}}
-	i.Groups = New(config, func(group, topic string, a Assignment) {
+	i.Groups = New(config)
+	i.Groups.Notify(func(group, topic string, a Assignment) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.assignments[key{group, topic}] = a
