@@ -3,7 +3,10 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: ".",
   outputDir: "results",
-  workers: 2,
+  // Each worker has a server of its own, so the specs of a file can run in any worker. Specs mostly wait for the undo window
+  // and for reconnects, so three workers keep two cores busy.
+  fullyParallel: true,
+  workers: 3,
   retries: 0,
   forbidOnly: true,
   timeout: 60_000,
