@@ -3,10 +3,9 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: ".",
   outputDir: "results",
-  // Each worker has a server of its own, so the specs of a file can run in any worker. Specs mostly wait for the undo window
-  // and for reconnects, so three workers keep two cores busy.
+  // Each worker has a server of its own, so any worker can run any spec of a file: no worker waits for the longest file.
   fullyParallel: true,
-  workers: 3,
+  workers: 2,
   retries: 0,
   forbidOnly: true,
   timeout: 60_000,

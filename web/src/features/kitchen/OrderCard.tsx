@@ -110,7 +110,7 @@ export const OrderCard = memo(function OrderCard({ order, station, by, action, d
   );
 });
 
-/** What is to be made, large enough to be read from the oven. */
+/** Quantity, size and flavour, large enough to read from a distance. */
 export function CardHeader({ flavour, size, quantity, digit }: { flavour: string; size: string; quantity: number; digit: number | undefined }) {
   return (
     <div className={styles.top}>

@@ -42,11 +42,11 @@ export interface Refusal {
 }
 
 export interface Outbox {
-  /** Oldest first. */
+  /** Unanswered actions, oldest first. */
   actions: Action[];
   /** Refusals that nobody has dismissed yet. */
   refusals: Refusal[];
-  /** Oldest first. */
+  /** Accepted actions, oldest first. */
   done: Done[];
 }
 

@@ -23,7 +23,7 @@ export function remove(key: string): void {
   try {
     localStorage.removeItem(prefix + key);
   } catch {
-    // Storage is refused: there is nothing to erase.
+    // Storage is refused, so there is nothing to remove.
   }
 }
 

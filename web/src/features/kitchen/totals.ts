@@ -5,7 +5,7 @@ export interface Kind {
   flavour: string;
   size: string;
   quantity: number;
-  /** Oldest first. */
+  /** Its orders, oldest first. */
   orders: Order[];
 }
 
