@@ -11,7 +11,7 @@ type Manifest = Partial<Record<string, { file: string; imports?: string[] }>>;
 describe("the built client", () => {
   const dist = mkdtempSync(join(tmpdir(), "ecupcakes-web-"));
   beforeAll(async () => {
-    vi.stubEnv("NODE_ENV", "production"); // Otherwise React comes with its development tools.
+    vi.stubEnv("NODE_ENV", "production"); // Otherwise the build contains React's development version.
     await build({ root: import.meta.dirname, logLevel: "warn", build: { outDir: dist, emptyOutDir: true, manifest: "manifest.json" } });
   }, 60_000);
   afterAll(() => {
@@ -23,8 +23,8 @@ describe("the built client", () => {
 
   const weight = (scripts: string[]) => scripts.reduce((sum, name) => sum + gzipSync(read(name)).length, 0);
 
-  // What a kitchen's page needs before it shows the queue: the page's own scripts, and the screen with what it imports.
-  const ofKitchen = () => {
+  // The chunks of the first view of a kitchen: the entry, the station screen, and their static imports.
+  const kitchenChunks = () => {
     const manifest = JSON.parse(read("manifest.json").toString()) as Manifest;
     const needed = new Set<string>();
     const add = (key: string) => {
@@ -40,22 +40,22 @@ describe("the built client", () => {
     return [...needed];
   };
 
-  it("needs at most 150 kB of JavaScript over the wire for the first view of a kitchen, and 80 kB for all else", () => {
+  it("needs at most 150 kB of gzipped JavaScript for the first view of a kitchen, and 80 kB for the rest", () => {
     const all = assets(".js").map((name) => join("assets", name));
-    const first = ofKitchen();
+    const first = kitchenChunks();
     expect(all).toEqual(expect.arrayContaining(first));
     expect(weight(first)).toBeLessThanOrEqual(150_000);
     expect(weight(all)).toBeLessThanOrEqual(weight(first) + 80_000);
   });
 
-  it("has its charting library only where there is a chart", () => {
+  it("loads the charting library only on demand", () => {
     const page = read("index.html").toString();
     const withChart = assets(".js").filter((name) => read(join("assets", name)).toString().includes("u-wrap"));
     expect(withChart).toHaveLength(1);
     for (const name of withChart) expect(page).not.toContain(name);
   });
 
-  it("has nothing that the Content-Security-Policy refuses", () => {
+  it("contains nothing that the Content-Security-Policy blocks", () => {
     const page = read("index.html").toString();
     expect(page).not.toMatch(/<script(?![^>]*\ssrc=)/);
     expect(page).not.toMatch(/<style|\sstyle=|\son\w+=/);

@@ -1,5 +1,5 @@
 // Package web carries the React client inside the binary and serves it: files, page routes, caching and security headers.
-// It knows nothing of orders, the API or the hub; those are what the client talks to.
+// It does not import the API or the hub.
 package web
 
 import (
@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// dist is what `npm run build` leaves behind. The committed dist/.gitkeep lets a checkout without Node compile;
-// the client is then absent and the placeholder says how to build it.
+// dist is the output of `npm run build`. The committed dist/.gitkeep lets a checkout without Node compile; the binary then
+// serves the placeholder, which explains how to build the client.
 //
 //go:embed all:dist
 var dist embed.FS
@@ -19,21 +19,21 @@ var dist embed.FS
 //go:embed placeholder.html
 var placeholder []byte
 
-// policy lets pages load only what this server serves; 'self' covers the hub's WebSocket too.
+// policy restricts pages to resources of this server; 'self' also covers the hub's WebSocket.
 const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // FS returns the built client with index.html at its root, or a tree without index.html if it was not built.
 func FS() fs.FS {
 	client, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(err) // Only an invalid path fails, and this one is a constant.
+		panic(err) // Cannot happen: only an invalid path fails, and this one is a constant.
 	}
 	return client
 }
 
 // Handler serves the client: its files by name, and index.html for every other path without a file extension, so that
-// pages can be opened and reloaded by address. Files under /assets/ have their content's hash in their names and may
-// be kept for ever; everything else must be asked for again. If the client was not built, pages answer 503 and say so.
+// pages can be opened and reloaded by address. Files under /assets/ have a content hash in their names and are cached as
+// immutable; everything else is revalidated. If the client was not built, pages answer 503 with the placeholder.
 func Handler() http.Handler { return handler(FS()) }
 
 func handler(client fs.FS) http.Handler {
@@ -58,7 +58,7 @@ func handler(client fs.FS) http.Handler {
 		case name == "index.html" || path.Ext(name) == "" && !isFile(client, name):
 			header.Set("Content-Type", "text/html; charset=utf-8")
 			w.WriteHeader(status)
-			_, _ = w.Write(page) // A reader who left needs no page.
+			_, _ = w.Write(page) // The client may have disconnected.
 		case isFile(client, name):
 			if strings.HasPrefix(name, "assets/") {
 				header.Set("Cache-Control", "public, max-age=31536000, immutable")

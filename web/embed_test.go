@@ -63,7 +63,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// TestContentTypes holds because nosniff makes browsers refuse scripts and styles of the wrong type.
+// With nosniff, browsers refuse scripts and styles of the wrong type.
 func TestContentTypes(t *testing.T) {
 	server := httptest.NewServer(handler(built))
 	defer server.Close()
@@ -84,7 +84,7 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// TestEmbedded holds in both kinds of checkout: one with the client built, and one that Node never touched.
+// TestEmbedded passes both with and without a built client.
 func TestEmbedded(t *testing.T) {
 	answer := httptest.NewRecorder()
 	Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/dashboard", nil))

@@ -17,9 +17,9 @@ export default defineConfig(
       parserOptions: { projectService: true },
     },
     rules: {
-      // Numbers in templates are what most templates here are for.
+      // Most templates here contain numbers.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
-      // An event handler may start work whose outcome arrives through the store.
+      // Event handlers may be async: their results arrive through the store.
       "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { attributes: false } }],
     },
   },

@@ -1,6 +1,6 @@
 import { advance, expect, live, steps, test } from "./factory";
 
-test("the board says which orders are nearly ready and which are, and nothing else about them", async ({ page, factory }) => {
+test("the board lists orders that are almost ready and ready, and reveals nothing but their IDs", async ({ page, factory }) => {
   const id = await factory.order("Strawberry", 7);
   const short = id.slice(-6);
   await page.goto("/board");
@@ -19,13 +19,13 @@ test("the board says which orders are nearly ready and which are, and nothing el
   for (const secret of ["Strawberry", "Eva", "Dan", id]) expect(board).not.toContain(secret);
 });
 
-test("the board says when it is not live", async ({ page, factory }) => {
+test("the board shows when it is offline and recovers", async ({ page, factory }) => {
   await factory.order("Strawberry");
   await page.goto("/board");
   await live(page);
   await page.context().setOffline(true);
   await expect(page.getByText(/^Offline since/)).toBeVisible();
-  await expect(page.getByRole("alert")).toContainText("has not heard from the kitchen");
+  await expect(page.getByRole("alert")).toContainText("has not been updated since");
   await page.context().setOffline(false);
   await live(page);
   await expect(page.getByRole("alert")).toHaveCount(0);

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { advance, cardOf, enter, expect, live, placeOrder, reject, steps, test } from "./factory";
 
-test("the dashboard follows the line", async ({ factory }) => {
+test("the dashboard shows changes on the line", async ({ factory }) => {
   const manager = await factory.enter("Max", "Manager");
   const mixer = await factory.enter("Ana", "Mixer");
   await live(manager);
@@ -31,7 +31,7 @@ test("the dashboard follows the line", async ({ factory }) => {
   await expect(manager).toHaveURL(`${factory.url}/order/${id}`);
 });
 
-test("the table of orders has pages", async ({ factory }) => {
+test("the order table is paginated", async ({ factory }) => {
   const oldest = await factory.order("Chocolate");
   for (let i = 0; i < 20; i++) await factory.order("Strawberry");
   const manager = await factory.enter("Max", "Manager");
@@ -44,11 +44,11 @@ test("the table of orders has pages", async ({ factory }) => {
   await expect(row).toHaveCount(0);
 });
 
-test("the dashboard draws what the line did and says it in a table, with figures for each station", async ({ browser, ownServer: server }) => {
+test("the dashboard shows figures per station, a chart, and the same figures as a table", async ({ browser, ownServer: server }) => {
   test.setTimeout(120_000);
   const manager = await enter(browser, server.url, "Max", "Manager");
   await live(manager);
-  await expect(manager.getByText("Nothing holds up the line")).toBeVisible();
+  await expect(manager.getByText("No bottleneck")).toBeVisible();
   for (let i = 0; i < 5; i++) await advance(server.url, await placeOrder(server.url, "Strawberry"), steps);
   for (let i = 0; i < 8; i++) await placeOrder(server.url, "Chocolate");
 
@@ -60,7 +60,7 @@ test("the dashboard draws what the line did and says it in a table, with figures
   await reject(server.url, rejected, "Burnt", "Ana");
   await expect(mixing).toContainText(/Rejected\s*1 \(17 %\)/);
 
-  // The drawing has something drawn, and the table says the same.
+  // The canvas contains several colours, and the table has the same figures.
   const chart = manager.getByRole("img", { name: /^Chart by station: Orders finished/ });
   await expect(chart.locator("canvas")).toBeVisible();
   const colours = () => chart.locator("canvas").evaluate((canvas: HTMLCanvasElement) => {
@@ -70,8 +70,8 @@ test("the dashboard draws what the line did and says it in a table, with figures
     return seen.size;
   });
   await expect.poll(colours).toBeGreaterThan(2);
-  await manager.getByText("The same as a table").click();
-  const rows = manager.getByRole("region", { name: "The same as a table" }).getByRole("row");
+  await manager.getByText("The same figures as a table").click();
+  const rows = manager.getByRole("region", { name: "The same figures as a table" }).getByRole("row");
   await expect(rows).toHaveCount(1 + 48);
   const finished = async () => {
     const cells = await rows.getByRole("cell").allTextContents();
@@ -85,11 +85,11 @@ test("the dashboard draws what the line did and says it in a table, with figures
   await manager.context().close();
 });
 
-test("a rejected order is made again once, however many press", async ({ factory }) => {
+test("a rejected order is remade once, however many managers press REMAKE", async ({ factory }) => {
   const id = await factory.order("Strawberry", 9);
   await reject(factory.url, id, "Dropped", "Ana");
   const managers = [await factory.enter("Max", "Manager"), await factory.enter("Mia", "Manager")];
-  // What they press leaves only when both have pressed, so that neither sees in time that the other has.
+  // Both requests are held until both managers have pressed, so that neither page can show the other's remake.
   let bothHavePressed = (): void => {};
   const pressed = new Promise<void>((resolve) => { bothHavePressed = resolve; });
   for (const page of managers) {
@@ -98,16 +98,16 @@ test("a rejected order is made again once, however many press", async ({ factory
   }
   bothHavePressed();
   for (const page of managers) {
-    await expect(page.getByRole("region", { name: "Rejected orders" }).getByRole("listitem").filter({ hasText: id.slice(-6) })).toContainText("made again as");
+    await expect(page.getByRole("region", { name: "Rejected orders" }).getByRole("listitem").filter({ hasText: id.slice(-6) })).toContainText("remade as");
   }
   const { orders } = (await (await fetch(`${factory.url}/api/v1/orders?limit=100`)).json()) as { orders: { quantity: number; remakeOf?: string }[] };
   expect(orders.filter(({ remakeOf }) => remakeOf === id)).toEqual([expect.objectContaining({ quantity: 9 })]);
 });
 
-test("dead letters are shown, sent again and put aside", async ({ browser, ownServer: server }) => {
+test("dead letters are listed, requeued and discarded", async ({ browser, ownServer: server }) => {
   const manager = await enter(browser, server.url, "Max", "Manager");
   const letters = manager.getByRole("region", { name: "Dead letters" });
-  await expect(letters).toContainText("There are none.");
+  await expect(letters).toContainText("No dead letters.");
   for (const text of ["one", "two"]) execFileSync("kcat", ["-b", server.kafka, "-t", "orderrequests", "-P", "-k", text], { input: `{"cupcake ${text}` });
   await expect(letters.getByRole("listitem")).toHaveCount(2);
   await expect(letters).toContainText("not an order");
@@ -115,13 +115,13 @@ test("dead letters are shown, sent again and put aside", async ({ browser, ownSe
   const one = letters.getByRole("listitem").first();
   await one.getByRole("button", { name: /^Show/ }).click();
   await expect(one).toContainText('{"cupcake');
-  await one.getByRole("button", { name: /^Put aside/ }).click();
+  await one.getByRole("button", { name: /^Discard/ }).click();
   await one.getByRole("button", { name: "No", exact: true }).click();
-  await one.getByRole("button", { name: /^Put aside/ }).click();
-  await one.getByRole("button", { name: /^Yes, put aside/ }).click();
+  await one.getByRole("button", { name: /^Discard/ }).click();
+  await one.getByRole("button", { name: /^Yes, discard/ }).click();
   await expect(letters.getByRole("listitem")).toHaveCount(1);
 
-  // Sent again it is as bad as before, and comes back as another letter.
+  // A requeued message still cannot be decoded and returns as a new dead letter.
   const called = await letters.getByRole("button", { name: /^Send again/ }).getAttribute("aria-label");
   await letters.getByRole("button", { name: /^Send again/ }).click();
   await expect(letters.getByRole("button", { name: called ?? "", exact: true })).toHaveCount(0);

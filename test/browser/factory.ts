@@ -2,21 +2,21 @@ import axe from "axe-core";
 import { test as base, expect, type Browser, type Locator, type Page } from "@playwright/test";
 import { Server } from "./server";
 
-/** What a spec needs of the factory: its address, people at its pages, and orders. */
+/** Fixtures: the server's URL, signed-in pages, and orders. */
 interface Factory {
   factory: {
     url: string;
-    /** Signs somebody in, in a browser profile of their own, and waits for their page. */
+    /** Signs a person in, in a new browser context, and waits for the page of the role. */
     enter: (name: string, role: string) => Promise<Page>;
-    /** Places an order without a browser and gives its id. */
+    /** Places an order through the API and returns its ID. */
     order: (flavour: string, quantity?: number) => Promise<string>;
   };
-  /** A second server, for a spec that takes it down. It runs when the spec starts, and must end cleanly after it. */
+  /** A server for this spec alone, for example to take it down. It is running when the spec starts and must stop cleanly afterwards. */
   ownServer: Server;
 }
 
 export const test = base.extend<Factory, { server: Server }>({
-  /** The server of all specs that one worker runs, which share it. At their end, it must stop cleanly. */
+  /** One server per worker, shared by the worker's specs. It must stop cleanly at the end. */
   server: [async ({}, use) => { await serve(use); }, { scope: "worker" }],
   baseURL: async ({ server }, use) => { await use(server.url); },
   factory: async ({ browser, server }, use) => {
@@ -61,7 +61,7 @@ export async function placeOrder(url: string, flavour: string, quantity = 1, siz
   return (await post(url, "order", { Order: { Flavour: flavour, Quantity: quantity, Size: size } })).order.id;
 }
 
-/** Does steps on an order without a browser, in line order from the first one on. */
+/** Performs steps on an order through the API, in the given order. */
 export async function advance(url: string, id: string, steps: [verb: string, by: string, name: string][]): Promise<void> {
   for (const [verb, by, name] of steps) await post(url, `order/${verb}`, { Order: { Id: id, [by]: name } });
 }
@@ -70,10 +70,10 @@ export async function reject(url: string, id: string, reason: string, by: string
   await post(url, "order/reporterror", { Order: { Id: id }, Reason: reason, ReportedBy: by });
 }
 
-/** Rejects what earlier specs left at the first station, so that a spec's own orders are in the window. */
-export async function clear(url: string): Promise<void> {
+/** Rejects the orders that earlier specs left at the first station, so that a spec's own orders are in the viewport. */
+export async function clearMixing(url: string): Promise<void> {
   const left = (await (await fetch(`${url}/api/v1/stations/mixing/orders`)).json()) as { orders: { id: string; claimedBy?: string }[] };
-  // One that has just been moved on is gone as well.
+  // Fails for an order that has just left the station, which is fine.
   await Promise.all(left.orders.map(({ id, claimedBy }) => reject(url, id, "Out of ingredients", claimedBy ?? "Eva").catch(() => undefined)));
 }
 
@@ -87,7 +87,7 @@ async function post(url: string, path: string, body: object): Promise<{ order: {
   return (await answer.json()) as { order: { id: string } };
 }
 
-/** Every step of the line, in its order, with who does it. */
+/** All steps of the line in order: verb, field of the worker's name, and name. */
 export const steps: [verb: string, by: string, name: string][] = [
   ["mix", "MixedBy", "Ana"],
   ["bake", "BakedBy", "Ben"],
@@ -100,17 +100,17 @@ export async function claim(url: string, id: string, by: string): Promise<void> 
   await post(url, "order/claim", { Order: { Id: id }, By: by });
 }
 
-/** An order's card on a station's page. */
+/** Locates an order's card on a station's page. */
 export function cardOf(page: Page, id: string): Locator {
   return page.getByRole("list", { name: /^New orders/ }).getByRole("listitem").filter({ hasText: id.slice(-6) });
 }
 
-/** Waits until a station's page has the whole queue. */
+/** Waits until a page is live, which includes the whole queue. */
 export async function live(page: Page): Promise<void> {
   await expect(page.getByText("Live", { exact: true })).toBeVisible();
 }
 
-/** Runs axe in the page and gives one line for each element that breaks a rule. */
+/** Runs axe and returns one line for each element that violates a rule. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const { violations: found } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());

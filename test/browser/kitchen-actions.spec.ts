@@ -1,8 +1,8 @@
 import type { Page, Request } from "@playwright/test";
-import { advance, cardOf, claim, clear, expect, live, placeOrder, reject, test } from "./factory";
+import { advance, cardOf, claim, clearMixing, expect, live, placeOrder, reject, test } from "./factory";
 
-/** What a page asks the line to do with an order, as it leaves the browser. */
-function told(page: Page, verb: string): Request[] {
+/** Records the requests of a page for an operation on orders. */
+function requestsFor(page: Page, verb: string): Request[] {
   const requests: Request[] = [];
   page.context().on("request", (request) => { if (request.url().endsWith(`/order/${verb}`)) requests.push(request); });
   return requests;
@@ -10,12 +10,12 @@ function told(page: Page, verb: string): Request[] {
 
 const cards = (page: Page) => page.getByRole("list", { name: /^New orders/ }).getByRole("listitem");
 
-test.beforeEach(({ server }) => clear(server.url));
+test.beforeEach(({ server }) => clearMixing(server.url));
 
 test("MIX and REJECT can be undone until they are sent", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");
-  const mixes = told(ana, "mix");
-  const rejections = told(ana, "reporterror");
+  const mixes = requestsFor(ana, "mix");
+  const rejections = requestsFor(ana, "reporterror");
   const id = await factory.order("Strawberry");
   const card = cardOf(ana, id);
 
@@ -36,7 +36,7 @@ test("MIX and REJECT can be undone until they are sent", async ({ factory }) => 
   expect(rejections).toEqual([]);
 });
 
-test("what is held when the page goes is sent, once", async ({ factory, request }) => {
+test("a held action is sent once when the page is closed", async ({ factory, request }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const id = await factory.order("Chocolate");
   await cardOf(ana, id).getByRole("button", { name: /^MIX/ }).click();
@@ -47,7 +47,7 @@ test("what is held when the page goes is sent, once", async ({ factory, request 
   expect((await status()).history).toHaveLength(1);
 });
 
-test("without a network, work goes on; it survives a reload and is sent in order when the network is back", async ({ factory }) => {
+test("actions taken offline survive a reload and are sent in order once the network is back", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const [mixed, rejected, undone] = [await factory.order("Strawberry", 2), await factory.order("Chocolate", 3), await factory.order("Strawberry", 4)];
   await expect(cardOf(ana, undone)).toBeVisible();
@@ -60,31 +60,31 @@ test("without a network, work goes on; it survives a reload and is sent in order
   await ana.getByRole("button", { name: "Batter split" }).click();
   await ana.getByRole("button", { name: "Reject order" }).click();
   await cardOf(ana, undone).getByRole("button", { name: /^MIX/ }).click();
-  for (const id of [mixed, rejected, undone]) await expect(cardOf(ana, id)).toContainText("kept here until the line answers");
-  await expect(ana.getByText("3 actions wait to be sent")).toBeVisible();
-  // There is all the time in the world to undo what was not sent.
+  for (const id of [mixed, rejected, undone]) await expect(cardOf(ana, id)).toContainText("saved here until the server answers");
+  await expect(ana.getByText("3 actions are waiting to be sent")).toBeVisible();
+  // Offline, an action can be undone for as long as it is unsent.
   await cardOf(ana, undone).getByRole("button", { name: /^UNDO/ }).click();
-  await expect(ana.getByText("2 actions wait to be sent")).toBeVisible();
+  await expect(ana.getByText("2 actions are waiting to be sent")).toBeVisible();
   expect(requests).toEqual([]);
 
   const keys = await ana.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("ecupcakes.kitchen.action.")).sort());
   expect(keys).toHaveLength(2);
-  // The device is restarted. The page comes back before the line does: it has its files, but no answer.
+  // Restart the device: the page loads, but the API does not answer yet.
   const context = ana.context();
-  await ana.goto("about:blank"); // A page that is closed has a network for a moment, and would send.
+  await ana.goto("about:blank"); // On closing, a page is online for a moment and would send.
   await ana.close();
   const page = await context.newPage();
   await page.route(/order\/(mix|reporterror)$/, (route) => route.abort("connectionrefused"));
   await context.setOffline(false);
   await page.goto("/mixer");
-  await expect(cardOf(page, mixed)).toContainText("kept here until the line answers");
-  await expect(page.getByText("2 actions wait to be sent")).toBeVisible();
+  await expect(cardOf(page, mixed)).toContainText("saved here until the server answers");
+  await expect(page.getByText("2 actions are waiting to be sent")).toBeVisible();
   const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("ecupcakes.kitchen.action.")).sort());
   expect(await kept()).toEqual(keys);
   await page.unrouteAll();
 
   for (const id of [mixed, rejected]) await expect(cardOf(page, id)).toHaveCount(0);
-  await expect(page.getByText(/waits? to be sent/)).toHaveCount(0);
+  await expect(page.getByText(/waiting to be sent/)).toHaveCount(0);
   await expect(cardOf(page, undone).getByRole("button", { name: /^MIX/ })).toBeVisible();
   expect(await kept()).toEqual([]);
   const [first, second] = requests.slice(-2);
@@ -93,22 +93,22 @@ test("without a network, work goes on; it survives a reload and is sent in order
   expect(sent.sort()).toEqual(keys);
 });
 
-test("what was done meanwhile by another is explained until somebody has read it", async ({ factory }) => {
+test("a refusal because of somebody else's action is shown until it is dismissed", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const [done, taken] = [await factory.order("Strawberry", 5), await factory.order("Chocolate", 6)];
   await expect(cardOf(ana, taken)).toBeVisible();
-  // Nothing of what others do reaches this page.
+  // Others' changes do not reach this page.
   await ana.context().setOffline(true);
   for (const id of [done, taken]) await cardOf(ana, id).getByRole("button", { name: /^MIX/ }).click();
-  await expect(ana.getByText("2 actions wait to be sent")).toBeVisible();
+  await expect(ana.getByText("2 actions are waiting to be sent")).toBeVisible();
   await reject(factory.url, done, "Batter split", "Bob");
   await claim(factory.url, taken, "Bob");
   await ana.context().setOffline(false);
 
   const notices = ana.getByRole("alert");
   await expect(notices).toHaveCount(2);
-  await expect(notices.filter({ hasText: "5 Strawberry" })).toContainText(/did not go on: .*Batter split/);
-  await expect(notices.filter({ hasText: "6 Chocolate" })).toContainText("did not go on: Bob is on this order");
+  await expect(notices.filter({ hasText: "5 Strawberry" })).toContainText(/could not be completed: .*Batter split/);
+  await expect(notices.filter({ hasText: "6 Chocolate" })).toContainText(/could not be completed: .*Bob/);
   await ana.reload();
   await live(ana);
   await expect(notices).toHaveCount(2);
@@ -117,15 +117,15 @@ test("what was done meanwhile by another is explained until somebody has read it
   await ana.reload();
   await live(ana);
   await expect(notices).toHaveCount(0);
-  // Bob's order is shown as his, and cannot be finished here.
+  // Bob's order is shown as claimed and has no buttons here.
   await expect(cardOf(ana, taken)).toContainText("Bob is on it");
   await expect(cardOf(ana, taken).getByRole("button")).toHaveCount(0);
   await advance(factory.url, taken, [["mix", "MixedBy", "Bob"]]);
 });
 
-test("of two who take the same order, one gets it and the other is told who", async ({ factory }) => {
+test("of two concurrent claims one succeeds, and the other page names the claimant", async ({ factory }) => {
   const id = await factory.order("Strawberry", 7);
-  // Screens that belong to no group show everything, so both have the same card.
+  // Screens outside a consumer group show all orders, so both have the same card.
   const enter = async (name: string) => {
     const page = await factory.enter(name, "Mixer");
     await page.addInitScript(() => {
@@ -145,7 +145,7 @@ test("of two who take the same order, one gets it and the other is told who", as
   const pages = [ana, bob];
   for (const page of pages) await expect(cardOf(page, id)).toBeVisible();
 
-  // Both press before either has heard of the other.
+  // Both requests are held until both have pressed.
   const passes: (() => void)[] = [];
   for (const page of pages) {
     await page.route("**/api/v1/order/claim", async (route) => {
@@ -156,11 +156,11 @@ test("of two who take the same order, one gets it and the other is told who", as
     await expect(cardOf(page, id)).toContainText("You are on it");
   }
   await expect.poll(() => passes.length).toBe(2);
-  passes[0]?.(); // Ana's, who pressed first.
+  passes[0]?.(); // Ana pressed first.
   await expect(cardOf(bob, id)).toContainText("Ana is on it");
   passes[1]?.();
   await expect(bob.getByRole("alert")).toContainText("7 Strawberry");
-  await expect(bob.getByRole("alert")).toContainText("is not yours: Ana is on this order");
+  await expect(bob.getByRole("alert")).toContainText(/could not be taken: .*Ana/);
   await expect(cardOf(bob, id).getByRole("button")).toHaveCount(0);
   await expect(ana.getByRole("alert")).toHaveCount(0);
 
@@ -169,13 +169,13 @@ test("of two who take the same order, one gets it and the other is told who", as
   for (const page of pages) await expect(cardOf(page, id)).toHaveCount(0);
 });
 
-test("what was done last is recalled with where it is now, and can be rejected there", async ({ factory, request }) => {
+test("recall lists finished orders with their current status and can reject them there", async ({ factory, request }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const id = await factory.order("Strawberry", 8);
   await cardOf(ana, id).getByRole("button", { name: /^MIX/ }).click();
   await expect(cardOf(ana, id)).toHaveCount(0);
   await ana.getByRole("button", { name: "Recall" }).click();
-  const dialog = ana.getByRole("dialog", { name: "What was done here last" });
+  const dialog = ana.getByRole("dialog", { name: "Recently finished here" });
   const entry = dialog.getByRole("listitem").filter({ hasText: id.slice(-6) }).filter({ hasText: "mixed by" });
   await expect(entry).toContainText(/8 × Strawberry, Medium.*mixed by Ana at \d\d:\d\d/s);
   await expect(entry).toContainText("Now: Mixed, and waiting for the oven");
@@ -187,7 +187,7 @@ test("what was done last is recalled with where it is now, and can be rejected t
   expect(((await (await request.get(`/api/v1/order/${id}`)).json()) as { state: string }).state).toBe("rejected");
 });
 
-test("orders of a kind are put together, and finished one by one or all at once", async ({ browser, ownServer: server }) => {
+test("combined orders of a kind are finished one by one or all at once", async ({ browser, ownServer: server }) => {
   const ids: string[] = [];
   for (const quantity of [2, 3, 4]) ids.push(await placeOrder(server.url, "Strawberry", quantity, "L"));
   ids.push(await placeOrder(server.url, "Strawberry", 9, "S"));
@@ -195,7 +195,7 @@ test("orders of a kind are put together, and finished one by one or all at once"
   const page = await context.newPage();
   await page.goto("/mixer");
   await live(page);
-  const mixes = told(page, "mix");
+  const mixes = requestsFor(page, "mix");
   await page.getByRole("button", { name: "All day" }).click();
   await expect(page.getByRole("row", { name: /^Strawberry/ })).toHaveText(/Strawberry\s*9\s*9\s*18/);
   await page.getByRole("button", { name: "Combine" }).click();

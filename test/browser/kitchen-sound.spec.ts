@@ -1,13 +1,13 @@
-import { cardOf, clear, expect, live, test } from "./factory";
+import { cardOf, clearMixing, expect, live, test } from "./factory";
 
-test.beforeEach(({ server }) => clear(server.url));
+test.beforeEach(({ server }) => clearMixing(server.url));
 
-test("a new order is seen and, if wanted, heard", async ({ page, factory }) => {
-  // What is played is noted in the place of a loudspeaker.
+test("a new order is marked as new and, if sound is on, plays a sound", async ({ page, factory }) => {
+  // Record the frequencies of the tones played.
   await page.addInitScript(() => {
     const played: number[] = [];
     Object.assign(window, { played });
-    // People's browsers make no sound before somebody has touched the page. This one takes a test for a finger.
+    // Browsers block audio before the first user gesture; a browser under automation does not, so emulate it.
     let touched = false;
     window.addEventListener("click", () => { touched = true; }, { capture: true });
     window.AudioContext = class extends AudioContext {

@@ -1,9 +1,9 @@
 import type { Locator, Page } from "@playwright/test";
-import { cardOf, clear, expect, live, test } from "./factory";
+import { cardOf, clearMixing, expect, live, test } from "./factory";
 
-test.beforeEach(({ server }) => clear(server.url));
+test.beforeEach(({ server }) => clearMixing(server.url));
 
-test("two mixers share what waits, and who is left has it all", async ({ factory }) => {
+test("two mixers share the queue, and the remaining one gets all of it", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const bob = await factory.enter("Bob", "Mixer");
   await live(ana);
@@ -21,7 +21,7 @@ test("two mixers share what waits, and who is left has it all", async ({ factory
   await expect(cardOf(ana, first)).toHaveCount(0);
 });
 
-test("an order that somebody takes on stays theirs, and others are told", async ({ factory }) => {
+test("a claimed order can be finished only by its claimant", async ({ factory }) => {
   const ana = await factory.enter("Ana", "Mixer");
   const id = await factory.order("Strawberry");
   const card = cardOf(ana, id);
@@ -30,24 +30,24 @@ test("an order that somebody takes on stays theirs, and others are told", async 
   const mix = (by: string) => ana.request.post("/api/v1/order/mix", { data: { Order: { Id: id, MixedBy: by } } });
   const refused = await mix("Bob");
   expect(refused.status()).toBe(409);
-  expect(await refused.text()).toContain("Ana is on this order");
+  expect(await refused.text()).toContain("Ana");
   await card.getByRole("button", { name: /^GIVE BACK/ }).click();
   await expect(card.getByRole("button", { name: /^TAKE/ })).toBeVisible();
-  // Bob is quicker, and Ana's page has not heard of it yet.
+  // Bob claims first, before Ana's page learns of it.
   await ana.route("**/api/v1/order/claim", async (route) => {
     await ana.request.post("/api/v1/order/claim", { data: { Order: { Id: id }, By: "Bob" } });
     await route.continue();
   });
   await card.getByRole("button", { name: /^TAKE/ }).click();
   const notice = ana.getByRole("alert");
-  await expect(notice).toContainText("is not yours: Bob is on this order");
+  await expect(notice).toContainText(/could not be taken: .*Bob/);
   await expect(card.getByText("Bob is on it")).toBeVisible();
   await expect(card.getByRole("button", { name: /^MIX/ })).toHaveCount(0);
   expect((await mix("Bob")).status()).toBe(200);
   await expect(card).toHaveCount(0);
 });
 
-test("a reload shows the same orders in the same order", async ({ factory }) => {
+test("a reload keeps the queue and its order", async ({ factory }) => {
   const mixer = await factory.enter("Ana", "Mixer");
   const ids = [await factory.order("Strawberry"), await factory.order("Chocolate"), await factory.order("Strawberry")];
   for (const id of ids) await expect(cardOf(mixer, id)).toBeVisible();
@@ -59,7 +59,7 @@ test("a reload shows the same orders in the same order", async ({ factory }) => 
   expect(await names()).toEqual(before);
 });
 
-test("a step without an answer is kept on the card and sent again with the same key", async ({ factory }) => {
+test("an unanswered step is saved and retried with the same key", async ({ factory }) => {
   const mixer = await factory.enter("Ana", "Mixer");
   const id = await factory.order("Strawberry");
   const keys: (string | undefined)[] = [];
@@ -70,7 +70,7 @@ test("a step without an answer is kept on the card and sent again with the same 
   });
   const card = cardOf(mixer, id);
   await card.getByRole("button", { name: "MIX" }).click();
-  await expect(card).toContainText("kept here until the line answers");
+  await expect(card).toContainText("saved here until the server answers");
   await expect(card).toHaveCount(0);
   expect(keys).toHaveLength(2);
   expect(keys[0]).toBeTruthy();
@@ -103,7 +103,7 @@ test("MIX and REJECT work with the keyboard alone", async ({ factory }) => {
   await mixer.keyboard.press("Enter");
   await tabTo(mixer, dialog.getByRole("textbox", { name: "Reason" }));
   await mixer.keyboard.type("Dropped it");
-  // Once around: the focus must not get out of the dialog.
+  // Cycle through the dialog: the focus must not leave it.
   await press("Tab", 12);
   expect(await mixer.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
   await tabTo(mixer, dialog.getByRole("button", { name: "Reject order" }));
@@ -111,11 +111,11 @@ test("MIX and REJECT work with the keyboard alone", async ({ factory }) => {
   await expect(cardOf(mixer, rejected)).toHaveCount(0);
 });
 
-/** Presses Tab until the element has the focus, as somebody without a mouse does. */
+/** Presses Tab until the element has the focus; fails after 400 presses. */
 async function tabTo(page: Page, element: Locator): Promise<void> {
   for (let presses = 0; presses < 400; presses++) {
     if (await element.evaluate((wanted) => wanted === document.activeElement)) return;
     await page.keyboard.press("Tab");
   }
-  throw new Error("Tab does not get there");
+  throw new Error("400 presses of Tab did not reach the element");
 }

@@ -1,8 +1,8 @@
-import { cardOf, clear, expect, live, test } from "./factory";
+import { cardOf, clearMixing, expect, live, test } from "./factory";
 
-test.beforeEach(({ server }) => clear(server.url));
+test.beforeEach(({ server }) => clearMixing(server.url));
 
-test("an order goes through six people's screens, each showing it without a reload", async ({ factory }) => {
+test("an order moves through the screens of six people without a reload", async ({ factory }) => {
   test.setTimeout(180_000);
   const customer = await factory.enter("Zoe", "Customer");
   const mixer = await factory.enter("Ana", "Mixer");
@@ -43,7 +43,7 @@ test("an order goes through six people's screens, each showing it without a relo
   }
 });
 
-test("an order rejected with a reason tells the customer", async ({ factory, page }) => {
+test("a rejected order shows the reason to the customer", async ({ factory, page }) => {
   const id = await factory.order("Chocolate", 3);
   await page.goto(`/order/${id}`);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Next in line for the mixing bowl");

@@ -1,7 +1,7 @@
 import { cardOf, enter, expect, live, placeOrder, test } from "./factory";
 import { Server } from "./server";
 
-test("screens say that the server is gone, and are live again by themselves with the same orders", async ({ browser, ownServer: server }) => {
+test("screens show a server outage and recover automatically with the same orders", async ({ browser, ownServer: server }) => {
   test.setTimeout(120_000);
   const ids = [await placeOrder(server.url, "Strawberry"), await placeOrder(server.url, "Chocolate", 2)];
   const mixer = await enter(browser, server.url, "Ana", "Mixer");
@@ -38,11 +38,11 @@ test("screens say that the server is gone, and are live again by themselves with
   for (const page of [mixer, manager, customer]) await page.context().close();
 });
 
-test("a page opened while the server is away finds it later", async ({ browser, ownServer: server }) => {
+test("a page opened during an outage connects once the server is back", async ({ browser, ownServer: server }) => {
   test.setTimeout(120_000);
   const mixer = await enter(browser, server.url, "Ana", "Mixer");
   await live(mixer);
-  // The browser has the page, but neither the API nor the hub answers.
+  // The page itself loads, but neither the API nor the hub answers.
   await mixer.context().route(/\/api\/|ordermonitorhub/, (route) => route.abort("connectionrefused"));
   await mixer.reload();
   await expect(mixer.getByText("Connecting…")).toBeVisible();
@@ -52,7 +52,7 @@ test("a page opened while the server is away finds it later", async ({ browser, 
   await mixer.context().close();
 });
 
-test("no page looks live while the server itself hears nothing new", async ({ browser, ownServer: kafka }) => {
+test("no page is shown as live while the server lags behind Kafka", async ({ browser, ownServer: kafka }) => {
   test.setTimeout(120_000);
   const id = await placeOrder(kafka.url, "Strawberry");
   const server = new Server(kafka.kafka);
@@ -67,13 +67,13 @@ test("no page looks live while the server itself hears nothing new", async ({ br
   for (const page of pages) await live(page);
   await expect(cardOf(mixer, id)).toBeVisible();
 
-  kafka.hang();
+  kafka.suspend();
   for (const page of pages) {
     await expect(page.getByText(/^\d+ s behind/)).toBeVisible({ timeout: 30_000 });
     await expect(page.getByText("Live", { exact: true })).toHaveCount(0);
   }
   await expect(cardOf(mixer, id)).toBeVisible();
-  kafka.hang(true);
+  kafka.resume();
   for (const page of pages) await expect(page.getByText("Live", { exact: true })).toBeVisible({ timeout: 45_000 });
 
   await context.close();

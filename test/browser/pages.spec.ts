@@ -1,7 +1,7 @@
 import type { Page } from "@playwright/test";
 import { advance, cardOf, expect, live, placeOrder, reject, steps, test, violations } from "./factory";
 
-/** Every page in every state that looks different; each gets the page ready to be looked at. */
+/** Opens every page in each of its visual states. */
 const pages: Record<string, (page: Page, orders: { moving: string; rejected: string; shipped: string }) => Promise<void>> = {
   signin: async (page) => {
     await page.goto("/");
@@ -36,7 +36,7 @@ const pages: Record<string, (page: Page, orders: { moving: string; rejected: str
   },
   "order-unknown": async (page) => {
     await page.goto("/order/0199aaaa-0000-7000-8000-000000000000");
-    await expect(page.getByRole("heading", { name: "We do not know this order" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "We cannot find this order" })).toBeVisible();
   },
   ...Object.fromEntries(
     ["mixer", "baker", "decorator", "packaging", "shipping"].map((name) => [
@@ -66,8 +66,8 @@ const pages: Record<string, (page: Page, orders: { moving: string; rejected: str
   },
   "dashboard-table": async (page) => {
     await page.goto("/dashboard");
-    await page.getByText("The same as a table").click();
-    await expect(page.getByRole("region", { name: "The same as a table" })).toBeVisible();
+    await page.getByText("The same figures as a table").click();
+    await expect(page.getByRole("region", { name: "The same figures as a table" })).toBeVisible();
   },
   board: async (page) => {
     await page.goto("/board");
@@ -89,8 +89,6 @@ const looks = [
 
 let orders: { moving: string; rejected: string; shipped: string };
 
-test.describe.configure({ mode: "parallel" });
-
 test.beforeAll(async ({ server: { url } }) => {
   orders = { moving: await placeOrder(url, "Strawberry", 2), rejected: await placeOrder(url, "Chocolate"), shipped: await placeOrder(url, "Strawberry") };
   await placeOrder(url, "Chocolate", 12, "XL");
@@ -105,14 +103,14 @@ for (const { colorScheme, viewport } of looks) {
   test.describe(`${colorScheme}, ${viewport.width} wide`, () => {
     test.use({ colorScheme, viewport, contextOptions: { reducedMotion: "reduce" } });
     for (const [name, open] of Object.entries(pages)) {
-      test(`${name} is accessible, fits and breaks no policy`, async ({ page }) => {
+      test(`${name} is accessible, does not overflow and violates no policy`, async ({ page }) => {
         await look(page, `${name}-${colorScheme}-${viewport.width}`, open);
       });
     }
   });
 }
 
-/** The pages for a wall and for a desk, wide and in the other language. */
+/** The pages for wall screens and desktops, in German. */
 const german: Record<string, (page: Page, orders: { moving: string; rejected: string }) => Promise<void>> = {
   board: async (page) => {
     await page.goto("/board");
@@ -133,14 +131,14 @@ for (const width of [390, 1920]) {
   test.describe(`in German, ${width} wide`, () => {
     test.use({ locale: "de-DE", viewport: { width, height: 1080 }, colorScheme: width === 390 ? "light" : "dark", contextOptions: { reducedMotion: "reduce" } });
     for (const [name, open] of Object.entries(german)) {
-      test(`${name} is accessible, fits and breaks no policy`, async ({ page }) => {
+      test(`${name} is accessible, does not overflow and violates no policy`, async ({ page }) => {
         await look(page, `${name}-de-${width}`, open);
       });
     }
   });
 }
 
-/** Opens a page, takes a picture of it and looks for what is wrong with it. */
+/** Opens a page, takes a screenshot, and checks accessibility, overflow and the Content-Security-Policy. */
 async function look(page: Page, name: string, open: (page: Page, known: typeof orders) => Promise<void>): Promise<void> {
   const refused: string[] = [];
   page.on("console", (message) => { if (/Content Security Policy/i.test(message.text())) refused.push(message.text()); });
@@ -153,7 +151,7 @@ async function look(page: Page, name: string, open: (page: Page, known: typeof o
   expect(refused).toEqual([]);
 }
 
-test("the chosen theme outlives a reload and beats the system's", async ({ page }) => {
+test("the chosen theme persists across reloads and overrides the system's", async ({ page }) => {
   await page.emulateMedia({ colorScheme: "light" });
   await page.goto("/");
   const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
@@ -165,7 +163,7 @@ test("the chosen theme outlives a reload and beats the system's", async ({ page 
   expect(await background()).toBe(dark);
 });
 
-test("the chosen language outlives a reload, and its pages are as accessible", async ({ page }) => {
+test("the chosen language persists across reloads, and its pages are accessible", async ({ page }) => {
   await page.goto("/create");
   await page.getByRole("button", { name: "Deutsch" }).click();
   await expect(page.getByRole("heading", { name: "Was dürfen wir backen?" })).toBeVisible();
@@ -184,13 +182,13 @@ test("the chosen language outlives a reload, and its pages are as accessible", a
 
 test.describe("a browser that prefers German", () => {
   test.use({ locale: "de-AT" });
-  test("is spoken to in German", async ({ page }) => {
+  test("gets the pages in German", async ({ page }) => {
     await page.goto("/");
     await expect(page.getByLabel("Dein Name")).toBeVisible();
   });
 });
 
-test("a page that does not exist says so and leads back", async ({ page }) => {
+test("an unknown address shows the not-found page with a link to the start page", async ({ page }) => {
   for (const path of ["/toaster", "/no/such/page"]) {
     await page.goto(path);
     await expect(page.getByRole("heading", { name: "Nothing is baked here" })).toBeVisible();

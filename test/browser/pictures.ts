@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { advance, cardOf, expect, live, placeOrder, reject, steps, test } from "./factory";
 
-/** Not a test: makes the README's pictures from the real thing, with a day's work on the line. */
+/** Takes the README's screenshots from the running program with orders at every stage. */
 
 const pictures = join(import.meta.dirname, "../../docs/pictures");
 test.use({ contextOptions: { reducedMotion: "reduce" } });

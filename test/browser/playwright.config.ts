@@ -3,6 +3,8 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: ".",
   outputDir: "results",
+  // Each worker has a server of its own, so any worker can run any spec of a file: no worker waits for the longest file.
+  fullyParallel: true,
   workers: 2,
   retries: 0,
   forbidOnly: true,

@@ -8,59 +8,64 @@ import { setTimeout } from "node:timers/promises";
 
 const binary = resolve(import.meta.dirname, process.env.ECUPCAKES_BIN ?? "../../bin/ecupcakes");
 
-/** How long the binary may take to start or to stop. */
-const patience = 30_000;
+/** How long the binary may take to start or to stop, in milliseconds. */
+const deadline = 30_000;
 
-/** The real binary, on a free port and in a data folder of its own: with everything in it, or the API alone on another one's Kafka. */
+/** Runs the binary on a free port with its own data directory: the whole program, or only the API on the Kafka of another server. */
 export class Server {
   url = "";
-  /** Where its Kafka listens, host:port. */
+  /** The address of its Kafka, host:port. */
   kafka = "";
   readonly #data = mkdtempSync(join(tmpdir(), "ecupcakes-browser-"));
-  readonly #on: string | undefined;
+  readonly #brokers: string | undefined;
   #process: ChildProcess | undefined;
 
   constructor(kafka?: string) {
-    this.#on = kafka;
+    this.#brokers = kafka;
   }
 
-  /** Starts the binary and waits until it is ready; after a first run, on the same port and with the same data. */
+  /** Starts the binary and waits until it is ready. A restart uses the same port and data. */
   async start(): Promise<void> {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
-    const role = this.#on ? ["serve", "--roles", "api", "--brokers", this.#on] : ["up", "--kafka-listen", "127.0.0.1:0", "--data", this.#data];
+    const role = this.#brokers ? ["serve", "--roles", "api", "--brokers", this.#brokers] : ["up", "--kafka-listen", "127.0.0.1:0", "--data", this.#data];
     const child = spawn(binary, [...role, "--listen", listen, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
     this.#process = child;
     const line = await Promise.race([
       once(createInterface(child.stdout), "line").then(([first]) => String(first)),
       once(child, "exit").then(([code]) => { throw new Error(`${binary} exited with ${String(code)} before it was up`); }),
-      late(`${binary} did not say in time that it is up`),
+      rejectAfterDeadline(`${binary} did not report in time that it is up`),
     ]);
     const { url, kafka } = JSON.parse(line) as { url: string; kafka?: string };
     [this.url, this.kafka] = [url.replace(/\/$/, ""), kafka ?? this.kafka];
-    await Promise.race([this.#ready(), late(`${binary} was not ready in time`)]);
+    await Promise.race([this.#ready(), rejectAfterDeadline(`${binary} was not ready in time`)]);
   }
 
-  /** Returns once the server takes orders; it answers 503 until its views have read everything. */
+  /** Resolves once the server is ready; it answers 503 until its views have caught up. */
   async #ready(): Promise<void> {
     while (!(await fetch(`${this.url}/readyz`)).ok) await setTimeout(20);
   }
 
-  /** Asks the binary to stop, as a service manager does, and gives its exit code. */
+  /** Stops the binary with SIGTERM and returns its exit code. */
   async stop(): Promise<number | null> {
     return this.#end("SIGTERM");
   }
 
-  /** Takes the process away without a warning. */
+  /** Kills the binary with SIGKILL. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
   }
 
-  /** Has the process do nothing at all until it is to go on, as on a machine that hangs. */
-  hang(goOn = false): void {
-    this.#process?.kill(goOn ? "SIGCONT" : "SIGSTOP");
+  /** Suspends the process with SIGSTOP, as on a machine that hangs. */
+  suspend(): void {
+    this.#process?.kill("SIGSTOP");
   }
 
-  /** Removes the data; the server must not be running. */
+  /** Resumes a suspended process. */
+  resume(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  /** Removes the data directory; the server must not be running. */
   remove(): void {
     rmSync(this.#data, { recursive: true, force: true });
   }
@@ -70,12 +75,12 @@ export class Server {
     if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     const exit = once(child, "exit");
     child.kill(signal);
-    const [code] = await Promise.race([exit, late(`${binary} did not end in time after ${signal}`)]);
+    const [code] = await Promise.race([exit, rejectAfterDeadline(`${binary} did not end in time after ${signal}`)]);
     return code as number | null;
   }
 }
 
-async function late(message: string): Promise<never> {
-  await setTimeout(patience, undefined, { ref: false });
+async function rejectAfterDeadline(message: string): Promise<never> {
+  await setTimeout(deadline, undefined, { ref: false });
   throw new Error(message);
 }

@@ -1,7 +1,7 @@
-// Runs before the first paint, so that a page in a chosen theme never flashes in the other one.
+// Runs before the first paint, so that the page never flashes in the other theme.
 try {
   const theme = localStorage.getItem("ecupcakes.theme");
   if (theme) document.documentElement.dataset.theme = theme;
 } catch {
-  // Storage is refused: the system's theme it is.
+  // Storage is refused: use the system's theme.
 }

@@ -4,7 +4,7 @@ import { KitchenPage } from "./features/kitchen/KitchenPage";
 import { Layout } from "./ui/Layout";
 import { NotFoundPage } from "./ui/NotFoundPage";
 
-// A kitchen's tablet needs only its own page to begin with.
+// Loaded on demand: a kitchen tablet needs only its own page.
 const BoardPage = lazy(() => import("./features/board/BoardPage"));
 const CreatePage = lazy(() => import("./features/create/CreatePage"));
 const DashboardPage = lazy(() => import("./features/dashboard/DashboardPage"));
@@ -14,7 +14,7 @@ const SignInPage = lazy(() => import("./features/session/SignInPage"));
 export function App() {
   return (
     <Switch>
-      {/* For a wall, without the frame of the other pages. */}
+      {/* Shown on a wall screen, without the frame of the other pages. */}
       <Route path="/board"><Suspense><BoardPage /></Suspense></Route>
       <Route>
         <Layout>
@@ -23,7 +23,7 @@ export function App() {
             <Route path="/create" component={CreatePage} />
             <Route path="/order/:id">{({ id }) => <OrderPage id={id} />}</Route>
             <Route path="/dashboard" component={DashboardPage} />
-            {/* The server's line says which station pages there are. */}
+            {/* The server decides which station pages exist. */}
             <Route path="/:page">{({ page }) => <KitchenPage page={page} />}</Route>
             <Route component={NotFoundPage} />
           </Switch>

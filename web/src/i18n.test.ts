@@ -8,7 +8,7 @@ interface Tree {
   [key: string]: string | string[] | Tree;
 }
 
-/** Each text of a catalogue by its key; a list counts as one. */
+/** Returns the texts of a catalogue by key; a list counts as one text. */
 function texts(tree: Tree, prefix = ""): Map<string, string> {
   const found = new Map<string, string>();
   for (const [key, value] of Object.entries(tree)) {
@@ -21,13 +21,13 @@ function texts(tree: Tree, prefix = ""): Map<string, string> {
 
 const placeholders = (text: string) => [...text.matchAll(/{{(\w+)}}/g)].map(([, name]) => name).sort();
 
-/** What translates the server's own, English words: a catalogue may have it or not. */
+/** Translations of the server's English terms, which a catalogue may omit. */
 const optional = /^(words|reasons|problems|fields)\./;
-const must = (catalogue: Tree) => new Map([...texts(catalogue)].filter(([key]) => !optional.test(key)));
+const required = (catalogue: Tree) => new Map([...texts(catalogue)].filter(([key]) => !optional.test(key)));
 
 describe("the catalogues", () => {
   it("have the same keys", () => {
-    expect([...must(de).keys()].sort()).toEqual([...must(en).keys()].sort());
+    expect([...required(de).keys()].sort()).toEqual([...required(en).keys()].sort());
   });
 
   it("have the same placeholders in each text", () => {
@@ -42,7 +42,7 @@ describe("the catalogues", () => {
     for (const catalogue of [en, de]) for (const [key, text] of texts(catalogue)) expect(text.trim(), key).not.toBe("");
   });
 
-  it("have no text that no page uses", () => {
+  it("have no unused text", () => {
     const sources = (folder: string): string[] =>
       readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
         const path = join(folder, entry.name);
@@ -50,12 +50,12 @@ describe("the catalogues", () => {
         return /\.tsx?$/.test(entry.name) && !/\.test\.tsx?$/.test(entry.name) ? [readFileSync(path, "utf8")] : [];
       });
     const all = sources(import.meta.dirname).join("\n");
-    const unused = [...must(en).keys()].map((key) => key.replace(/_(zero|one|two|few|many|other)$/, "")).filter((key) => !mentions(all, key));
+    const unused = [...required(en).keys()].map((key) => key.replace(/_(zero|one|two|few|many|other)$/, "")).filter((key) => !mentions(all, key));
     expect(unused).toEqual([]);
   });
 });
 
-/** Whether a source has the key as it is, or begins it with a template: `age.${level}`. */
+/** Reports whether a source contains the key, or a template that starts with its parent: `age.${level}`. */
 function mentions(all: string, key: string): boolean {
   if (all.includes(`"${key}"`)) return true;
   const parent = key.slice(0, key.lastIndexOf(".") + 1);

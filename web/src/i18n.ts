@@ -12,13 +12,13 @@ export type Language = "en" | "de";
 
 const storage = "ecupcakes.language";
 
-/** What was chosen on this device, else the first language of the browser that there is a catalogue for. */
+/** Returns the language chosen on this device, or else the browser's first language that has a catalogue. */
 function preferred(): Language {
   let chosen: string | null = null;
   try {
     chosen = localStorage.getItem(storage);
   } catch {
-    // Storage is refused: the browser's languages decide.
+    // Storage is refused: use the browser's languages.
   }
   for (const tag of [chosen, ...navigator.languages]) {
     const language = tag?.split("-")[0];
@@ -35,7 +35,7 @@ const remember = (language: string) => {
   }
 };
 
-// React escapes what it shows. English is at hand, so this is done when it returns.
+// React escapes texts itself. English is bundled, so initialisation is synchronous.
 void i18next.init({
   lng: "en",
   fallbackLng: "en",
@@ -45,7 +45,7 @@ void i18next.init({
   interpolation: { escapeValue: false },
 });
 
-async function speak(language: Language): Promise<void> {
+async function changeLanguage(language: Language): Promise<void> {
   if (!i18next.hasResourceBundle(language, "translation")) {
     i18next.addResourceBundle(language, "translation", (await import("./locales/de.json")).default);
   }
@@ -53,14 +53,14 @@ async function speak(language: Language): Promise<void> {
   await i18next.changeLanguage(language);
 }
 
-/** Has the page speak the language that its user prefers. What cannot be fetched is shown in English. */
-export async function speakPreferred(): Promise<void> {
-  await speak(preferred()).catch(() => undefined);
+/** Sets the user's preferred language, or English if its catalogue cannot be loaded. */
+export async function applyPreferredLanguage(): Promise<void> {
+  await changeLanguage(preferred()).catch(() => undefined);
 }
 
-/** Changes the language of all that is on the page, and remembers it. If it cannot be fetched, nothing changes. */
-export async function choose(language: Language): Promise<void> {
-  await speak(language);
+/** Changes the language of the page and stores the choice. Rejects without a change if the catalogue cannot be loaded. */
+export async function chooseLanguage(language: Language): Promise<void> {
+  await changeLanguage(language);
   remember(language);
 }
 
@@ -68,19 +68,19 @@ export function otherLanguage(): Language {
   return i18next.language === "de" ? "en" : "de";
 }
 
-/** The locale for numbers and times: the browser's own region if it is of the page's language. */
+/** Returns the locale for numbers and times: the browser's regional variant of the page's language, if it has one. */
 export function locale(): string {
   return navigator.languages.find((tag) => tag.split("-")[0] === i18next.language) ?? i18next.language;
 }
 
-/** What the catalogue of the page's language has for the server's words, of one kind; it may have nothing. */
-export function forServer<Text = string>(kind: string): Partial<Record<string, Text>> {
+/** Returns the translations of one kind of server term in the page's language; it may be empty. */
+export function serverTerms<Text = string>(kind: string): Partial<Record<string, Text>> {
   return (i18next.getResource(i18next.language, "translation", kind) ?? {}) as Partial<Record<string, Text>>;
 }
 
-/** The page's word for one of the server's; one that no catalogue has is shown as it is. */
-export function word(group: keyof (typeof en)["words"], key: string, otherwise: string): string {
-  return forServer(`words.${group}`)[key] ?? otherwise;
+/** Translates a server term; returns `otherwise` if the catalogue lacks it. */
+export function serverTerm(group: keyof (typeof en)["words"], key: string, otherwise: string): string {
+  return serverTerms(`words.${group}`)[key] ?? otherwise;
 }
 
 export const { t } = i18next;
@@ -90,7 +90,7 @@ const onLanguage = (changed: () => void) => {
   return () => { i18next.off("languageChanged", changed); };
 };
 
-/** Gives what translates, and shows the component anew whenever the language changes. */
+/** Returns the translate function and re-renders the component whenever the language changes. */
 export function useTranslation() {
   useSyncExternalStore(onLanguage, () => i18next.language);
   return { t };

@@ -28,13 +28,13 @@ const tasting: Station = {
   behindSeconds: 0,
 };
 
-describe("a stage that has no words of its own", () => {
-  it("is told in the server's words", () => {
+describe("a stage without translations", () => {
+  it("is described in the server's words", () => {
     expect(whereItIs(order, [tasting])).toBe("Waiting to be tasted");
     expect(whereItIs(order, [])).toBe("At tasting");
   });
 
-  it("has usual reasons to reject", () => {
+  it("has default reasons for a rejection", () => {
     expect(reasonsAt("tasting")).not.toEqual([]);
   });
 });
@@ -42,7 +42,7 @@ describe("a stage that has no words of its own", () => {
 describe("where an order is", () => {
   it.each<[Partial<Order>, string]>([
     [{ stage: "mixing" }, "Next in line for the mixing bowl"],
-    [{ state: "moving" }, "On its way along the line"],
+    [{ state: "moving" }, "On its way to the next station"],
     [{ stage: undefined, state: "done" }, "Shipped, and on its way to you"],
     [{ stage: undefined, state: "rejected" }, "Sorry, we could not make this order"],
   ])("%j reads %s", (part, text) => {
@@ -50,6 +50,6 @@ describe("where an order is", () => {
   });
 });
 
-it("an unknown size is shown as it is", () => {
+it("sizeTitle returns an unknown size unchanged", () => {
   expect([sizeTitle("XL"), sizeTitle("XXL")]).toEqual(["Extra large", "XXL"]);
 });

@@ -2,7 +2,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Provider } from "react-redux";
 import { App } from "./App";
-import { speakPreferred } from "./i18n";
+import { applyPreferredLanguage } from "./i18n";
 import { newStore } from "./store";
 import "./tokens.css";
 import "./base.css";
@@ -10,7 +10,7 @@ import "./base.css";
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root");
 
-await speakPreferred();
+await applyPreferredLanguage();
 
 createRoot(root).render(
   <StrictMode>

@@ -1,21 +1,25 @@
 import { configureStore } from "@reduxjs/toolkit";
 import { useDispatch, useSelector } from "react-redux";
 import { api } from "./api/api";
-import { outbox, outboxKeeper } from "./features/kitchen/outboxSlice";
-import { station } from "./features/kitchen/stationSlice";
-import { rememberSession, session } from "./features/session/sessionSlice";
+import { outbox, outboxPersister } from "./features/kitchen/outboxSlice";
+import { received, station } from "./features/kitchen/stationSlice";
+import { persistSession, session } from "./features/session/sessionSlice";
 
 export function newStore() {
   const store = configureStore({
     reducer: { [api.reducerPath]: api.reducer, session: session.reducer, station: station.reducer, outbox: outbox.reducer },
     middleware: (defaults) =>
-      // These walk the whole state after each action, which a queue of thousands of orders makes too slow in development.
-      defaults({ serializableCheck: false, immutableCheck: false }).concat(api.middleware),
+      // Development builds check the state after each action. The queue may hold thousands of orders, which would make each
+      // check take longer than a frame, so it is excluded; everything else is checked.
+      defaults({
+        serializableCheck: { ignoredPaths: ["station.shown", "station.incoming"], ignoredActions: [received.type] },
+        immutableCheck: { ignoredPaths: ["station.shown", "station.incoming"] },
+      }).concat(api.middleware),
   });
-  const keepOutbox = outboxKeeper(store.getState().outbox);
+  const persistOutbox = outboxPersister(store.getState().outbox);
   store.subscribe(() => {
-    rememberSession(store.getState().session);
-    keepOutbox(store.getState().outbox);
+    persistSession(store.getState().session);
+    persistOutbox(store.getState().outbox);
   });
   return store;
 }

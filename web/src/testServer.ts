@@ -1,6 +1,6 @@
 import { vi } from "vitest";
 
-/** A call that the code under test made. */
+/** A request made by the code under test. */
 export interface Call {
   method: string;
   path: string;
@@ -8,7 +8,7 @@ export interface Call {
   body: unknown;
 }
 
-/** Takes the place of the server: every call is recorded and gets what answer returns for it. */
+/** Replaces fetch: records every request and responds with the result of answer. */
 export function stubServer(answer: (call: Call) => Response | Promise<Response>): Call[] {
   const calls: Call[] = [];
   vi.stubGlobal("fetch", async (request: Request) => {

@@ -1,11 +1,11 @@
 import { createApi, fetchBaseQuery } from "@reduxjs/toolkit/query/react";
 import type { Board, DeadLetter, DeadLetters, Estimate, Line, LineStats, Menu, NewOrder, Order, OrderPage, Placed, Station } from "./types";
-import { tellChanges } from "./wait";
+import { followChanges } from "./wait";
 
-/** A call answers within this many milliseconds or has failed: the server itself waits at most 5 s for an outcome. */
-const patience = 8_000;
+/** Request timeout in milliseconds. The server itself waits at most 5 s for an outcome. */
+const requestTimeout = 8_000;
 
-/** The key makes a repeated call harmless: the server answers it with the first call's result. */
+/** The Idempotency-Key makes a call idempotent: a retry gets the result of the first call. */
 interface Keyed {
   key: string;
 }
@@ -16,7 +16,7 @@ export interface Advance extends Keyed {
   by: string;
 }
 
-export interface Hold extends Keyed {
+export interface ClaimChange extends Keyed {
   id: string;
   by: string;
   how: "claim" | "release";
@@ -29,9 +29,9 @@ export interface Reject extends Keyed {
 }
 
 export const api = createApi({
-  baseQuery: fetchBaseQuery({ baseUrl: `${location.origin}/api/v1`, timeout: patience }),
+  baseQuery: fetchBaseQuery({ baseUrl: `${location.origin}/api/v1`, timeout: requestTimeout }),
   endpoints: (build) => ({
-    /** The menu, live as long as somebody looks at it: what has run out shows at once. */
+    /** The menu. It is kept current by long polling while a component uses it, so that sold-out flavours show at once. */
     menu: build.query<Menu, undefined>({
       query: () => "/menu",
       onCacheEntryAdded: async (_, entry) => {
@@ -40,9 +40,9 @@ export const api = createApi({
         try {
           await entry.cacheDataLoaded;
         } catch {
-          return; // Nobody looks any more.
+          return; // No component uses the menu any more.
         }
-        await tellChanges("/menu", (menu) => { entry.updateCachedData(() => menu as Menu); }, gone.signal);
+        await followChanges("/menu", (menu) => { entry.updateCachedData(() => menu as Menu); }, gone.signal);
       },
     }),
 
@@ -57,7 +57,7 @@ export const api = createApi({
       }),
     }),
 
-    /** When an order will be shipped, as it looks after that many of its steps. */
+    /** The shipping estimate of an order. `steps` is part of the cache key: each step gets a new estimate. */
     estimate: build.query<Estimate, { id: string; steps: number }>({ query: ({ id }) => `/order/${encodeURIComponent(id)}/estimate` }),
 
     stats: build.query<LineStats, { hours: number }>({ query: ({ hours }) => ({ url: "/stats", params: { hours } }) }),
@@ -74,7 +74,7 @@ export const api = createApi({
 
     deadLetter: build.query<DeadLetter, string>({ query: (id) => `/deadletters/${encodeURIComponent(id)}` }),
 
-    /** Sends a dead letter's message once more, or puts it aside. */
+    /** Requeues or drops a dead letter. */
     resolve: build.mutation<unknown, { id: string; how: "requeue" | "drop"; by: string }>({
       query: ({ id, how, by }) => ({ url: `/deadletters/${encodeURIComponent(id)}/${how}`, method: "POST", body: { by } }),
     }),
@@ -88,7 +88,7 @@ export const api = createApi({
       }),
     }),
 
-    // What a worker does is sent even if the page is closed meanwhile: keepalive.
+    // keepalive: the browser completes these requests even if the page is closed.
     advance: build.mutation<Order, Advance>({
       query: ({ key, station, id, by }) => ({
         url: `/order/${station.verb}`,
@@ -99,8 +99,8 @@ export const api = createApi({
       }),
     }),
 
-    /** Takes an order on, so that nobody else does it meanwhile, or gives it back. Doing so twice is as once. */
-    hold: build.mutation<Order, Hold>({
+    /** Claims an order, so that nobody else can act on it, or releases it. Both are idempotent. */
+    changeClaim: build.mutation<Order, ClaimChange>({
       query: ({ key, id, by, how }) => ({
         url: `/order/${how}`,
         method: "POST",
@@ -137,7 +137,7 @@ export const {
   usePlaceOrderMutation,
 } = api;
 
-/** The field that names the worker: `mixed` becomes `MixedBy`. */
+/** Returns the request field for the worker's name: `MixedBy` for `mixed`. */
 function doneBy(done: string): string {
   return `${done.charAt(0).toUpperCase()}${done.slice(1)}By`;
 }

@@ -1,8 +1,8 @@
 import { useCallback, useRef } from "react";
 
 /**
- * Returns a function that gives the Idempotency-Key for what is about to be sent: the same key as long as the content is
- * the same, so that a retry or a double click is one intent, and a fresh key once the content differs.
+ * Returns a function that returns the Idempotency-Key for a request body. The key stays the same while the content does,
+ * so that a retry or a double click is idempotent; changed content gets a new key.
  */
 export function useIdempotencyKey(): (content: object) => string {
   const last = useRef<{ content: string; key: string }>(null);
@@ -13,7 +13,7 @@ export function useIdempotencyKey(): (content: object) => string {
   }, []);
 }
 
-/** 128 random bits in hex. Unlike crypto.randomUUID, this works on a kitchen tablet that has no HTTPS. */
+/** Returns 128 random bits in hex. Unlike crypto.randomUUID, this also works without HTTPS, as on a kitchen tablet. */
 export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,11 +1,11 @@
 import type { SerializedError } from "@reduxjs/toolkit";
 import type { FetchBaseQueryError } from "@reduxjs/toolkit/query";
-import { forServer, t } from "../i18n";
+import { serverTerms, t } from "../i18n";
 import type { Problem } from "./types";
 
 export type CallError = FetchBaseQueryError | SerializedError;
 
-/** Says in a person's words what went wrong and what to do next. */
+/** Returns a message for people: what went wrong and what to do next. */
 export function problemText(error: CallError): string {
   if (!("status" in error)) return error.message ?? t("trouble.unknown");
   switch (error.status) {
@@ -21,18 +21,18 @@ export function problemText(error: CallError): string {
   return translated(problem) ?? problem.detail ?? problem.title ?? t("trouble.status", { status: error.status });
 }
 
-/** The server explains in English. Another language has a sentence for each type of problem. */
+/** Returns the translation for the type of a problem, or undefined. The server's own text is English. */
 function translated({ type, order }: Problem): string | undefined {
-  return forServer("problems")[type?.split(":").at(-1) ?? ""]?.replace("{{name}}", order?.claimedBy ?? "?");
+  return serverTerms("problems")[type?.split(":").at(-1) ?? ""]?.replace("{{name}}", order?.claimedBy ?? "?");
 }
 
-/** Gives the message for each bad field of a 422, by the field's name in lower case. */
+/** Returns the message for each invalid field of a 422, by the field's name in lower case. */
 export function fieldProblems(error: CallError | undefined): Partial<Record<string, string>> {
   if (!error || !("status" in error) || error.status !== 422) return {};
   const found: Record<string, string> = {};
   for (const { location, message } of asProblem(error).errors ?? []) {
     const field = location?.split(".").at(-1)?.toLowerCase();
-    if (field && message) found[field] = forServer("fields")[field] ?? message;
+    if (field && message) found[field] = serverTerms("fields")[field] ?? message;
   }
   return found;
 }

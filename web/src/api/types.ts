@@ -2,25 +2,25 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
-/** An order as every call and the hub give it. */
+/** An order as the API and the hub return it. */
 export type Order = Schemas["Order"];
-/** What happened to an order at one stage. */
+/** An order's completed step at one stage. */
 export type Visit = Schemas["Step"];
-/** One stage of the line and its queue. The words come from the server, so that a new stage needs no new client. */
+/** One stage of the line and its queue. Its names come from the server, so a new stage needs no change of the client. */
 export type Station = Schemas["Station"];
 export type Line = Schemas["StationsOutputBody"];
 export type Menu = Schemas["Menu"];
 export type OrderPage = Schemas["ListOutputBody"];
 export type Estimate = Schemas["Estimate"];
-/** The line at a glance: how each stage does, and the last hours. */
+/** Statistics of the line: current figures and time series per stage. */
 export type LineStats = Schemas["StatsOutputBody"];
 export type StageStats = Schemas["StageStats"];
 export type Board = Schemas["BoardOutputBody"];
-/** A message that the line could not use; only a single one has its value. */
+/** A message that could not be processed. Its value is only included when a single dead letter is requested. */
 export type DeadLetter = Schemas["DeadLetter"];
 export type DeadLetters = Schemas["LettersOutputBody"];
 export type Placed = Schemas["Placed"];
-/** An error as RFC 9457 has it, with one entry per bad field. A proxy in between may leave anything out. */
+/** An RFC 9457 problem with one entry per invalid field. All fields are optional, as a proxy may answer instead of the server. */
 export type Problem = Partial<Schemas["Problem"]>;
 
 export interface NewOrder {

@@ -1,31 +1,31 @@
 import type { CallError } from "./problem";
 
-/** How long the server may hold an answer back while nothing changes: what is shown as live is at most that many seconds old. */
-export const wait = 10;
-/** An answer that is that many milliseconds later than the server promised is not coming any more. */
-const patience = 5000;
-/** Milliseconds between two calls: things change in steps, and a server that is too busy to wait answers at once. */
-export const pause = 300;
+/** Long-poll timeout in seconds. A page shown as live is at most this old. */
+export const longPollSeconds = 10;
+/** How much later than promised the server may answer before the request counts as lost, in milliseconds. */
+const graceMilliseconds = 5000;
+/** Pause between two calls, in milliseconds. It bounds the rate when a busy server answers without waiting. */
+export const pauseMilliseconds = 300;
 const [firstRetry, lastRetry] = [1000, 8000];
 
-/** How many milliseconds to wait after so many failures in a row, the first one being 0. */
+/** Returns the back-off in milliseconds after the given number of earlier failures in a row, with ±25 % jitter. */
 export function retryAfter(failures: number): number {
   return Math.min(firstRetry * 2 ** failures, lastRetry) * (0.75 + Math.random() / 2);
 }
 
-/** What there is now; absent if it is what the ETag stands for. */
+/** `now` is undefined if the resource still matches the ETag. */
 type Answer<T> = { now: T | undefined; etag: string } | { error: CallError };
 
-/** Asks for what is at a path of the API; the server waits up to so many seconds for another version than that of the ETag. */
-export async function askForChange<T>(path: string, etag: string, seconds: number, signal: AbortSignal): Promise<Answer<T>> {
+/** Fetches a path of the API. The server holds the answer for up to `seconds` until the resource no longer matches the ETag. */
+export async function longPoll<T>(path: string, etag: string, seconds: number, signal: AbortSignal): Promise<Answer<T>> {
   const lost = new AbortController();
   const lose = () => { lost.abort(); };
-  window.addEventListener("offline", lose); // A call that waits would notice it late.
+  window.addEventListener("offline", lose); // fetch alone would notice a lost network only at its timeout.
   try {
     const response = await fetch(`${location.origin}/api/v1${path}`, {
       headers: { Prefer: `wait=${seconds}`, ...(etag && { "If-None-Match": etag }) },
       cache: "no-store",
-      signal: AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000 + patience), lost.signal]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000 + graceMilliseconds), lost.signal]),
     });
     if (response.status === 304) return { now: undefined, etag };
     const body: unknown = await response.json();
@@ -39,25 +39,25 @@ export async function askForChange<T>(path: string, etag: string, seconds: numbe
   }
 }
 
-/** Calls tell with each new version of what is at a path, until the signal. Failures are retried for ever. */
-export async function tellChanges(path: string, tell: (now: unknown) => void, signal: AbortSignal): Promise<void> {
+/** Calls onChange with each new version of a resource until the signal aborts. Failures are retried without limit. */
+export async function followChanges(path: string, onChange: (now: unknown) => void, signal: AbortSignal): Promise<void> {
   let etag = "";
   let failures = 0;
   while (!signal.aborted) {
-    const answer = await askForChange<unknown>(path, etag, wait, signal);
+    const answer = await longPoll<unknown>(path, etag, longPollSeconds, signal);
     if ("error" in answer) {
-      await rest(retryAfter(failures++), signal);
+      await sleep(retryAfter(failures++), signal);
       continue;
     }
     failures = 0;
     etag = answer.etag;
-    if (answer.now) tell(answer.now);
-    await rest(pause, signal);
+    if (answer.now) onChange(answer.now);
+    await sleep(pauseMilliseconds, signal);
   }
 }
 
-/** Returns after so many milliseconds, or sooner when there is a reason to look. */
-export function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
+/** Resolves after the given time, or earlier when the network comes back or the signal aborts. */
+export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);

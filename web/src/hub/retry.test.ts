@@ -7,12 +7,12 @@ describe("the delay before the next attempt", () => {
     expect(longest).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
   });
 
-  it("is at least half of that, by chance", () => {
+  it("is at least half of that, with jitter", () => {
     expect(retryDelay(2, () => 0)).toBe(1000);
     expect(retryDelay(2, () => 0.5)).toBe(1500);
   });
 
-  it("never says to give up", () => {
+  it("never ends the retries", () => {
     expect(retryDelay(1_000_000, () => 1)).toBe(10_000);
   });
 });

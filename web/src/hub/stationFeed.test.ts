@@ -7,13 +7,13 @@ interface Policy {
 
 interface Hub {
   reconnecting: () => void;
-  handlers: Partial<Record<string, (...told: unknown[]) => void>>;
+  handlers: Partial<Record<string, (...received: unknown[]) => void>>;
   closed: () => void;
   policy?: Policy;
   url: string;
 }
 
-// A connection without a network: the test decides whether starting works and what the server says.
+// A fake connection: the test decides whether start succeeds and which messages arrive.
 const hub = vi.hoisted(() => {
   const made: Hub = { handlers: {}, closed: () => {}, reconnecting: () => {}, url: "" };
   return { ...made, start: vi.fn<() => Promise<void>>(), stop: vi.fn(() => Promise.resolve()) };
@@ -39,7 +39,7 @@ vi.mock("@microsoft/signalr", () => ({
     }
     build() {
       return {
-        on: (name: string, handler: (...told: unknown[]) => void) => { hub.handlers[name] = handler; },
+        on: (name: string, handler: (...received: unknown[]) => void) => { hub.handlers[name] = handler; },
         onreconnecting: (handler: () => void) => { hub.reconnecting = handler; },
         set baseUrl(url: string) { hub.url = url; },
         onclose: (handler: () => void) => { hub.closed = handler; },
@@ -52,30 +52,30 @@ vi.mock("@microsoft/signalr", () => ({
 
 const mixing = { topic: "orderrequests", event: "InformNewOrderToMix", role: "mixer", person: "Ana" };
 
-describe("following a station", () => {
-  let told: FeedEvent[][];
-  const tell = (events: FeedEvent[]) => { told.push(events); };
+describe("followStation", () => {
+  let received: FeedEvent[][];
+  const onEvents = (events: FeedEvent[]) => { received.push(events); };
 
   beforeEach(() => {
     vi.useFakeTimers();
-    told = [];
+    received = [];
     hub.start.mockReset().mockResolvedValue();
     hub.stop.mockClear();
   });
   afterEach(() => { vi.useRealTimers(); });
 
-  it("names the station and hands on what the server says, in order and together", async () => {
-    followStation(mixing, tell);
+  it("subscribes to the station and passes events on in order and in one batch", async () => {
+    followStation(mixing, onEvents);
     hub.handlers.InformNewOrderToMix?.({ id: "a" });
     hub.handlers.InformOrderLeft?.("a");
     hub.handlers.InformSynced?.({ waiting: 0 });
     await vi.advanceTimersByTimeAsync(100);
     expect(hub.url).toBe(`${location.origin}/ordermonitorhub?consumergroup=mixer&topic=orderrequests&person=Ana&after=`);
-    expect(told).toEqual([[{ type: "arrived", order: { id: "a" } }, { type: "left", id: "a" }, { type: "synced", resumed: false }]]);
+    expect(received).toEqual([[{ type: "arrived", order: { id: "a" } }, { type: "left", id: "a" }, { type: "synced", resumed: false }]]);
   });
 
-  it("comes back with the position of what counted last", () => {
-    followStation(mixing, tell);
+  it("reconnects with the position of the last applied event", () => {
+    followStation(mixing, onEvents);
     const after = () => new URL(hub.url, location.href).searchParams.get("after");
     const cut = () => {
       hub.policy?.nextRetryDelayInMilliseconds({ previousRetryCount: 0 });
@@ -88,7 +88,7 @@ describe("following a station", () => {
     hub.handlers.InformSynced?.({ waiting: 1, resumed: false }, "x-7");
     cut();
     expect(after()).toBe("x-7");
-    hub.handlers.InformOrderLeft?.("a", "x-8"); // It is not synced again yet.
+    hub.handlers.InformOrderLeft?.("a", "x-8"); // Not synced yet.
     cut();
     expect(after()).toBe("x-7");
     hub.handlers.InformOrderLeft?.("a", "x-8");
@@ -98,46 +98,46 @@ describe("following a station", () => {
     expect(after()).toBe("x-9");
   });
 
-  it("tells how far the server is behind", async () => {
-    followStation(mixing, tell);
+  it("reports the lag of the server", async () => {
+    followStation(mixing, onEvents);
     hub.handlers.InformFreshness?.({ behind: 12, because: "broker", stage: "mixing" });
     await vi.advanceTimersByTimeAsync(100);
-    expect(told.flat()).toMatchObject([{ type: "fresh", behind: 12, because: "broker", stage: "mixing" }]);
+    expect(received.flat()).toMatchObject([{ type: "fresh", behind: 12, because: "broker", stage: "mixing" }]);
   });
 
-  it("starts again and again until the server is there", async () => {
+  it("retries the first start without limit", async () => {
     hub.start.mockRejectedValue(new Error("refused"));
-    followStation(mixing, tell);
+    followStation(mixing, onEvents);
     await vi.advanceTimersByTimeAsync(10 * 60_000);
     const tries = hub.start.mock.calls.length;
     expect(tries).toBeGreaterThan(50);
     hub.start.mockResolvedValue();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(hub.start).toHaveBeenCalledTimes(tries + 1);
-    expect(told.flat().map((event) => event.type === "lost" && event.failures).slice(0, 3)).toEqual([1, 2, 3]);
+    expect(received.flat().map((event) => event.type === "lost" && event.failures).slice(0, 3)).toEqual([1, 2, 3]);
   });
 
-  it("tells each loss and never gives up on coming back", async () => {
-    followStation(mixing, tell);
+  it("reports each loss and never stops reconnecting", async () => {
+    followStation(mixing, onEvents);
     for (const previousRetryCount of [0, 1, 500]) {
       expect(hub.policy?.nextRetryDelayInMilliseconds({ previousRetryCount })).toBeTypeOf("number");
     }
     await vi.advanceTimersByTimeAsync(100);
-    expect(told.flat()).toMatchObject([{ type: "lost", failures: 0 }, { type: "lost", failures: 1 }, { type: "lost", failures: 500 }]);
+    expect(received.flat()).toMatchObject([{ type: "lost", failures: 0 }, { type: "lost", failures: 1 }, { type: "lost", failures: 500 }]);
   });
 
-  it("starts again after the server has closed for good", async () => {
-    followStation(mixing, tell);
+  it("restarts after the server has closed the connection", async () => {
+    followStation(mixing, onEvents);
     await vi.advanceTimersByTimeAsync(0);
     hub.closed();
     await vi.advanceTimersByTimeAsync(1000);
     expect(hub.start).toHaveBeenCalledTimes(2);
-    expect(told.flat()).toMatchObject([{ type: "lost", failures: 0 }]);
+    expect(received.flat()).toMatchObject([{ type: "lost", failures: 0 }]);
   });
 
-  it("is silent once stopped", async () => {
+  it("reports nothing once stopped", async () => {
     hub.start.mockRejectedValue(new Error("refused"));
-    const stop = followStation(mixing, tell);
+    const stop = followStation(mixing, onEvents);
     await vi.advanceTimersByTimeAsync(0);
     stop();
     hub.handlers.InformSynced?.({ waiting: 0 });
@@ -145,6 +145,6 @@ describe("following a station", () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(hub.start).toHaveBeenCalledTimes(1);
     expect(hub.stop).toHaveBeenCalledTimes(1);
-    expect(told).toEqual([]);
+    expect(received).toEqual([]);
   });
 });

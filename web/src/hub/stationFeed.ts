@@ -3,8 +3,8 @@ import type { Order, Station } from "../api/types";
 import { retryDelay } from "./retry";
 
 /**
- * What a station's feed tells, in order. What follows a `lost` counts only once `synced` comes: then it is either all that
- * was missed (`resumed`), or everything there is. `behind` is how far the server is behind then, in seconds; 0 is live.
+ * Events of a station's feed, in order. Events after a `lost` take effect only with the next `synced`: they are then either
+ * the missed events (`resumed`) or a full snapshot. `behind` is the server's lag in seconds; 0 means live.
  */
 export type FeedEvent =
   | { type: "arrived"; order: Order }
@@ -13,52 +13,52 @@ export type FeedEvent =
   | { type: "fresh"; behind: number; because: string; stage: string; at: number }
   | { type: "lost"; failures: number; at: number };
 
-/** Events are handed on together once per frame, so that a snapshot of thousands costs a few renders, not thousands. */
+/** Events are passed on in batches once per frame, in milliseconds, so that a snapshot of thousands takes only a few renders. */
 const frame = 16;
 
-/** A server that says nothing for this long, pings included, is gone. It pings at least every 15 s. */
+/** Milliseconds without any message, pings included, before the connection counts as lost. The server pings at least every 15 s. */
 const silence = 20_000;
 
 /**
- * Follows one station of the hub, as one of the consumer group of its role, until the returned function is called, reconnecting for as long as it takes.
- * `lost` is told at once when the connection breaks and again after each failed attempt, the first one included.
+ * Follows a station as a member of its role's consumer group, and reconnects without limit, until the returned function is
+ * called. `lost` is reported as soon as the connection breaks and after each failed attempt to connect.
  */
 export function followStation(
   { topic, event, role, person }: Pick<Station, "topic" | "event" | "role"> & { person: string },
-  tell: (events: FeedEvent[]) => void,
+  onEvents: (events: FeedEvent[]) => void,
 ): () => void {
   let stopped = false;
-  let told: FeedEvent[] = [];
+  let buffered: FeedEvent[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const push = (next: FeedEvent) => {
     if (stopped) return;
-    told.push(next);
+    buffered.push(next);
     timer ??= setTimeout(flush, frame);
   };
   const flush = () => {
     timer = undefined;
-    const events = told;
-    told = [];
-    tell(events);
+    const events = buffered;
+    buffered = [];
+    onEvents(events);
   };
 
-  // With its last position the page gets what it missed, if the server still has that. While it is not synced, what it
-  // hears does not count yet.
+  // The server replays missed events after this position if its log still has them. The position advances only while the
+  // feed is synced, as earlier events have not taken effect yet.
   let position = "";
-  let heard = "";
+  let receivedPosition = "";
   let synced = false;
-  const hear = (event: FeedEvent, at: string | undefined) => {
-    heard = at ?? heard;
+  const receive = (event: FeedEvent, at: string | undefined) => {
+    receivedPosition = at ?? receivedPosition;
     if (event.type === "synced") synced = true;
-    if (synced) position = heard;
+    if (synced) position = receivedPosition;
     push(event);
   };
 
-  // A snapshot may come in before start() or the reconnect is reported as done, so what resets the list is the loss.
+  // A snapshot may arrive before start() or the reconnect resolves. The list is therefore reset on the loss.
   const lost = (failures: number) => {
     synced = false;
-    heard = position;
+    receivedPosition = position;
     push({ type: "lost", failures, at: Date.now() });
     return retryDelay(failures);
   };
@@ -70,19 +70,19 @@ export function followStation(
     .withServerTimeout(silence)
     .configureLogging(LogLevel.None)
     .build();
-  connection.on(event, (order: Order, at?: string) => { hear({ type: "arrived", order }, at); });
-  connection.on("InformOrderLeft", (id: string, at?: string) => { hear({ type: "left", id }, at); });
-  connection.on("InformSynced", ({ resumed = false }: { resumed?: boolean }, at?: string) => { hear({ type: "synced", resumed }, at); });
+  connection.on(event, (order: Order, at?: string) => { receive({ type: "arrived", order }, at); });
+  connection.on("InformOrderLeft", (id: string, at?: string) => { receive({ type: "left", id }, at); });
+  connection.on("InformSynced", ({ resumed = false }: { resumed?: boolean }, at?: string) => { receive({ type: "synced", resumed }, at); });
   connection.on("InformFreshness", (fresh: { behind: number; because: string; stage: string }) => {
     push({ type: "fresh", ...fresh, at: Date.now() });
   });
-  const relocate = () => { connection.baseUrl = new URL(address(), location.href).href; };
-  connection.onreconnecting(relocate);
+  const updateAddress = () => { connection.baseUrl = new URL(address(), location.href).href; };
+  connection.onreconnecting(updateAddress);
 
-  // Automatic reconnect covers neither the first start nor a server that closes for good.
+  // Automatic reconnect covers neither the first start nor a connection that the server has closed.
   let waiting: ReturnType<typeof setTimeout> | undefined;
   const start = (failures: number) => {
-    relocate();
+    updateAddress();
     connection.start().catch(() => {
       if (stopped) return;
       const delay = lost(failures + 1);

@@ -1,12 +1,12 @@
 import { useTranslation } from "../i18n";
-import { ageLevel, formatAge, useNow, type AgeLevel, type Patience } from "./age";
+import { ageLevel, formatAge, useNow, type AgeLevel, type AgeLimits } from "./age";
 import styles from "./Age.module.css";
 import { Icon, type IconName } from "./Icon";
 
 const icons: Record<AgeLevel, IconName> = { fresh: "clock", soon: "hurry", late: "bell" };
 
-/** How long something has been waiting at a station, ticking: by colour, by icon and in words. */
-export function Age({ since, at }: { since: string; at: Patience }) {
+/** A ticking age of an order at a station, shown by colour, icon and words. */
+export function Age({ since, at }: { since: string; at: AgeLimits }) {
   const { t } = useTranslation();
   const age = useNow() - Date.parse(since);
   const level = ageLevel(age, at);

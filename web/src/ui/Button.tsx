@@ -4,11 +4,11 @@ import styles from "./Button.module.css";
 interface ButtonProps extends Omit<ComponentProps<"button">, "disabled" | "className"> {
   look?: "main" | "plain" | "danger";
   size?: "desk" | "kitchen";
-  /** Tells why nothing can be pressed now. Unlike a disabled button, an idle one keeps the keyboard's focus. */
+  /** Disables the button. Unlike with `disabled`, it keeps the keyboard focus. */
   idle?: boolean;
 }
 
-/** A button. The second click of a double click is dropped: by then, another card may be under the finger. */
+/** A button that ignores the second click of a double click: another card may be under the finger by then. */
 export function Button({ look = "plain", size = "desk", idle = false, type = "button", onClick, ...rest }: ButtonProps) {
   return (
     <button

@@ -93,7 +93,7 @@ const recipes: Partial<Record<string, Recipe>> = {
   mint: { frosting: "#bfe8cd", shade: "#98d3ad", wrapper: "#5b3424", pleat: "#422317", topping: mint },
 };
 
-/** For a flavour without a recipe: its name picks one of these, always the same. */
+/** Drawings for flavours without a recipe; the name determines which one is used. */
 const others: [Recipe, ...Recipe[]] = [
   { frosting: "#e3b7ef", shade: "#cb95dc", wrapper: "#f1d35e", pleat: "#d6b43a", topping: star },
   { frosting: "#a6e0da", shade: "#7fc9c2", wrapper: "#e0647f", pleat: "#bf4763", topping: cherry },
@@ -106,7 +106,7 @@ function recipeFor(flavour: string): Recipe {
   return recipes[key] ?? others[sum % others.length] ?? others[0];
 }
 
-/** A cupcake of the given flavour, as wide as its container. It decorates the flavour's name and is hidden from screen readers. */
+/** A decorative cupcake of the given flavour, as wide as its container and hidden from screen readers. */
 export function Cupcake({ flavour, className }: { flavour: string; className?: string | undefined }) {
   const { frosting, shade, wrapper, pleat, topping } = recipeFor(flavour);
   return (

@@ -6,8 +6,8 @@ import { Icon } from "./Icon";
 
 export type FreshnessState = "live" | "connecting" | "reconnecting" | "offline";
 
-/** What the server shows is as things were then; later ones are held up by this, at that stage. */
-export interface Behind {
+/** The server's lag: its data is complete up to `since` (milliseconds). `because` and `stage` say what holds up later data. */
+export interface Lag {
   since: number;
   because: string;
   stage: string;
@@ -15,13 +15,13 @@ export interface Behind {
 
 interface FreshnessProps {
   state: FreshnessState;
-  /** Since when the page has not heard from the server. */
+  /** When the page last heard from the server, in milliseconds. */
   since?: number | undefined;
-  /** How far the server itself is behind. */
-  behind?: Behind | undefined;
+  /** The lag of the server itself. */
+  behind?: Lag | undefined;
 }
 
-/** Says whether what the page shows is true now, and if not, since when it may be wrong. It is always on the page. */
+/** Shows whether the page is current, and otherwise since when it may be out of date. */
 export function Freshness({ state, since, behind }: FreshnessProps) {
   const { t } = useTranslation();
   const time = since === undefined ? undefined : formatTime(since);
@@ -46,14 +46,14 @@ export function Freshness({ state, since, behind }: FreshnessProps) {
   );
 }
 
-/** It counts by itself between what the server says, which a screen reader need not hear every second. */
+/** The lag, ticking between two reports of the server. aria-live is off, as screen readers would read every second. */
 function BehindSince({ since }: { since: number }) {
   const { t } = useTranslation();
   const age = formatAge(useNow() - since);
   return <b aria-live="off">{t("freshness.behind", { age })}</b>;
 }
 
-function Reason({ behind: { because, stage } }: { behind: Behind }) {
+function Reason({ behind: { because, stage } }: { behind: Lag }) {
   const { t } = useTranslation();
   switch (because) {
     case "broker":

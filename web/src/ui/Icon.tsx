@@ -33,7 +33,7 @@ const drawings = {
 
 export type IconName = keyof typeof drawings;
 
-/** A line drawing the size of the text around it. It only repeats what the text says, so it is hidden from screen readers. */
+/** A line drawing in the size of the surrounding text. It only repeats the text, so it is hidden from screen readers. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className={styles.icon} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
@@ -42,7 +42,7 @@ export function Icon({ name }: { name: IconName }) {
   );
 }
 
-/** The drawing for a stage; one that has none of its own gets a star. */
+/** The icon of a stage; stages without their own icon get a star. */
 export function StageIcon({ stage }: { stage: string }) {
   return <Icon name={stage in drawings ? (stage as IconName) : "stage"} />;
 }

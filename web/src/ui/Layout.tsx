@@ -11,7 +11,7 @@ import { LanguageToggle } from "./LanguageToggle";
 import styles from "./Layout.module.css";
 import { ThemeToggle } from "./ThemeToggle";
 
-/** The frame of every page: the brand, who is here, the way to other pages, and the page itself. */
+/** The frame of every page: header with brand, user name and menu, and the page itself. */
 export function Layout({ children }: { children: ReactNode }) {
   const { t } = useTranslation();
   const main = useFocusOnNavigation();
@@ -107,7 +107,7 @@ function PageLink({ page, close, children }: { page: string; close: () => void; 
   );
 }
 
-/** Moves the focus to a page that was just opened, as a full page load would. */
+/** Moves the focus to the page after navigation, as a full page load would. */
 function useFocusOnNavigation() {
   const main = useRef<HTMLElement>(null);
   const [path] = useLocation();

@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import { Icon } from "./Icon";
 import styles from "./Notice.module.css";
 
-/** Something went wrong or may be wrong; it is read out at once. */
+/** An error or warning that screen readers announce at once. */
 export function Notice({ children, tone = "bad" }: { children: ReactNode; tone?: "bad" | "warn" }) {
   return (
     <div className={styles.notice} data-tone={tone} role="alert">

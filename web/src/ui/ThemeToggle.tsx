@@ -5,7 +5,7 @@ import styles from "./Layout.module.css";
 
 type Theme = "light" | "dark";
 
-/** Switches between light and dark. Until it is used, the system decides; public/theme.js applies the choice on later loads. */
+/** Switches between the light and dark theme. The default is the system's; public/theme.js applies the choice on later loads. */
 export function ThemeToggle() {
   const { t } = useTranslation();
   const [theme, setTheme] = useState(currentTheme);

@@ -6,19 +6,20 @@ import { formatTime, useNow } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
-import { useBehind } from "../../useStations";
+import { useLag } from "../../useStations";
 import styles from "./BoardPage.module.css";
 
+/** Polling interval in milliseconds. */
 const refresh = 2000;
 
-/** Figures that are older than this have missed a call or two. */
+/** Data older than this, in milliseconds, has missed one or two polls. */
 const staleAfter = 7000;
 
-/** The board for customers, on a wall: which orders are nearly ready, and which are. It says whose or what to nobody. */
+/** The public wall board of orders that are almost ready and ready. It shows no names or contents, only IDs. */
 export default function BoardPage() {
   const { t } = useTranslation();
   const { data, error, fulfilledTimeStamp: asOf = 0 } = useBoardQuery(undefined, { pollingInterval: refresh });
-  const behind = useBehind(refresh);
+  const behind = useLag(refresh);
   const now = useNow();
   const stale = data !== undefined && (error !== undefined || now - asOf > staleAfter);
   return (

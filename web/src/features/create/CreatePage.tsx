@@ -141,17 +141,17 @@ export function OrderForm({ menu }: { menu: Menu }) {
   );
 }
 
-/** Ingredients as a person lists them. */
+/** Joins the translated names of ingredients. */
 function list(ingredients: string[]): string {
   return ingredients.map(ingredientTitle).join(", ");
 }
 
-/** The order may or may not have been placed; repeating it as it is settles that. */
+/** Reports whether the order may have been placed although the call failed; an unchanged retry is safe. */
 function unanswered(error: CallError): boolean {
   return "status" in error && (typeof error.status === "string" || error.status >= 500);
 }
 
-/** A stepper is clicked quickly and often, so unlike Button it takes the second click of a double click. */
+/** A plus or minus button. Unlike Button, it accepts the second click of a double click, as people click it quickly. */
 function Stepper({ label, sign, idle, onStep }: { label: string; sign: string; idle: boolean; onStep: () => void }) {
   return (
     <button

@@ -31,7 +31,7 @@ function show(answer: (call: Call) => Response | Promise<Response>) {
 }
 
 describe("the order form", () => {
-  it("orders what was chosen and goes to the order", async () => {
+  it("places the chosen order and opens its page", async () => {
     const { calls, user, order } = show(placed);
     await user.click(screen.getByRole("radio", { name: "Lemon" }));
     await user.click(screen.getByRole("radio", { name: "Extra large" }));
@@ -42,7 +42,7 @@ describe("the order form", () => {
     expect(calls[0]?.key).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it("orders once, however often the button is hit", async () => {
+  it("places one order for repeated clicks", async () => {
     let answer: (response: Response) => void = () => {};
     const { calls, user, order } = show(() => new Promise<Response>((resolve) => { answer = resolve; }));
     await user.click(screen.getByRole("radio", { name: "Mint" }));
@@ -54,7 +54,7 @@ describe("the order form", () => {
     expect(calls).toHaveLength(1);
   });
 
-  it("repeats a failed order under the same key, and a changed one under another", async () => {
+  it("retries with the same key, and uses a new key for a changed order", async () => {
     const { calls, user, order } = show(() => problem(503, "The line is starting."));
     await user.click(screen.getByRole("radio", { name: "Mint" }));
     for (const expected of [1, 2]) {
@@ -69,7 +69,7 @@ describe("the order form", () => {
     expect(calls[2]?.key).not.toBe(calls[0]?.key);
   });
 
-  it("shows each bad field's message at the field", async () => {
+  it("shows the message of each invalid field at the field", async () => {
     const { user, order } = show(() =>
       problem(422, "The order cannot be taken.", [
         { location: "body.Order.Flavour", message: "pick one from the menu" },
@@ -85,14 +85,14 @@ describe("the order form", () => {
     expect(document.getElementById(flavours.getAttribute("aria-describedby") ?? "")?.textContent).toBe("pick one from the menu");
   });
 
-  it("does not offer what is sold out, says why, and does not order what has just sold out", async () => {
+  it("disables a sold-out flavour with the reason, and does not order a flavour that has just sold out", async () => {
     const { calls, user, order, becomes } = show(placed);
     await user.click(screen.getByRole("radio", { name: "Mint" }));
     becomes({ ...menu, flavours: [lemon, { ...mint, soldOut: true, missing: ["mint"] }] });
     const choice = screen.getByRole<HTMLInputElement>("radio", { name: "Mint" });
     expect(choice.disabled).toBe(true);
-    expect(document.getElementById(choice.getAttribute("aria-describedby") ?? "")?.textContent).toBe("Sold outNo mint");
-    expect(screen.getByRole("status").textContent).toBe("Mint has just sold out. Pick another one.");
+    expect(document.getElementById(choice.getAttribute("aria-describedby") ?? "")?.textContent).toBe("Sold outNo mint left");
+    expect(screen.getByRole("status").textContent).toBe("Mint has just sold out. Pick another flavour.");
     await user.click(order);
     expect(calls).toHaveLength(0);
     await user.click(screen.getByRole("radio", { name: "Lemon" }));
@@ -107,7 +107,7 @@ describe("the order form", () => {
   it("keeps the steppers within the menu's bounds", async () => {
     const { user } = show(placed);
     const quantity = screen.getByRole<HTMLInputElement>("spinbutton", { name: "How many?" });
-    await user.click(screen.getByRole("button", { name: "One less" }));
+    await user.click(screen.getByRole("button", { name: "One fewer" }));
     expect(quantity.value).toBe("1");
     await user.clear(quantity);
     await user.type(quantity, "100");

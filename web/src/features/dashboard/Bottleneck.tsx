@@ -5,7 +5,7 @@ import { formatAge } from "../../ui/age";
 import { Icon } from "../../ui/Icon";
 import styles from "./Bottleneck.module.css";
 
-/** Names the station that holds up the line, and says why. */
+/** Shows the bottleneck station and the reason, or that there is none. */
 export function Bottleneck({ stats: { bottleneck, stages } }: { stats: LineStats }) {
   const { t } = useTranslation();
   const worst = stages.find(({ stage }) => stage === bottleneck);
@@ -20,7 +20,7 @@ export function Bottleneck({ stats: { bottleneck, stages } }: { stats: LineStats
   );
 }
 
-/** Little's law in words: how many are there, how many leave, and so how long one stays. */
+/** Explains the bottleneck by Little's law: time at the station = orders there / orders leaving per hour. */
 function Why({ worst }: { worst: StageStats }) {
   const { t } = useTranslation();
   const [present, left] = [worst.waitingSeries.at(-1) ?? worst.waiting, worst.done + worst.rejected];
@@ -32,7 +32,7 @@ function Why({ worst }: { worst: StageStats }) {
   );
 }
 
-/** An estimate knows no seconds. */
+/** Formats an estimate, rounded to minutes. */
 function roughly(seconds: number): string {
   const minutes = Math.max(1, Math.round(seconds / 60));
   return minutes < 60 ? `${minutes} min` : formatAge(minutes * 60_000);

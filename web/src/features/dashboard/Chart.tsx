@@ -10,21 +10,21 @@ export interface Curve {
 }
 
 interface ChartProps {
-  /** When each value is from, in seconds. */
+  /** The time of each value, in seconds since 1970. */
   times: number[];
   curves: Curve[];
   label: string;
-  /** Tells which value the pointer is at. */
+  /** Called with the index of the value under the pointer, or undefined. */
   onPoint: (index: number | undefined) => void;
 }
 
-/** Curves that can be told apart without colours: each has dashes of its own. */
+/** Dash patterns, so that curves can be distinguished without colour. */
 const dashes = [[], [10, 5], [2, 4], [12, 4, 2, 4], [5, 3]];
 const height = 300;
 
-/** The curves as a drawing. What it says is in the table beside it; uPlot draws on a canvas, which says nothing to a screen reader. */
+/** A line chart. uPlot draws on a canvas, which screen readers cannot read; the table next to it has the same figures. */
 export default function Chart({ times, curves, label, onPoint }: ChartProps) {
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const plot = useRef<UPlot>(null);
   const theme = useTheme();
   const names = curves.map(({ name }) => name).join();
@@ -63,7 +63,7 @@ export default function Chart({ times, curves, label, onPoint }: ChartProps) {
   });
 
   useEffect(() => {
-    const element = place.current;
+    const element = container.current;
     if (!element) return;
     const drawn = draw(element);
     plot.current = drawn;
@@ -80,10 +80,10 @@ export default function Chart({ times, curves, label, onPoint }: ChartProps) {
     plot.current?.setData(data());
   });
 
-  return <div ref={place} className={styles.chart} role="img" aria-label={label} />;
+  return <div ref={container} className={styles.chart} role="img" aria-label={label} />;
 }
 
-/** The colour that a CSS value stands for here and now; a canvas knows neither variables nor light-dark(). */
+/** Resolves a CSS colour to its computed value; a canvas supports neither variables nor light-dark(). */
 function resolve(element: HTMLElement, value: string): string {
   const probe = document.createElement("span");
   probe.style.color = value;
@@ -93,7 +93,7 @@ function resolve(element: HTMLElement, value: string): string {
   return color;
 }
 
-/** Changes whenever the page's colours do. */
+/** Returns a value that changes with the theme. */
 function useTheme(): string {
   const now = () => `${document.documentElement.dataset.theme ?? ""} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
   const [theme, setTheme] = useState(now);

@@ -7,7 +7,7 @@ import { formatTime, useNow } from "../../ui/age";
 import { Button } from "../../ui/Button";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
-import { useBehind } from "../../useStations";
+import { useLag } from "../../useStations";
 import { Bottleneck } from "./Bottleneck";
 import styles from "./DashboardPage.module.css";
 import { DeadLetters } from "./DeadLetters";
@@ -20,7 +20,7 @@ const polling = { pollingInterval: 1000 };
 const slowly = { pollingInterval: 2000 };
 const rows = 20;
 
-/** Polls are a second apart, so figures older than this have missed some. */
+/** Figures older than this, in milliseconds, have missed several polls. */
 const staleAfter = 4000;
 
 export default function DashboardPage() {
@@ -29,11 +29,11 @@ export default function DashboardPage() {
   const [hours, setHours] = useState(4);
   const { data: stats, error: noStats } = useStatsQuery({ hours }, slowly);
   const [status, setStatus] = useState("");
-  // The cursors of the pages up to the present one; the first page has none.
+  // The cursors of the pages up to the current one; the first page has none.
   const [cursors, setCursors] = useState([""]);
   const orders = useOrdersQuery({ status, cursor: cursors.at(-1) ?? "", limit: rows }, polling);
 
-  const behind = useBehind(polling.pollingInterval);
+  const behind = useLag(polling.pollingInterval);
   const now = useNow();
   const error = line.error ?? orders.error ?? noStats;
   const asOf = Math.min(line.fulfilledTimeStamp ?? 0, orders.fulfilledTimeStamp ?? now);

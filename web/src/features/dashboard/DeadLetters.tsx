@@ -12,7 +12,7 @@ import styles from "./Trouble.module.css";
 
 const [rows, refresh] = [10, 5000];
 
-/** The messages that the line could not use: what they are, and what to do about each. */
+/** Lists dead letters with actions to requeue or discard each. */
 export function DeadLetters() {
   const { t } = useTranslation();
   const { data, error, refetch } = useDeadLettersQuery({ cursor: "", limit: rows }, { pollingInterval: refresh });
@@ -27,7 +27,7 @@ export function DeadLetters() {
       {data && data.count > 0 && (
         <ul className={styles.list}>
           {data.deadLetters.map((letter) => (
-            <Letter key={letter.id} letter={letter} done={() => void refetch()} />
+            <DeadLetterItem key={letter.id} letter={letter} done={() => void refetch()} />
           ))}
         </ul>
       )}
@@ -36,7 +36,7 @@ export function DeadLetters() {
   );
 }
 
-function Letter({ letter, done }: { letter: DeadLetter; done: () => void }) {
+function DeadLetterItem({ letter, done }: { letter: DeadLetter; done: () => void }) {
   const { t } = useTranslation();
   const { name } = useAppSelector((state) => state.session);
   const [open, setOpen] = useState(false);
@@ -91,7 +91,7 @@ function Value({ id }: { id: string }) {
   return (
     <div className={styles.value}>
       {note && <p className={styles.small}>{note}</p>}
-      {/* What is too long scrolls; the keyboard can do that only if it can get there. */}
+      {/* Long values scroll. The element needs a tabIndex to be scrollable by keyboard. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <pre tabIndex={0}>{data.value || t("letters.empty")}</pre>
     </div>

@@ -5,7 +5,7 @@ import { stageTitle } from "../../labels";
 import { formatTime } from "../../ui/age";
 import styles from "./History.module.css";
 
-/** The charting library comes only with this page. */
+/** Loaded on demand: only this page needs the charting library. */
 const Chart = lazy(() => import("./Chart"));
 
 const metrics = ["done", "waiting", "rejected"] as const;
@@ -13,7 +13,7 @@ const choices = [1, 4, 8];
 
 const valuesOf = { done: "doneSeries", waiting: "waitingSeries", rejected: "rejectedSeries" } as const;
 
-/** The last hours of each station: as a drawing, and as a table for those to whom a drawing says nothing. */
+/** The recent hours of each station, as a chart and as an accessible table. */
 export function History({ stats, hours, onHours }: { stats: LineStats; hours: number; onHours: (hours: number) => void }) {
   const { t } = useTranslation();
   const [metric, setMetric] = useState<(typeof metrics)[number]>("done");
@@ -46,7 +46,7 @@ export function History({ stats, hours, onHours }: { stats: LineStats; hours: nu
       </ul>
       <details className={styles.figures}>
         <summary>{t("dashboard.table")}</summary>
-        {/* A table that is too wide scrolls by itself; the keyboard can do that only if it can get there. */}
+        {/* A wide table scrolls. The element needs a tabIndex to be scrollable by keyboard. */}
         {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
         <div className={styles.scroll} tabIndex={0} role="region" aria-label={t("dashboard.table")}>
           <table>

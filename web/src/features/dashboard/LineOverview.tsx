@@ -7,7 +7,7 @@ import { formatAge } from "../../ui/age";
 import { Icon, StageIcon } from "../../ui/Icon";
 import styles from "./LineOverview.module.css";
 
-/** The stations in line order with what waits there and how they do, and what came out at the end. */
+/** The stations in line order with their queues and figures, and the totals of finished orders. */
 export function LineOverview({ line: { stations, finished }, stats }: { line: Line; stats: LineStats | undefined }) {
   const { t } = useTranslation();
   const ends = Object.entries(finished).sort(([a], [b]) => Number(a === "rejected") - Number(b === "rejected"));

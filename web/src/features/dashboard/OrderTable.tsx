@@ -10,7 +10,7 @@ export function OrderTable({ orders }: { orders: Order[] }) {
   const { t } = useTranslation();
   if (orders.length === 0) return <p className={styles.none}>{t("dashboard.none")}</p>;
   return (
-    // A table that is too wide scrolls by itself; the keyboard can do that only if it can get there.
+    // A wide table scrolls. The element needs a tabIndex to be scrollable by keyboard.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={styles.scroll} tabIndex={0} role="region" aria-label={t("dashboard.orders")}>
       <table className={styles.table}>

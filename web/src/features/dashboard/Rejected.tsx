@@ -13,7 +13,7 @@ import styles from "./Trouble.module.css";
 
 const [rows, refresh] = [8, 2000];
 
-/** The orders that could not be made, each to be made again at a press. */
+/** Lists rejected orders, each with a button to remake it. */
 export function Rejected() {
   const { t } = useTranslation();
   const { data, refetch } = useOrdersQuery({ status: "rejected", cursor: "", limit: rows }, { pollingInterval: refresh });

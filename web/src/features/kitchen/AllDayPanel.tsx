@@ -5,7 +5,7 @@ import { flavourTitle, sizeTitle } from "../../labels";
 import styles from "./AllDayPanel.module.css";
 import { allDay } from "./totals";
 
-/** What all waiting orders come to, so that one bowl or one tray can be for several of them. */
+/** Totals of all waiting orders, so that one bowl or tray can serve several of them. */
 export function AllDayPanel({ queue }: { queue: Order[] }) {
   const { t } = useTranslation();
   const { sizes, flavours, quantities, quantity } = useMemo(() => allDay(queue), [queue]);

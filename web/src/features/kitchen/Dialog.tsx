@@ -2,18 +2,18 @@ import { useLayoutEffect, useRef, type ReactNode } from "react";
 import styles from "./Dialog.module.css";
 
 interface DialogProps {
-  /** The id of its heading. */
+  /** The ID of the heading element. */
   heading: string;
-  /** What takes a long text needs more room. */
+  /** Gives long texts more room. */
   wide?: boolean;
-  /** Has to take the dialog from the page, which gives the focus back to where it was. */
+  /** Must unmount the dialog, which returns the focus to where it was. */
   onClose: () => void;
   children: ReactNode;
 }
 
 /**
- * Lies over the page for as long as it is there. The browser's event close plays no part: it comes late, and who has
- * opened the dialog again by then would see it close.
+ * A modal dialog that is open while it is mounted. It ignores the browser's `close` event: the event fires late and would
+ * close a dialog that has been opened again in the meantime.
  */
 export function Dialog({ heading, wide = false, onClose, children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);

@@ -9,7 +9,7 @@ import { actionsAtMost, type Refusal } from "./actions";
 import styles from "./Dock.module.css";
 import { dismissed, retried } from "./outboxSlice";
 
-/** At the foot of the screen, wherever it is scrolled to: what was refused, and what has not been sent yet. */
+/** Shows refusals and the number of unsent actions at the bottom of the screen, independent of scrolling. */
 export function Dock() {
   const { t } = useTranslation();
   const { actions, refusals, full } = useAppSelector((state) => state.outbox);

@@ -5,15 +5,15 @@ import styles from "./KeysHelp.module.css";
 import { Sheet } from "./Sheet";
 
 interface KeysHelpProps {
-  /** Whether the keys do anything. */
+  /** Whether shortcuts are enabled. */
   on: boolean;
-  /** What the station's own button says. */
+  /** The label of the station's main button. */
   action: string;
   onToggle: () => void;
   onClose: () => void;
 }
 
-/** Which key or bump-bar button does what. */
+/** Lists the shortcuts of keyboard and bump bar. */
 export function KeysHelp({ on, action, onToggle, onClose }: KeysHelpProps) {
   const { t } = useTranslation();
   const keys: [string[], string][] = [

@@ -7,46 +7,46 @@ import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
 import { Icon } from "../../ui/Icon";
 import { Notice } from "../../ui/Notice";
-import { holder, type Action, type Done, type Work } from "./actions";
+import { claimant, type Action, type Done, type Operation } from "./actions";
 import styles from "./OrderCard.module.css";
 import { Pending } from "./Pending";
-import type { Place } from "./Queue";
+import type { VirtualItemProps } from "./Queue";
 
-/** What the cards of a station can ask for. */
-export interface Doing {
-  /** Does the same with each of the orders, as one thing that can be undone. */
-  act: (orders: Order[], work: Work) => void;
-  /** Asks why, and rejects it then. */
+/** Callbacks of the cards. */
+export interface CardHandlers {
+  /** Applies an operation to all orders as one batch, which is undone as a whole. */
+  act: (orders: Order[], work: Operation) => void;
+  /** Opens the dialog that asks for the reason. */
   reject: (order: Order) => void;
   undo: (batch: string) => void;
-  /** Sends once more what was taken, but seems to have had no effect. */
-  again: (done: Done) => void;
+  /** Sends an accepted action again if the order has not left the screen. */
+  resend: (done: Done) => void;
 }
 
-interface OrderCardProps extends Doing {
+interface OrderCardProps extends CardHandlers {
   order: Order;
   station: Station;
   by: string;
-  /** What has not been answered yet. */
+  /** The unanswered action on this order. */
   action: Action | undefined;
-  /** What was answered, although the order is still here. */
+  /** The accepted action, if the order is still on the screen. */
   done: Done | undefined;
-  /** It has just come. */
+  /** Whether the order has just arrived. */
   fresh: boolean;
-  /** Whether the hub would tell that the order has left. */
+  /** Whether the hub is connected and would report that the order has left. */
   live: boolean;
   selected: boolean;
-  /** The key that selects it. */
+  /** The digit key that selects the card. */
   digit: number | undefined;
-  place: Place;
+  itemProps: VirtualItemProps;
 }
 
-/** An order on a station's screen. It stays, at rest, until the hub says that the order has left. */
-export const OrderCard = memo(function OrderCard({ order, station, by, action, done, fresh, live, selected, digit, place, ...doing }: OrderCardProps) {
+/** The card of an order. It stays, disabled, until the hub reports that the order has left. */
+export const OrderCard = memo(function OrderCard({ order, station, by, action, done, fresh, live, selected, digit, itemProps, ...handlers }: OrderCardProps) {
   const { t } = useTranslation();
-  const who = holder(order, action);
+  const who = claimant(order, action);
   const mine = who === by;
-  const free = !who || mine; // What somebody else is on, the line lets nobody else do.
+  const free = !who || mine; // The server refuses steps on orders that somebody else has claimed.
   const stuck = useElapsed(live ? done?.key : undefined, leavesWithin);
   const pending = action && action.work.kind !== "claim" && action.work.kind !== "release" ? action : undefined;
   const flavour = flavourTitle(order.flavour);
@@ -55,7 +55,7 @@ export const OrderCard = memo(function OrderCard({ order, station, by, action, d
   const wordOf = ({ work }: Pick<Done, "work">) => (work.kind === "reject" ? t("kitchen.rejected") : doneWord(station.done));
   return (
     <li
-      {...place}
+      {...itemProps}
       className={styles.card}
       data-pending={pending !== undefined || (done !== undefined && !stuck)}
       data-claim={mine ? "mine" : free ? undefined : "other"}
@@ -65,7 +65,7 @@ export const OrderCard = memo(function OrderCard({ order, station, by, action, d
       aria-label={what}
     >
       {who && <Claim mine={mine} name={who} />}
-      <Top flavour={order.flavour} size={order.size} quantity={order.quantity} digit={digit} />
+      <CardHeader flavour={order.flavour} size={order.size} quantity={order.quantity} digit={digit} />
       <p className={styles.facts}>
         <Age since={order.arrivedOn ?? order.placedOn} at={station} />
         {fresh && <span className={styles.new}>{t("kitchen.new")}</span>}
@@ -77,12 +77,12 @@ export const OrderCard = memo(function OrderCard({ order, station, by, action, d
       {stuck && done && !pending && (
         <Notice>
           <p>{t("kitchen.stuck")}</p>
-          <Button onClick={() => { doing.again(done); }}>{t("kitchen.again")}</Button>
+          <Button onClick={() => { handlers.resend(done); }}>{t("kitchen.again")}</Button>
         </Notice>
       )}
       <div className={styles.bottom}>
         {pending ? (
-          <Pending action={pending} word={wordOf(pending)} what={what} onUndo={doing.undo} />
+          <Pending action={pending} word={wordOf(pending)} what={what} onUndo={handlers.undo} />
         ) : done && !stuck ? (
           <p className={styles.gone}>
             <Icon name="check" />
@@ -91,13 +91,13 @@ export const OrderCard = memo(function OrderCard({ order, station, by, action, d
         ) : (
           free ? (
             <div className={styles.actions}>
-              <Button look="main" size="kitchen" aria-label={`${verb} ${what}`} onClick={() => { doing.act([order], { kind: "advance", verb: station.verb, done: station.done }); }}>
+              <Button look="main" size="kitchen" aria-label={`${verb} ${what}`} onClick={() => { handlers.act([order], { kind: "advance", verb: station.verb, done: station.done }); }}>
                 {verb}
               </Button>
-              <Button size="kitchen" aria-label={`${mine ? t("kitchen.giveBack") : t("kitchen.take")} ${what}`} onClick={() => { doing.act([order], { kind: mine ? "release" : "claim" }); }}>
+              <Button size="kitchen" aria-label={`${mine ? t("kitchen.giveBack") : t("kitchen.take")} ${what}`} onClick={() => { handlers.act([order], { kind: mine ? "release" : "claim" }); }}>
                 {mine ? t("kitchen.giveBack") : t("kitchen.take")}
               </Button>
-              <Button look="danger" size="kitchen" aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { doing.reject(order); }}>
+              <Button look="danger" size="kitchen" aria-label={`${t("kitchen.reject")} ${what}`} onClick={() => { handlers.reject(order); }}>
                 {t("kitchen.reject")}
               </Button>
             </div>
@@ -110,8 +110,8 @@ export const OrderCard = memo(function OrderCard({ order, station, by, action, d
   );
 });
 
-/** What is to be made, large enough to be read from the oven. */
-export function Top({ flavour, size, quantity, digit }: { flavour: string; size: string; quantity: number; digit: number | undefined }) {
+/** Quantity, size and flavour, large enough to read from a distance. */
+export function CardHeader({ flavour, size, quantity, digit }: { flavour: string; size: string; quantity: number; digit: number | undefined }) {
   return (
     <div className={styles.top}>
       <div>
@@ -134,10 +134,10 @@ function Claim({ mine, name }: { mine: boolean; name: string }) {
   );
 }
 
-/** After this many milliseconds, an order whose step was accepted should have left the screen. */
+/** How long an order may stay on the screen after its step was accepted, in milliseconds. */
 const leavesWithin = 10_000;
 
-/** Tells whether some time has passed since event took its present value. */
+/** Reports whether event has kept its value for the given time. */
 function useElapsed(event: string | undefined, milliseconds: number): boolean {
   const [elapsed, setElapsed] = useState<string>();
   useEffect(() => {

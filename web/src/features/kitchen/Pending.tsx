@@ -8,20 +8,20 @@ import styles from "./Pending.module.css";
 
 interface PendingProps {
   action: Action;
-  /** What the order is once that is done: mixed. */
+  /** The status of the order after the action, such as "mixed". */
   word: string;
-  /** With what. */
+  /** The order, for the button's accessible name. */
   what: string;
   onUndo: (batch: string) => void;
 }
 
-/** What is being done with an order, with a way back as long as there is one. */
+/** Shows an unanswered action, with UNDO while it has not been sent. */
 export function Pending({ action, word, what, onUndo }: PendingProps) {
   const { t } = useTranslation();
   const left = useLeft(action.due);
   const held = action.state === "held";
   const kept = action.state === "waiting" || (held && left === 0);
-  const [begun] = useState(() => Date.now() - action.made); // The card may come back into the page in between.
+  const [begun] = useState(() => Date.now() - action.made); // Virtual scrolling may remount the card while the action is held.
   return (
     <div className={styles.pending} aria-busy="true">
       <p className={styles.state} data-kept={kept}>
@@ -40,7 +40,7 @@ export function Pending({ action, word, what, onUndo }: PendingProps) {
   );
 }
 
-/** Whole seconds until then, counting down to none. */
+/** Returns the whole seconds until due, counting down to 0. */
 function useLeft(due: number): number {
   const [now, setNow] = useState(Date.now);
   const left = Math.max(0, Math.ceil((due - now) / 1000));

@@ -2,8 +2,8 @@ import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { Fragment, useEffect, useImperativeHandle, useRef, useState, type CSSProperties, type ReactNode, type Ref } from "react";
 import styles from "./Queue.module.css";
 
-/** What a card needs to be part of a long list of which only a window is there. */
-export interface Place {
+/** Attributes that a card needs as an item of the virtual list. */
+export interface VirtualItemProps {
   ref: ((element: HTMLElement | null) => void) | undefined;
   "data-index": number;
   "aria-posinset": number;
@@ -11,38 +11,38 @@ export interface Place {
 }
 
 export interface QueueHandle {
-  /** How many cards are in a row now. */
+  /** Returns the current number of cards per row. */
   columns: () => number;
-  /** Shows a card and gives it the focus. */
+  /** Scrolls to a card and focuses it. */
   focus: (index: number) => void;
 }
 
 interface QueueProps {
-  /** Each card's key. */
+  /** The React key of each card. */
   ids: string[];
-  card: (index: number, place: Place) => ReactNode;
+  card: (index: number, itemProps: VirtualItemProps) => ReactNode;
   label: string;
-  /** What the cards show may be out of date. */
+  /** Whether the cards may be out of date. */
   stale: boolean;
   ref: Ref<QueueHandle>;
 }
 
-/** About as wide as a card has to be and as high as most are, in pixels; the real height is measured. */
+/** Minimum width and estimated height of a card, in pixels; the actual height is measured. */
 const [cardWidth, cardHeight] = [352, 330];
 
-/** As many cards as are in the page before and after those in the window: a queue as it usually is can be read and searched as a whole. */
-const around = 18;
+/** How many cards are rendered before and after the visible ones, so that a queue of usual length can be searched as a whole. */
+const cardsAround = 18;
 
-/** The cards in rows, in the order of the queue. Only those near the window are in the page, however many there are. */
+/** Lays the cards out in rows, in queue order. Only cards near the viewport are rendered. */
 export function Queue({ ids, card, label, stale, ref }: QueueProps) {
   const list = useRef<HTMLUListElement>(null);
   const { columns, top, gap } = useLayout(list);
   const rows = Math.ceil(ids.length / columns);
-  const virtualizer = useWindowVirtualizer({ count: rows, estimateSize: () => cardHeight, overscan: Math.ceil(around / columns), scrollMargin: top, gap });
+  const virtualizer = useWindowVirtualizer({ count: rows, estimateSize: () => cardHeight, overscan: Math.ceil(cardsAround / columns), scrollMargin: top, gap });
   const shown = virtualizer.getVirtualItems();
   const [first, last] = [shown[0], shown.at(-1)];
 
-  // A card that is far away comes into the page only after the window has moved.
+  // A distant card is rendered only after scrolling, so the focus is set in a later effect.
   const [wanted, setWanted] = useState<{ id: string | undefined }>();
   useImperativeHandle(ref, () => ({
     columns: () => columns,
@@ -85,7 +85,7 @@ export function Queue({ ids, card, label, stale, ref }: QueueProps) {
   );
 }
 
-/** How many cards fit beside each other, where the list begins on the page, and what is between rows. */
+/** Measures the cards per row, the top of the list on the page, and the gap between rows. */
 function useLayout(list: { current: HTMLElement | null }) {
   const [layout, setLayout] = useState({ columns: 1, top: 0, gap: 0 });
   useEffect(() => {
@@ -97,7 +97,7 @@ function useLayout(list: { current: HTMLElement | null }) {
       const now = { columns: Math.max(1, Math.floor((width + gap) / (cardWidth + gap))), top: Math.round(top + window.scrollY), gap };
       setLayout((was) => (was.columns === now.columns && was.top === now.top && was.gap === now.gap ? was : now));
     };
-    // What is above the list moves it; that changes the body's height.
+    // Elements above the list move it; the body's height changes with them.
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     observer.observe(document.body);

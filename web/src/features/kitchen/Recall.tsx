@@ -22,15 +22,15 @@ interface RecallProps {
   onClose: () => void;
 }
 
-/** As many orders as are recalled. */
+/** How many orders are listed. */
 const atMost = 10;
 
-/** How often it is asked where those orders are now, in milliseconds. */
+/** Polling interval for the current status of these orders, in milliseconds. */
 const lookAgain = 5000;
 
 /**
- * What this screen finished last, and where it is now. Nothing on the line moves backwards, so an order cannot be called
- * back to a station; but it can be rejected wherever it is, and be made again.
+ * Lists the orders that this screen finished last, with their current status. Orders never move backwards, so none can
+ * return to a station; but an order can be rejected at its current station and remade.
  */
 export function Recall({ station, onReject, onUndo, onClose }: RecallProps) {
   const { t } = useTranslation();

@@ -8,13 +8,13 @@ import styles from "./RejectDialog.module.css";
 
 interface RejectDialogProps {
   order: Order;
-  /** What is most often the matter at this station. */
+  /** Common reasons at this station. */
   reasons: string[];
   onReject: (reason: string) => void;
   onClose: () => void;
 }
 
-/** Asks why an order cannot go on. A reason is a must; it is what the customer will read. */
+/** Asks for the reason of a rejection. It is required, as the customer sees it. */
 export function RejectDialog({ order, reasons, onReject, onClose }: RejectDialogProps) {
   const { t } = useTranslation();
   const [reason, setReason] = useState("");

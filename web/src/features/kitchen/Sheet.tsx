@@ -4,11 +4,11 @@ import { Button } from "../../ui/Button";
 import { Dialog } from "./Dialog";
 import styles from "./Sheet.module.css";
 
-/** Something to look at over the page, until it is closed. */
+/** A wide dialog with a title and a close button. */
 export function Sheet({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
   const { t } = useTranslation();
   const heading = useId();
-  // The focus begins at the top, so that what is first is seen and read first.
+  // Focus the heading, so that reading starts at the top.
   const top = useRef<HTMLHeadingElement>(null);
   useEffect(() => { top.current?.focus(); }, []);
   return (

@@ -8,17 +8,17 @@ import { signedIn } from "../session/sessionSlice";
 import { StationScreen } from "./StationScreen";
 import { received } from "./stationSlice";
 
-window.scrollTo = () => undefined; // jsdom knows it, but cannot.
+window.scrollTo = () => undefined; // Not implemented in jsdom.
 
-vi.mock("../../hub/laterStation", () => ({ laterStation: () => () => undefined }));
+vi.mock("../../hub/lazyStationFeed", () => ({ lazyFollowStation: () => () => undefined }));
 
-// jsdom knows <dialog> but not yet how to open one.
+// jsdom does not implement showModal and close.
 HTMLDialogElement.prototype.showModal = function () {
   this.open = true;
 };
 HTMLDialogElement.prototype.close = function () {
   this.open = false;
-  setTimeout(() => this.dispatchEvent(new Event("close"))); // As late as browsers are with it.
+  setTimeout(() => this.dispatchEvent(new Event("close"))); // Browsers fire it asynchronously, too.
 };
 
 const station: Station = {
@@ -50,9 +50,9 @@ const order: Order = {
 
 const answer = (call: Call): Response => Response.json({ id: call.path });
 
-/** Shows the card as a station's page does, with what the page was told of the queue. */
-function show(shown: Order = order, answering: (call: Call) => Response | Promise<Response> = answer) {
-  const calls = stubServer(answering);
+/** Renders the station screen with one order in the queue. */
+function show(shown: Order = order, respond: (call: Call) => Response | Promise<Response> = answer) {
+  const calls = stubServer(respond);
   const store = newStore();
   store.dispatch(received([{ type: "arrived", order: shown }, { type: "synced", resumed: false }]));
   store.dispatch(signedIn({ name: "Ben", role: "baker" }));
@@ -61,7 +61,7 @@ function show(shown: Order = order, answering: (call: Call) => Response | Promis
       <StationScreen station={station} />
     </Provider>,
   );
-  // What the feed tells, once the page has begun to follow it.
+  // The snapshot that the feed sends after the screen has subscribed.
   act(() => { store.dispatch(received([{ type: "arrived", order: shown }, { type: "synced", resumed: false }])); });
   return { calls, store, card: screen.getByRole("listitem") };
 }
@@ -79,12 +79,12 @@ afterEach(() => {
 });
 
 describe("an order's card", () => {
-  it("shows what is to be done", () => {
+  it("shows quantity, flavour, size and ID", () => {
     const { card } = show();
     for (const text of ["3 ×", "Lemon", "Large", "abcdef"]) expect(card.textContent).toContain(text);
   });
 
-  it("holds the step for three seconds, does it in the worker's name, and rests until the hub takes it away", async () => {
+  it("holds the step for three seconds, sends it in the worker's name, and stays disabled until the order leaves", async () => {
     const { calls, store, card } = show();
     fireEvent.click(button(/^BAKE/));
     expect(card.textContent).toContain("Baked · sent in 3 s");
@@ -97,7 +97,7 @@ describe("an order's card", () => {
     expect(screen.queryByRole("listitem")).toBeNull();
   });
 
-  it("can be had back before that", async () => {
+  it("can be undone within three seconds", async () => {
     const { calls } = show();
     fireEvent.click(button(/^BAKE/));
     await seconds(1.5);
@@ -107,54 +107,54 @@ describe("an order's card", () => {
     expect(button(/^BAKE/)).toBeTruthy();
   });
 
-  it("takes a double click as one", async () => {
+  it("treats a double click as one click", async () => {
     const { calls } = show();
     const bake = button(/^BAKE/);
     fireEvent.click(bake, { detail: 1 });
-    fireEvent.click(button(/^UNDO/), { detail: 2 }); // What is under the finger now.
+    fireEvent.click(button(/^UNDO/), { detail: 2 }); // The button now under the pointer.
     await seconds(4);
     expect(calls).toHaveLength(1);
   });
 
-  it("says that a step without an answer is kept, and tries again with the same key", async () => {
+  it("shows that an unanswered step is saved, and retries it with the same key", async () => {
     const answers = [problem(503, "The line is starting."), Response.json({})];
     const { calls, card } = show(order, () => answers.shift() ?? Response.json({}));
     fireEvent.click(button(/^BAKE/));
     await seconds(3.1);
-    expect(card.textContent).toContain("kept here until the line answers");
-    expect(screen.getByText(/1 action waits to be sent/)).toBeTruthy();
+    expect(card.textContent).toContain("saved here until the server answers");
+    expect(screen.getByText(/1 action is waiting to be sent/)).toBeTruthy();
     await seconds(2);
     expect(calls).toHaveLength(2);
     expect(calls[0]?.key).toMatch(/^[0-9a-f]{32}$/);
     expect(calls[1]?.key).toBe(calls[0]?.key);
-    expect(screen.queryByText(/waits to be sent/)).toBeNull();
+    expect(screen.queryByText(/waiting to be sent/)).toBeNull();
   });
 
-  it("says what was refused until that is read, and can be used again", async () => {
+  it("shows a refusal until it is dismissed, and stays usable", async () => {
     show(order, () => problem(409, "The order is past baking already: Ana did it."));
     fireEvent.click(button(/^BAKE/));
     await seconds(30);
     const alert = screen.getByRole("alert");
-    expect(alert.textContent).toContain("3 Lemon, abcdef, did not go on: The order is past baking already: Ana did it.");
+    expect(alert.textContent).toContain("3 Lemon, abcdef, could not be completed: The order is past baking already: Ana did it.");
     fireEvent.click(within(alert).getByRole("button", { name: "OK" }));
     expect(screen.queryByRole("alert")).toBeNull();
     expect(button(/^BAKE/)).toBeTruthy();
   });
 
-  it("says so if an order that is done does not leave, and does it once more with the same key", async () => {
+  it("warns if an order does not leave after its step, and retries with the same key", async () => {
     const { calls } = show();
     fireEvent.click(button(/^BAKE/));
     await seconds(3.1);
     await seconds(10);
     const alert = screen.getByRole("alert");
-    expect(alert.textContent).toContain("has not left yet");
+    expect(alert.textContent).toContain("the order is still here");
     fireEvent.click(within(alert).getByRole("button", { name: "Try again" }));
     await seconds(0.1);
     expect(calls).toHaveLength(2);
     expect(calls[1]?.key).toBe(calls[0]?.key);
   });
 
-  it("asks for a reason before it rejects, and can have that back too", async () => {
+  it("asks for a reason before a rejection, which can be undone", async () => {
     const { calls } = show();
     fireEvent.click(button(/^REJECT/));
     const dialog = within(screen.getByRole("dialog", { name: "Reject 3 × Lemon?" }));
@@ -170,7 +170,7 @@ describe("an order's card", () => {
     expect(calls).toMatchObject([{ path: "/api/v1/order/reporterror", body: { Order: { Id: order.id }, Reason: "Burnt", ReportedBy: "Ben" } }]);
   });
 
-  it("does nothing when kept", async () => {
+  it("does nothing when the dialog is cancelled", async () => {
     const { calls } = show();
     fireEvent.click(button(/^REJECT/));
     fireEvent.click(screen.getByRole("button", { name: "Keep it" }));
@@ -179,7 +179,7 @@ describe("an order's card", () => {
     expect(calls).toHaveLength(0);
   });
 
-  it("asks again who has only just kept it", async () => {
+  it("opens the dialog again right after it was cancelled", async () => {
     show();
     fireEvent.click(button(/^REJECT/));
     fireEvent.click(screen.getByRole("button", { name: "Keep it" }));
@@ -189,8 +189,8 @@ describe("an order's card", () => {
   });
 });
 
-describe("an order that somebody takes on", () => {
-  it("is claimed in the worker's name, at once", async () => {
+describe("a claim", () => {
+  it("is sent at once in the worker's name", async () => {
     const { calls, card } = show();
     fireEvent.click(button(/^TAKE/));
     expect(card.textContent).toContain("You are on it");
@@ -198,7 +198,7 @@ describe("an order that somebody takes on", () => {
     expect(calls).toMatchObject([{ method: "POST", path: "/api/v1/order/claim", body: { Order: { Id: order.id }, By: "Ben" } }]);
   });
 
-  it("can be done or given back by who is on it", async () => {
+  it("lets the claimant finish or release the order", async () => {
     const { calls, card } = show({ ...order, claimedBy: "Ben" });
     expect(card.textContent).toContain("You are on it");
     expect(button(/^BAKE/)).toBeTruthy();
@@ -207,16 +207,16 @@ describe("an order that somebody takes on", () => {
     expect(calls).toMatchObject([{ path: "/api/v1/order/release" }]);
   });
 
-  it("is not offered to others", () => {
+  it("hides the buttons from others", () => {
     const { card } = show({ ...order, claimedBy: "Ana" });
     expect(card.textContent).toContain("Ana is on it");
     expect(within(card).queryAllByRole("button")).toEqual([]);
   });
 
-  it("stays who came first's", async () => {
-    show(order, () => problem(409, "Ana is on this order."));
+  it("is refused if somebody else came first", async () => {
+    show(order, () => problem(409, "claimed by Ana"));
     fireEvent.click(button(/^TAKE/));
     await seconds(0.1);
-    expect(screen.getByRole("alert").textContent).toContain("is not yours: Ana is on this order.");
+    expect(screen.getByRole("alert").textContent).toContain("could not be taken: claimed by Ana");
   });
 });

@@ -1,112 +1,56 @@
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
-import type { Order, Station } from "../../api/types";
-import { laterStation } from "../../hub/laterStation";
+import { lazy, Suspense, useEffect } from "react";
+import type { Station } from "../../api/types";
+import { lazyFollowStation } from "../../hub/lazyStationFeed";
 import { useTranslation } from "../../i18n";
 import { actionLabel, doneWord, flavourTitle, reasonsAt, roleTitle, shortId, sizeTitle, title } from "../../labels";
-import { later } from "../../later";
+import { loadOrReload } from "../../loadOrReload";
 import { useAppDispatch, useAppSelector } from "../../store";
 import { formatAge, formatTime, useNow } from "../../ui/age";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Icon } from "../../ui/Icon";
 import { Notice } from "../../ui/Notice";
-import { finishes, holder } from "./actions";
-import { read, write } from "./device";
+import { finishes } from "./actions";
 import { Dock } from "./Dock";
-import { moved, type Command } from "./keys";
-import { doable, KindCard } from "./KindCard";
-import { OrderCard } from "./OrderCard";
+import { KindCard } from "./KindCard";
+import { OrderCard, type CardHandlers } from "./OrderCard";
 import { selectDone, selectPending } from "./outboxSlice";
-import { Queue, type Place } from "./Queue";
+import { Queue, type VirtualItemProps } from "./Queue";
 import { RejectDialog } from "./RejectDialog";
-import { toggleFullScreen, useAwake } from "./screen";
-import { toggleSound } from "./sound";
+import { useWakeLock } from "./screen";
 import styles from "./StationScreen.module.css";
-import { kinds } from "./totals";
 import { Toolbar } from "./Toolbar";
-import { useKeys } from "./useKeys";
-import { useNoticed } from "./useNoticed";
+import { useAlerts } from "./useAlerts";
+import { useCommands } from "./useCommands";
 import { useOutbox } from "./useOutbox";
-import { useSelection } from "./useSelection";
-import { opened, received, selectQueue, type Behind, type Link } from "./stationSlice";
+import { opened, received, selectQueue, type Lag, type Link } from "./stationSlice";
 
-// What is not needed to begin with; it is fetched right after, so that it is there when the network is not.
-const loadSheets = () => later(() => import("./sheets"));
+// These are not part of the first view. They are loaded right after it, so that they work without a network.
+const loadSheets = () => loadOrReload(() => import("./sheets"));
 const AllDayPanel = lazy(async () => ({ default: (await loadSheets()).AllDayPanel }));
 const Recall = lazy(async () => ({ default: (await loadSheets()).Recall }));
 const KeysHelp = lazy(async () => ({ default: (await loadSheets()).KeysHelp }));
 
-/** A station's queue, and all that can be done with it. */
+/** The kitchen screen of a station: its queue, toolbar and dialogs. */
 export function StationScreen({ station }: { station: Station }) {
   const { t } = useTranslation();
   const { name } = useAppSelector((state) => state.session);
   const role = roleTitle(station.role);
   const by = name || title(station.role);
   useFeed(station, by);
-  useAwake();
+  useWakeLock();
   useEffect(() => { void loadSheets(); }, []);
   const { link, behind } = useAppSelector((state) => state.station);
   const live = link.state === "live";
   const queue = useAppSelector(selectQueue);
   const pending = useAppSelector(selectPending);
   const done = useAppSelector(selectDone);
-  const { fresh, late } = useNoticed(queue, link.state, station);
+  const { fresh, late } = useAlerts(queue, link.state, station);
   const outbox = useOutbox(station, by, live);
 
-  const [combined, setCombined] = useRemembered("combined");
-  const [showsAllDay, setShowsAllDay] = useRemembered("allDay");
-  const [sheet, setSheet] = useState<"recall" | "keys">();
-  const [asking, setAsking] = useState<Order>();
-  const cards = useMemo(() => (combined ? kinds(queue) : undefined), [combined, queue]);
-  const ids = useMemo(() => cards?.map(({ flavour, size }) => `${flavour} ${size}`) ?? queue.map(({ id }) => id), [cards, queue]);
-  const { list, frame, selected, byItself, select } = useSelection(ids);
-
-  const obey = (command: Command) => {
-    const at = ids.indexOf(selected ?? "");
-    // The orders on the selected card with which something can be done.
-    const here = doable(cards ? (cards[at]?.orders ?? []) : queue.slice(at, at + 1), by, pending, done);
-    switch (command.do) {
-      case "select":
-        if (command.place < ids.length) select(command.place);
-        break;
-      case "move":
-        select(moved(at, command.by, ids.length, list.current?.columns() ?? 1));
-        break;
-      case "done":
-        if (at >= 0 && here.length > 0 && !byItself()) outbox.act(here, { kind: "advance", verb: station.verb, done: station.done });
-        break;
-      case "reject":
-        if (at >= 0) setAsking(here[0]);
-        break;
-      case "take":
-        if (at >= 0 && here[0]) outbox.act(here.slice(0, 1), { kind: holder(here[0], pending[here[0].id]) ? "release" : "claim" });
-        break;
-      case "undo":
-        outbox.undoLast();
-        break;
-      case "allDay":
-        setShowsAllDay(!showsAllDay);
-        break;
-      case "combine":
-        setCombined(!combined);
-        break;
-      case "recall":
-        setSheet("recall");
-        break;
-      case "sound":
-        toggleSound();
-        break;
-      case "fullScreen":
-        toggleFullScreen();
-        break;
-      case "help":
-        setSheet("keys");
-        break;
-    }
-  };
-  const keys = useKeys(obey);
-  const doing = { act: outbox.act, undo: outbox.undo, again: outbox.again, reject: setAsking };
-  const common = (index: number, place: Place) => ({ station, by, place, selected: keys.used && ids[index] === selected, digit: keys.used && index < 9 ? index + 1 : undefined });
+  const { run, keys, combined, allDay, sheet, setSheet, rejecting, setRejecting, cards, ids, list, frame, selected } = useCommands({ station, by, queue, pending, done, outbox });
+  const handlers: CardHandlers = { act: outbox.act, undo: outbox.undo, resend: outbox.again, reject: setRejecting };
+  const common = (index: number, itemProps: VirtualItemProps) => ({ station, by, itemProps, selected: keys.used && ids[index] === selected, digit: keys.used && index < 9 ? index + 1 : undefined });
   const doneTo = doneWord(station.done);
 
   return (
@@ -127,17 +71,17 @@ export function StationScreen({ station }: { station: Station }) {
         </div>
         <Freshness state={link.state} since={"since" in link ? link.since : undefined} behind={behind} />
         <Toolbar
-          allDay={showsAllDay}
+          allDay={allDay}
           combined={combined}
-          onAllDay={() => { setShowsAllDay(!showsAllDay); }}
-          onCombine={() => { setCombined(!combined); }}
-          onRecall={() => { setSheet("recall"); }}
-          onHelp={() => { setSheet("keys"); }}
+          onAllDay={() => { run({ do: "allDay" }); }}
+          onCombine={() => { run({ do: "combine" }); }}
+          onRecall={() => { run({ do: "recall" }); }}
+          onHelp={() => { run({ do: "help" }); }}
         />
       </div>
-      <Trouble link={link} behind={behind} empty={queue.length === 0} />
-      <div className={styles.work} data-beside={showsAllDay && queue.length > 0}>
-        {showsAllDay && queue.length > 0 && (
+      <ConnectionNotice link={link} behind={behind} empty={queue.length === 0} />
+      <div className={styles.work} data-beside={allDay && queue.length > 0}>
+        {allDay && queue.length > 0 && (
           <Suspense>
             <AllDayPanel queue={queue} />
           </Suspense>
@@ -148,11 +92,11 @@ export function StationScreen({ station }: { station: Station }) {
             ids={ids}
             label={t("kitchen.queue", { done: doneTo })}
             stale={!live || behind !== undefined}
-            card={(index, place) => {
+            card={(index, itemProps) => {
               const kind = cards?.[index];
               const order = kind ? kind.orders[0] : queue[index];
-              if (kind && kind.orders.length > 1) return <KindCard {...common(index, place)} {...doing} kind={kind} pending={pending} done={done} fresh={kind.orders.some(({ id }) => fresh.has(id))} />;
-              return order && <OrderCard {...common(index, place)} {...doing} order={order} action={pending[order.id]} done={done[order.id]} fresh={fresh.has(order.id)} live={live} />;
+              if (kind && kind.orders.length > 1) return <KindCard {...common(index, itemProps)} {...handlers} kind={kind} pending={pending} done={done} fresh={kind.orders.some(({ id }) => fresh.has(id))} />;
+              return order && <OrderCard {...common(index, itemProps)} {...handlers} order={order} action={pending[order.id]} done={done[order.id]} fresh={fresh.has(order.id)} live={live} />;
             }}
           />
         </div>
@@ -165,30 +109,21 @@ export function StationScreen({ station }: { station: Station }) {
       )}
       <Dock />
       <Suspense>
-        {sheet === "recall" && <Recall station={station} onReject={setAsking} onUndo={outbox.undo} onClose={() => { setSheet(undefined); }} />}
+        {sheet === "recall" && <Recall station={station} onReject={setRejecting} onUndo={outbox.undo} onClose={() => { setSheet(undefined); }} />}
         {sheet === "keys" && <KeysHelp on={keys.on} action={actionLabel(station)} onToggle={keys.toggle} onClose={() => { setSheet(undefined); }} />}
       </Suspense>
-      {asking && (
+      {rejecting && (
         <RejectDialog
-          order={asking}
-          reasons={reasonsAt(asking.stage ?? station.stage)}
-          onClose={() => { setAsking(undefined); }}
-          onReject={(reason) => { outbox.act([asking], { kind: "reject", reason }); }}
+          order={rejecting}
+          reasons={reasonsAt(rejecting.stage ?? station.stage)}
+          onClose={() => { setRejecting(undefined); }}
+          onReject={(reason) => { outbox.act([rejecting], { kind: "reject", reason }); }}
         />
       )}
-      <News />
-      <Held stage={station.stage} done={doneTo} />
+      <NewOrderAnnouncement />
+      <UndoAnnouncement stage={station.stage} done={doneTo} />
     </div>
   );
-}
-
-/** A yes or no that this device remembers. */
-function useRemembered(place: string): [boolean, (value: boolean) => void] {
-  const [value, setValue] = useState(() => read(place, (stored) => typeof stored === "boolean") ?? false);
-  return [value, (next) => {
-    write(place, next);
-    setValue(next);
-  }];
 }
 
 function useFeed(station: Station, person: string): void {
@@ -196,11 +131,11 @@ function useFeed(station: Station, person: string): void {
   const { topic, event, role } = station;
   useEffect(() => {
     dispatch(opened());
-    return laterStation({ topic, event, role, person }, (events) => dispatch(received(events)));
+    return lazyFollowStation({ topic, event, role, person }, (events) => dispatch(received(events)));
   }, [dispatch, topic, event, role, person]);
 }
 
-function Trouble({ link, behind, empty }: { link: Link; behind: Behind | undefined; empty: boolean }) {
+function ConnectionNotice({ link, behind, empty }: { link: Link; behind: Lag | undefined; empty: boolean }) {
   const { t } = useTranslation();
   if ("since" in link) {
     return (
@@ -212,14 +147,14 @@ function Trouble({ link, behind, empty }: { link: Link; behind: Behind | undefin
   return behind ? <BehindNotice behind={behind} /> : null;
 }
 
-function BehindNotice({ behind }: { behind: Behind }) {
+function BehindNotice({ behind }: { behind: Lag }) {
   const { t } = useTranslation();
   const age = formatAge(useNow() - behind.since);
   return <Notice tone="warn">{t("kitchen.behind", { age })}</Notice>;
 }
 
-/** Reads out what can be undone. */
-function Held({ stage, done }: Pick<Station, "stage" | "done">) {
+/** Announces to screen readers the action that can be undone. */
+function UndoAnnouncement({ stage, done }: Pick<Station, "stage" | "done">) {
   const { t } = useTranslation();
   const held = useAppSelector(({ outbox }) => outbox.actions.findLast((action) => action.stage === stage && action.state === "held" && finishes(action.work)));
   return (
@@ -229,10 +164,10 @@ function Held({ stage, done }: Pick<Station, "stage" | "done">) {
   );
 }
 
-/** Reads new orders out. */
-function News() {
+/** Announces new orders to screen readers. */
+function NewOrderAnnouncement() {
   const { t } = useTranslation();
-  const { last } = useAppSelector((state) => state.station.news);
+  const { last } = useAppSelector((state) => state.station.newOrders);
   return (
     <p className={styles.news} aria-live="polite">
       {last &&
@@ -240,4 +175,3 @@ function News() {
     </p>
   );
 }
-

@@ -2,8 +2,8 @@ import type { ReactNode } from "react";
 import { useTranslation } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Icon, type IconName } from "../../ui/Icon";
-import { canFillScreen, toggleFullScreen } from "./screen";
-import { turnSound, useSound } from "./sound";
+import { canGoFullScreen, toggleFullScreen } from "./screen";
+import { setSoundEnabled, useSound } from "./sound";
 import styles from "./Toolbar.module.css";
 
 interface ToolbarProps {
@@ -15,7 +15,7 @@ interface ToolbarProps {
   onHelp: () => void;
 }
 
-/** What concerns the whole screen. */
+/** Buttons that affect the whole screen. */
 export function Toolbar({ allDay, combined, onAllDay, onCombine, onRecall, onHelp }: ToolbarProps) {
   const { t } = useTranslation();
   return (
@@ -24,7 +24,7 @@ export function Toolbar({ allDay, combined, onAllDay, onCombine, onRecall, onHel
       <Tool icon="stack" pressed={combined} onClick={onCombine}>{t("kitchen.combine")}</Tool>
       <Tool icon="history" onClick={onRecall}>{t("kitchen.recall")}</Tool>
       <SoundTool />
-      {canFillScreen() && <Tool icon="expand" onClick={toggleFullScreen}>{t("kitchen.fullScreen")}</Tool>}
+      {canGoFullScreen() && <Tool icon="expand" onClick={toggleFullScreen}>{t("kitchen.fullScreen")}</Tool>}
       <Tool icon="keyboard" onClick={onHelp}>{t("kitchen.keys")}</Tool>
     </div>
   );
@@ -36,11 +36,11 @@ function SoundTool() {
   if (sound === "blocked") {
     return (
       <span className={styles.blocked}>
-        <Tool icon="mute" onClick={() => { turnSound(true); }}>{t("kitchen.soundBlocked")}</Tool>
+        <Tool icon="mute" onClick={() => { setSoundEnabled(true); }}>{t("kitchen.soundBlocked")}</Tool>
       </span>
     );
   }
-  return <Tool icon={sound === "on" ? "sound" : "mute"} pressed={sound === "on"} onClick={() => { turnSound(sound === "off"); }}>{t("kitchen.sound")}</Tool>;
+  return <Tool icon={sound === "on" ? "sound" : "mute"} pressed={sound === "on"} onClick={() => { setSoundEnabled(sound === "off"); }}>{t("kitchen.sound")}</Tool>;
 }
 
 function Tool({ icon, pressed, onClick, children }: { icon: IconName; pressed?: boolean; onClick: () => void; children: ReactNode }) {

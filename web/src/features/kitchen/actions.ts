@@ -1,77 +1,77 @@
 import type { Order, Station } from "../../api/types";
 
-/** What a worker does with an order. */
-export type Work =
+/** An operation on an order, as one call of the API. Stored on devices within an Action, so its fields keep their names. */
+export type Operation =
   | ({ kind: "advance" } & Pick<Station, "verb" | "done">)
   | { kind: "reject"; reason: string }
   | { kind: "claim" }
   | { kind: "release" };
 
 /**
- * - `held`: never sent, so it can still be undone; until it is due, or for as long as there is no network.
- * - `sending`: on its way.
- * - `waiting`: sent without an answer. The line may have it or not, so it is sent again with the same key.
+ * - `held`: not sent yet, so it can be undone; until it is due, or for as long as there is no network.
+ * - `sending`: the request is in flight.
+ * - `waiting`: sent, but not answered. The server may have applied it, so it is retried with the same key.
  */
 export type ActionState = "held" | "sending" | "waiting";
 
-/** One thing that a worker did, from the press of the button until the line has answered. */
+/** One operation of a worker, from the press of the button until the server has answered. */
 export interface Action {
-  /** The Idempotency-Key, the same however often it is sent; also its name here. */
+  /** The Idempotency-Key: the same for every retry. It also identifies the action in the outbox. */
   key: string;
-  /** What was done with one press, and is undone with one. */
+  /** Actions of one button press share a batch and are undone together. */
   batch: string;
   order: Pick<Order, "id" | "flavour" | "size" | "quantity">;
   stage: string;
   by: string;
-  work: Work;
-  /** When it was done, and before when it is not sent, in milliseconds. */
+  work: Operation;
+  /** When the button was pressed, and the earliest time to send, in milliseconds since 1970. */
   made: number;
   due: number;
   state: ActionState;
 }
 
-/** What the line has taken from this screen. */
+/** An action that the server has accepted, and when. */
 export type Done = Pick<Action, "key" | "order" | "stage" | "by" | "work"> & { at: number };
 
-/** What the line did not take, and why. */
+/** An action that the server refused, and why. */
 export interface Refusal {
   action: Action;
   why: string;
-  /** It may go another time, with the same key. */
+  /** Whether a retry with the same key may succeed. */
   again: boolean;
 }
 
 export interface Outbox {
-  /** Oldest first. */
+  /** Unanswered actions, oldest first. */
   actions: Action[];
-  /** They stay until somebody has read them. */
+  /** Refusals that nobody has dismissed yet. */
   refusals: Refusal[];
-  /** Oldest first. */
+  /** Accepted actions, oldest first. */
   done: Done[];
 }
 
-/** How long MIX and REJECT can be undone, in milliseconds. */
+/** How long a step or a rejection can be undone, in milliseconds. */
 export const undoWindow = 3000;
 
-/** As many actions as wait for the connection at most: more than a screen's worth of work in an outage. */
+/** Upper bound of unsent actions: more than one screen's work during an outage. */
 export const actionsAtMost = 200;
 
-/** As many refusals as are kept; of more, the oldest are forgotten. */
+/** Upper bound of stored refusals; the oldest are dropped first. */
 export const refusalsAtMost = 20;
 
-/** As much as is kept of what was done at a stage: some may not have left the screen yet. */
+/** Upper bound of accepted actions stored per stage; their orders may not have left the screen yet. */
 export const doneAtMost = 100;
 
-export const nothing: Outbox = { actions: [], refusals: [], done: [] };
+export const emptyOutbox: Outbox = { actions: [], refusals: [], done: [] };
 
-/** Moves an order on or off the station, as claims do not. */
-export function finishes(work: Work): boolean {
+/** Reports whether the operation takes the order off the station; claims and releases do not. */
+export function finishes(work: Operation): boolean {
   return work.kind === "advance" || work.kind === "reject";
 }
 
 /**
- * Adds what was done with one press. An order that is on its way already is left out, so two presses are one; giving back
- * what was not yet claimed undoes the claim. If there is no room, nothing of it is done.
+ * Adds the actions of one button press. Orders with a pending step are skipped, so a second press has no effect.
+ * Releasing an order whose claim is still unsent removes the claim. Returns undefined if the outbox is full.
  */
 export function add(outbox: Outbox, actions: Action[]): Outbox | undefined {
   const leaving = new Set(outbox.actions.filter(({ work }) => finishes(work)).map(({ order }) => order.id));
@@ -82,22 +82,22 @@ export function add(outbox: Outbox, actions: Action[]): Outbox | undefined {
   return { ...outbox, actions: [...outbox.actions, ...fresh] };
 }
 
-/** Takes back what was done with one press, as far as it has not been sent. */
+/** Removes the actions of a batch that have not been sent yet. */
 export function undo(outbox: Outbox, batch: string): Outbox {
   return { ...outbox, actions: outbox.actions.filter((action) => action.batch !== batch || action.state !== "held") };
 }
 
-/** The batch that was done last at a stage and can still be undone. Claims are given back, not undone. */
-export function lastHeld(outbox: Outbox, stage: string): string | undefined {
+/** Returns the latest batch of a stage that can still be undone. Claims are released, not undone. */
+export function lastUndoable(outbox: Outbox, stage: string): string | undefined {
   return outbox.actions.findLast((action) => action.stage === stage && action.state === "held" && finishes(action.work))?.batch;
 }
 
-/** Nothing is held any longer: the page is about to go. */
-export function hurry(outbox: Outbox, now: number): Outbox {
+/** Makes every held action due at once; used when the page is about to close. */
+export function makeDue(outbox: Outbox, now: number): Outbox {
   return { ...outbox, actions: outbox.actions.map((action) => (action.due > now ? { ...action, due: now } : action)) };
 }
 
-/** What can be sent now: what is due, and of one order only the oldest, so that it sees them in their order. */
+/** Returns the actions to send now: those that are due, and only the oldest of each order, which keeps an order's actions in sequence. */
 export function sendable(outbox: Outbox, now: number): Action[] {
   const before = new Set<string>();
   return outbox.actions.filter((action) => {
@@ -107,7 +107,7 @@ export function sendable(outbox: Outbox, now: number): Action[] {
   });
 }
 
-/** When something is due next; nothing if nothing is held. */
+/** Returns the earliest due time after now, or undefined if there is none. */
 export function nextDue(outbox: Outbox, now: number): number | undefined {
   const dues = outbox.actions.map(({ due }) => due).filter((due) => due > now);
   return dues.length > 0 ? Math.min(...dues) : undefined;
@@ -117,13 +117,13 @@ export function mark(outbox: Outbox, key: string, state: ActionState): Outbox {
   return { ...outbox, actions: outbox.actions.map((action) => (action.key === key ? { ...action, state } : action)) };
 }
 
-/** Drops an action, for another page of this browser has had its answer. */
+/** Removes an action that another page of this browser has already got an answer for. */
 export function forget(outbox: Outbox, key: string): Outbox {
   return { ...outbox, actions: outbox.actions.filter((action) => action.key !== key || action.state === "sending") };
 }
 
-/** The line has taken it. */
-export function taken(outbox: Outbox, key: string, at: number): Outbox {
+/** Moves an action that the server has accepted to the done list. */
+export function accepted(outbox: Outbox, key: string, at: number): Outbox {
   const action = outbox.actions.find((is) => is.key === key);
   if (!action) return outbox;
   const actions = outbox.actions.filter((is) => is !== action);
@@ -135,7 +135,7 @@ export function taken(outbox: Outbox, key: string, at: number): Outbox {
   return { ...outbox, actions, done: done.filter((is) => !tooOld.has(is)) };
 }
 
-/** The line has not taken it, and would not if it were sent again, unless said otherwise. */
+/** Moves a refused action to the refusals. `again` says whether a retry may succeed. */
 export function refused(outbox: Outbox, key: string, why: string, again: boolean): Outbox {
   const action = outbox.actions.find((is) => is.key === key);
   if (!action) return outbox;
@@ -146,26 +146,35 @@ export function refused(outbox: Outbox, key: string, why: string, again: boolean
   };
 }
 
-/** Somebody has read why. */
+/** Removes a refusal that a worker has read. */
 export function dismiss(outbox: Outbox, key: string): Outbox {
   return { ...outbox, refusals: outbox.refusals.filter(({ action }) => action.key !== key) };
 }
 
-/** Sends what was refused once more, with its key. */
+/** Queues a refused action again under its own key, if a retry may succeed. */
 export function retry(outbox: Outbox, key: string): Outbox {
   const refusal = outbox.refusals.find(({ action }) => action.key === key);
   if (!refusal?.again) return outbox;
   return add(dismiss(outbox, key), [{ ...refusal.action, state: "waiting" }]) ?? outbox;
 }
 
-/** What is still to be answered, by order. Of several actions on one order, the latest. */
-export function byOrder(actions: Action[]): Partial<Record<string, Action>> {
+/** Indexes unanswered actions by order ID; the latest of an order wins. */
+export function pendingByOrder(actions: Action[]): Partial<Record<string, Action>> {
   return Object.fromEntries(actions.map((action) => [action.order.id, action]));
 }
 
-/** Who is on an order, once what this screen has not yet been answered about is answered. */
-export function holder(order: Order, action: Action | undefined): string | undefined {
+/** Returns the claimant of an order, as if its pending action had already been accepted. */
+export function claimant(order: Order, action: Action | undefined): string | undefined {
   if (action?.work.kind === "claim") return order.claimedBy ?? action.by;
   if (action?.work.kind === "release" && order.claimedBy === action.by) return undefined;
   return order.claimedBy;
+}
+
+/** Returns the orders that this worker can act on now: claimed by nobody else, not done, and without a pending step. */
+export function actionable(orders: Order[], by: string, pending: Partial<Record<string, Action>>, done: Partial<Record<string, unknown>>): Order[] {
+  return orders.filter((order) => {
+    const action = pending[order.id];
+    const who = claimant(order, action);
+    return (!who || who === by) && !done[order.id] && (!action || !finishes(action.work));
+  });
 }

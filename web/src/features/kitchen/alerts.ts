@@ -1,14 +1,14 @@
 import type { Order } from "../../api/types";
-import { ageLevel, type Patience } from "../../ui/age";
+import { ageLevel, type AgeLimits } from "../../ui/age";
 
-/** What was noticed of the queue so far. */
-export interface Noticed {
-  /** When each order was seen first, in milliseconds; 0 for what was there when the page came. */
+/** The queue as of the last check. */
+export interface SeenQueue {
+  /** When each order was first seen, in milliseconds; 0 for orders that were present when the page opened. */
   seen: ReadonlyMap<string, number>;
   late: ReadonlySet<string>;
 }
 
-/** What is worth a sound. */
+/** Sounds to play. */
 export interface Alerts {
   fresh: boolean;
   late: boolean;
@@ -18,12 +18,12 @@ export interface Alerts {
 export const newFor = 20_000;
 
 /**
- * Compares the queue with what was noticed of it before; with nothing, all of it was there already. An order is new once
- * and late once, even if it is away in between, as long as it was not forgotten: what is not in the queue is.
+ * Compares the queue with the previous check. Without one, no order counts as new. An order raises each alert once for as
+ * long as it stays in the queue; an order that leaves is forgotten.
  */
-export function notice(before: Noticed | undefined, queue: Order[], now: number, patience: Patience): Noticed & { alerts: Alerts } {
+export function detectAlerts(before: SeenQueue | undefined, queue: Order[], now: number, ageLimits: AgeLimits): SeenQueue & { alerts: Alerts } {
   const seen = new Map(queue.map(({ id }) => [id, before?.seen.get(id) ?? (before ? now : 0)]));
-  const isLate = ({ arrivedOn, placedOn }: Order) => ageLevel(now - Date.parse(arrivedOn ?? placedOn), patience) === "late";
+  const isLate = ({ arrivedOn, placedOn }: Order) => ageLevel(now - Date.parse(arrivedOn ?? placedOn), ageLimits) === "late";
   const late = new Set(queue.filter(isLate).map(({ id }) => id));
   const fresh = before !== undefined && queue.some(({ id }) => !before.seen.has(id));
   const nowLate = before !== undefined && [...late].some((id) => !before.late.has(id));

@@ -1,34 +1,34 @@
-/** What this device remembers of the kitchen, under one prefix. Where storage is refused, it is remembered as long as the page. */
+/** All keys of the kitchen in localStorage share this prefix. If storage is refused, values last only as long as the page. */
 const prefix = "ecupcakes.kitchen.";
 
-/** Gives what was written there last, if it passes as what is wanted. */
-export function read<T>(place: string, passes: (value: unknown) => value is T): T | undefined {
+/** Returns the stored value, or undefined if there is none or it is not valid. */
+export function load<T>(key: string, isValid: (value: unknown) => value is T): T | undefined {
   try {
-    const value: unknown = JSON.parse(localStorage.getItem(prefix + place) ?? "null");
-    return passes(value) ? value : undefined;
+    const value: unknown = JSON.parse(localStorage.getItem(prefix + key) ?? "null");
+    return isValid(value) ? value : undefined;
   } catch {
-    return undefined; // Storage is refused, or holds something else.
+    return undefined; // Storage is refused, or the value is not JSON.
   }
 }
 
-export function write(place: string, value: unknown): void {
+export function save(key: string, value: unknown): void {
   try {
-    localStorage.setItem(prefix + place, JSON.stringify(value));
+    localStorage.setItem(prefix + key, JSON.stringify(value));
   } catch {
     // Storage is refused or full.
   }
 }
 
-export function erase(place: string): void {
+export function remove(key: string): void {
   try {
-    localStorage.removeItem(prefix + place);
+    localStorage.removeItem(prefix + key);
   } catch {
-    // Storage is refused: there is nothing to erase.
+    // Storage is refused, so there is nothing to remove.
   }
 }
 
-/** The places that begin so. */
-export function places(beginning: string): string[] {
+/** Returns the stored keys with the given prefix. */
+export function storedKeys(beginning: string): string[] {
   try {
     return Object.keys(localStorage).filter((key) => key.startsWith(prefix + beginning)).map((key) => key.slice(prefix.length));
   } catch {
@@ -36,7 +36,7 @@ export function places(beginning: string): string[] {
   }
 }
 
-/** The place that a storage event of another page is about, if it is one of the kitchen's. */
-export function placeOf({ key }: StorageEvent): string | undefined {
+/** Returns the kitchen's key that a storage event is about, or undefined for other keys. */
+export function storedKeyOf({ key }: StorageEvent): string | undefined {
   return key?.startsWith(prefix) ? key.slice(prefix.length) : undefined;
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { commandFor, moved } from "./keys";
+import { commandFor, moveSelection } from "./keys";
 
 afterEach(() => { document.body.replaceChildren(); });
 
@@ -10,9 +10,9 @@ const element = (html: string) => {
 const press = (key: string, target: EventTarget = document.body, more: Partial<KeyboardEvent> = {}) =>
   commandFor({ key, target, ctrlKey: false, altKey: false, metaKey: false, repeat: false, defaultPrevented: false, ...more });
 
-describe("a key", () => {
-  it("asks for what the help says", () => {
-    expect(press("3")).toEqual({ do: "select", place: 2 });
+describe("commandFor", () => {
+  it("maps keys to commands", () => {
+    expect(press("3")).toEqual({ do: "select", index: 2 });
     expect(press("Enter")).toEqual({ do: "done" });
     expect(press(" ")).toEqual({ do: "done" });
     expect(press("R")).toEqual({ do: "reject" });
@@ -21,36 +21,36 @@ describe("a key", () => {
     for (const key of ["0", "x", "Tab", "Escape", "Shift"]) expect(press(key)).toBeUndefined();
   });
 
-  it("is the browser's with a modifier", () => {
+  it("ignores keys with a modifier or a prevented default", () => {
     for (const more of [{ ctrlKey: true }, { altKey: true }, { metaKey: true }, { defaultPrevented: true }]) expect(press("r", undefined, more)).toBeUndefined();
   });
 
-  it("does nothing again while it is kept down, but moves", () => {
+  it("repeats only moves while a key is held down", () => {
     expect(press("Enter", undefined, { repeat: true })).toBeUndefined();
     expect(press("ArrowUp", undefined, { repeat: true })).toBeDefined();
   });
 
-  it("is text in a text field", () => {
+  it("ignores keys in a text field", () => {
     expect(press("r", element("<textarea data-here></textarea>"))).toBeUndefined();
   });
 
-  it("is nothing while a dialog is open, wherever the focus is", () => {
+  it("ignores keys while a dialog is open", () => {
     element("<dialog open></dialog>");
     expect(press("u")).toBeUndefined();
   });
 
-  it("is the menu's in the menu", () => {
+  it("ignores keys in a popover menu", () => {
     expect(press("ArrowDown", element("<nav popover><a href='/' data-here>Mixer</a></nav>"))).toBeUndefined();
   });
 
-  it("presses the button that has the focus, but other keys still work there", () => {
+  it("leaves Enter to a focused button but handles other keys", () => {
     const button = element("<button data-here>TAKE</button>");
     expect(press("Enter", button)).toBeUndefined();
     expect(press("u", button)).toEqual({ do: "undo" });
   });
 });
 
-describe("a move", () => {
+describe("moveSelection", () => {
   // Eight cards in rows of three: 0 1 2 / 3 4 5 / 6 7
   it.each([
     [-1, "right", 0],
@@ -65,11 +65,11 @@ describe("a move", () => {
     [6, "down", 6],
     [4, "first", 0],
     [4, "last", 7],
-  ] as const)("from %d %s leads to %d", (from, by, to) => {
-    expect(moved(from, by, 8, 3)).toBe(to);
+  ] as const)("from %d %s is %d", (from, by, to) => {
+    expect(moveSelection(from, by, 8, 3)).toBe(to);
   });
 
-  it("leads nowhere without cards", () => {
-    expect(moved(-1, "right", 0, 3)).toBe(-1);
+  it("is -1 without cards", () => {
+    expect(moveSelection(-1, "right", 0, 3)).toBe(-1);
   });
 });

@@ -1,12 +1,12 @@
 import { useEffect } from "react";
 
-/** Keeps the screen from going dark while the page is shown. Browsers offer it over HTTPS and on the machine itself only. */
-export function useAwake(): void {
+/** Keeps the screen on while the page is visible. Browsers allow this only over HTTPS and on localhost. */
+export function useWakeLock(): void {
   useEffect(() => {
     if (!("wakeLock" in navigator)) return;
     let lock: WakeLockSentinel | undefined;
     let gone = false;
-    // The browser takes the lock away whenever the page is hidden.
+    // The browser releases the lock whenever the page is hidden.
     const keep = () => {
       if (document.visibilityState !== "visible") return;
       navigator.wakeLock.request("screen").then(
@@ -14,7 +14,7 @@ export function useAwake(): void {
           if (gone) void held.release();
           else lock = held;
         },
-        () => undefined, // The battery is low: the screen may go dark.
+        () => undefined, // Refused, for example on low battery: the screen may turn off.
       );
     };
     keep();
@@ -27,9 +27,9 @@ export function useAwake(): void {
   }, []);
 }
 
-export const canFillScreen = () => document.fullscreenEnabled;
+export const canGoFullScreen = () => document.fullscreenEnabled;
 
 export function toggleFullScreen(): void {
   const change = document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
-  change.catch(() => undefined); // The browser does not want to.
+  change.catch(() => undefined); // The browser refuses outside a user gesture.
 }

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { newStore, type Store } from "../../store";
 import { problem, stubServer, type Call } from "../../testServer";
-import { undoWindow, type Action, type Work } from "./actions";
+import { undoWindow, type Action, type Operation } from "./actions";
 import { acted, undone } from "./outboxSlice";
 import { startSending, type Sender } from "./sender";
 
-const mixing: Work = { kind: "advance", verb: "mix", done: "mixed" };
+const mixing: Operation = { kind: "advance", verb: "mix", done: "mixed" };
 
-function action(key: string, work: Work = mixing, due = Date.now() + undoWindow): Action {
+function action(key: string, work: Operation = mixing, due = Date.now() + undoWindow): Action {
   return { key, batch: key, order: { id: `order-${key}`, flavour: "Lemon", size: "M", quantity: 2 }, stage: "mixing", by: "Ana", work, made: Date.now(), due, state: "held" };
 }
 
@@ -36,7 +36,7 @@ describe("the sender", () => {
   const seconds = (some: number) => vi.advanceTimersByTimeAsync(some * 1000);
   const outbox = () => store.getState().outbox;
 
-  it("holds an action for as long as it can be undone, then sends it once", async () => {
+  it("holds an action for the undo window, then sends it once", async () => {
     const calls = start();
     store.dispatch(acted([action("1")]));
     await seconds(2.9);
@@ -48,7 +48,7 @@ describe("the sender", () => {
     expect(calls).toHaveLength(1);
   });
 
-  it("sends nothing that was undone", async () => {
+  it("does not send undone actions", async () => {
     const calls = start();
     store.dispatch(acted([action("1")]));
     await seconds(2);
@@ -58,7 +58,7 @@ describe("the sender", () => {
     expect(Object.keys(localStorage).filter((key) => key.includes("action"))).toEqual([]);
   });
 
-  it("sends claims and what is given back at once, and rejections with their reason", async () => {
+  it("sends claims and releases at once, and rejections with their reason", async () => {
     const calls = start();
     store.dispatch(acted([action("1", { kind: "claim" }, 0), action("2", { kind: "release" }, 0), action("3", { kind: "reject", reason: "Burnt" }, 0)]));
     await seconds(0.1);
@@ -69,7 +69,7 @@ describe("the sender", () => {
     ]);
   });
 
-  it("sends the rest of what it has in order, with the same keys, once there is an answer", async () => {
+  it("retries the first action, then sends the rest in order with their keys", async () => {
     let away = true;
     const calls = start(() => {
       if (away) throw new TypeError("fetch failed");
@@ -88,7 +88,7 @@ describe("the sender", () => {
     expect(outbox().actions).toEqual([]);
   });
 
-  it("waits for a network without asking, and can still undo then", async () => {
+  it("sends nothing while offline, and actions can still be undone", async () => {
     const calls = start();
     online = false;
     store.dispatch(acted([action("1"), action("2")]));
@@ -101,7 +101,7 @@ describe("the sender", () => {
     expect(calls.map(({ key }) => key)).toEqual(["2"]);
   });
 
-  it("goes on with other orders when one has to wait", async () => {
+  it("continues with other orders when one gets a temporary error", async () => {
     let ready = false;
     const calls = start(({ key }) => (key === "1" && !ready ? problem(503, "The line is starting.") : Response.json({})));
     store.dispatch(acted([action("1"), action("2")]));
@@ -113,22 +113,22 @@ describe("the sender", () => {
     expect(outbox().done).toHaveLength(2);
   });
 
-  it("says why something was refused, and tries no more", async () => {
-    const calls = start(() => problem(409, "Ana is on this order."));
+  it("reports a refusal and does not retry", async () => {
+    const calls = start(() => problem(409, "claimed by Ana"));
     store.dispatch(acted([action("1")]));
     await seconds(60);
     expect(calls).toHaveLength(1);
-    expect(outbox()).toMatchObject({ actions: [], done: [], refusals: [{ why: "Ana is on this order.", again: false }] });
+    expect(outbox()).toMatchObject({ actions: [], done: [], refusals: [{ why: "claimed by Ana", again: false }] });
   });
 
-  it("leaves it to people whether a broken server is asked again", async () => {
+  it("offers a manual retry after a 500", async () => {
     start(() => problem(500, "Broken."));
     store.dispatch(acted([action("1")]));
     await seconds(4);
     expect(outbox().refusals).toMatchObject([{ again: true }]);
   });
 
-  it("sends at once what is held when the page goes", async () => {
+  it("sends held actions when the page is closed", async () => {
     const calls = start();
     store.dispatch(acted([action("1"), action("2")]));
     window.dispatchEvent(new Event("pagehide"));
@@ -138,7 +138,7 @@ describe("the sender", () => {
     expect(calls).toHaveLength(2);
   });
 
-  it("goes on after a reload with what was not answered", async () => {
+  it("resumes unanswered actions after a reload", async () => {
     online = false;
     start();
     store.dispatch(acted([action("1"), action("2")]));
@@ -154,7 +154,7 @@ describe("the sender", () => {
     expect(outbox()).toMatchObject({ actions: [], done: [{ key: "1" }, { key: "2" }] });
   });
 
-  it("drops what another page of this browser got an answer for", async () => {
+  it("drops an action that another page of this browser got an answer for", async () => {
     const calls = start();
     store.dispatch(acted([action("1")]));
     window.dispatchEvent(new StorageEvent("storage", { key: "ecupcakes.kitchen.action.1", newValue: null }));

@@ -3,28 +3,28 @@ import { problemText, type CallError } from "../../api/problem";
 import { retryDelay } from "../../hub/retry";
 import type { Store } from "../../store";
 import { finishes, nextDue, sendable, type Action } from "./actions";
-import { placeOf } from "./device";
-import { answeredElsewhere, hurried, keyOf, refused, sent, taken, unanswered } from "./outboxSlice";
-import { held } from "./stationSlice";
+import { storedKeyOf } from "./device";
+import { answeredElsewhere, flushed, actionKeyFrom, refused, sent, accepted, unanswered } from "./outboxSlice";
+import { claimChanged } from "./stationSlice";
 
-/** Statuses of a server, or of a proxy before it, that will have another answer soon. */
+/** Temporary statuses of the server or of a proxy: retry later. */
 const later = [408, 425, 429, 502, 503, 504];
-/** Statuses for which another attempt makes no difference. */
+/** Permanent statuses: a retry cannot succeed. */
 const final = [400, 404, 409, 413, 422];
 
-/** Sends what is in the outbox, each action with its own key, for as long as it takes. */
+/** Sends the actions in the outbox, each with its own Idempotency-Key, and retries without limit. */
 export interface Sender {
-  /** Tries at once: there is a reason to think that the connection is back. */
+  /** Retries now, without waiting for the back-off; called when the connection seems to be back. */
   wake: () => void;
-  /** Sends what is held at once. */
+  /** Sends held actions now. */
   flush: () => void;
-  /** Does that, and sends no more. */
+  /** Flushes the outbox and stops. */
   stop: () => void;
 }
 
 /**
- * Sends actions when they are due, one after the other in their order, and again after a while when there was no answer.
- * When the page is hidden or closed, nothing is held any longer.
+ * Sends actions one at a time and in order once they are due, and retries unanswered ones with back-off.
+ * Held actions are sent at once when the page is hidden or closed.
  */
 export function startSending(store: Store): Sender {
   let stopped = false;
@@ -51,14 +51,14 @@ export function startSending(store: Store): Sender {
     plan();
   };
 
-  /** Wakes up when something is due, or when it may be tried again. */
+  /** Schedules the next run for when an action is due or the back-off ends. */
   const plan = () => {
     clearTimeout(timer);
     if (stopped || running) return;
     const now = Date.now();
     const { outbox } = store.getState();
     const at = sendable(outbox, now).length > 0 ? Math.max(now, restUntil) : nextDue(outbox, now);
-    // Without a network there is nothing to wait for but the event that it is back.
+    // Without a network no timer is needed: the `online` event calls wake.
     if (at !== undefined && canSend()) timer = setTimeout(() => void run(), at - now);
   };
 
@@ -67,12 +67,12 @@ export function startSending(store: Store): Sender {
     plan();
   };
   const flush = () => {
-    store.dispatch(hurried(Date.now()));
+    store.dispatch(flushed(Date.now()));
     if (canSend()) for (const action of sendable(store.getState().outbox, Date.now())) void deliver(store, action);
   };
   const hidden = () => { if (document.visibilityState === "hidden") flush(); };
   const elsewhere = (event: StorageEvent) => {
-    const key = event.newValue === null ? keyOf(placeOf(event) ?? "") : undefined;
+    const key = event.newValue === null ? actionKeyFrom(storedKeyOf(event) ?? "") : undefined;
     if (key) store.dispatch(answeredElsewhere(key));
   };
 
@@ -105,18 +105,18 @@ export function startSending(store: Store): Sender {
   };
 }
 
-/** A browser that says it has no network is right; one that says it has may be wrong. */
+/** Trusts the browser when it reports no network; when it reports one, requests may still fail. */
 function canSend(): boolean {
   return navigator.onLine;
 }
 
-/** Sends one action and notes the answer. */
+/** Sends one action and records the outcome. */
 async function deliver(store: Store, action: Action): Promise<"answered" | "busy" | "unreachable"> {
   store.dispatch(sent(action.key));
   const { error } = await send(store, action);
   if (!error) {
-    if (!finishes(action.work)) store.dispatch(held({ id: action.order.id, by: action.by, on: action.work.kind === "claim" }));
-    store.dispatch(taken({ key: action.key, at: Date.now() }));
+    if (!finishes(action.work)) store.dispatch(claimChanged({ id: action.order.id, by: action.by, on: action.work.kind === "claim" }));
+    store.dispatch(accepted({ key: action.key, at: Date.now() }));
     return "answered";
   }
   const status = "status" in error ? error.status : undefined;
@@ -135,6 +135,6 @@ async function send(store: Store, { key, order: { id }, by, work }: Action): Pro
     case "reject":
       return store.dispatch(api.endpoints.reject.initiate({ key, id, by, reason: work.reason }, { track: false }));
     default:
-      return store.dispatch(api.endpoints.hold.initiate({ key, id, by, how: work.kind }, { track: false }));
+      return store.dispatch(api.endpoints.changeClaim.initiate({ key, id, by, how: work.kind }, { track: false }));
   }
 }

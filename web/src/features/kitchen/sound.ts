@@ -1,70 +1,70 @@
 import { useSyncExternalStore } from "react";
-import { read, write } from "./device";
+import { load, save } from "./device";
 
-/** `blocked`: sound is wanted, but the browser makes none before somebody has touched the page. */
+/** `blocked`: sound is enabled, but the browser plays none before the first user gesture. */
 export type Sound = "on" | "off" | "blocked";
 
-/** A tone: Hertz, and in seconds when it begins and how long it rings. */
+/** A tone: pitch in hertz, start and length in seconds. */
 type Tone = [pitch: number, start: number, length: number];
 
-/** Two that rise for a new order; three, low and the same, for one that is late. They must be told apart from the next room. */
+/** A new order plays two rising tones, a late one three low tones; they must be distinguishable from the next room. */
 const sounds: Record<"fresh" | "late", { wave: OscillatorType; tones: Tone[] }> = {
   fresh: { wave: "sine", tones: [[880, 0, 0.35], [1318.5, 0.14, 0.6]] },
   late: { wave: "triangle", tones: [[392, 0, 0.22], [392, 0.28, 0.22], [392, 0.56, 0.4]] },
 };
 
-let wanted = read("sound", (value) => typeof value === "boolean") ?? true;
+let enabled = load("sound", (value) => typeof value === "boolean") ?? true;
 let context: AudioContext | undefined;
-/** What counts as touching the page; a finger that only comes down does not. */
-const touches = ["click", "keydown"];
-const watchers = new Set<() => void>();
-const tell = () => { for (const notify of watchers) notify(); };
+/** Events that browsers accept as a user gesture for audio; pointerdown alone is not one. */
+const unlockEvents = ["click", "keydown"];
+const listeners = new Set<() => void>();
+const notifyListeners = () => { for (const notify of listeners) notify(); };
 
 function current(): Sound {
-  if (!wanted) return "off";
+  if (!enabled) return "off";
   return context?.state === "running" ? "on" : "blocked";
 }
 
-/** Has the browser make sound, which it does only if somebody has touched the page. */
-function unblock(): void {
-  if (!wanted || !("AudioContext" in window)) return;
+/** Starts or resumes audio. It has no effect before the first user gesture. */
+function unlockAudio(): void {
+  if (!enabled || !("AudioContext" in window)) return;
   if (!context) {
     context = new AudioContext();
-    context.addEventListener("statechange", tell);
+    context.addEventListener("statechange", notifyListeners);
   }
   if (context.state !== "running") void context.resume().catch(() => undefined);
 }
 
-function watch(notify: () => void): () => void {
-  watchers.add(notify);
-  if (watchers.size === 1) {
-    unblock();
-    for (const touch of touches) document.addEventListener(touch, unblock);
+function subscribe(notify: () => void): () => void {
+  listeners.add(notify);
+  if (listeners.size === 1) {
+    unlockAudio();
+    for (const touch of unlockEvents) document.addEventListener(touch, unlockAudio);
   }
   return () => {
-    watchers.delete(notify);
-    if (watchers.size === 0) for (const touch of touches) document.removeEventListener(touch, unblock);
+    listeners.delete(notify);
+    if (listeners.size === 0) for (const touch of unlockEvents) document.removeEventListener(touch, unlockAudio);
   };
 }
 
 export function useSound(): Sound {
-  return useSyncExternalStore(watch, current);
+  return useSyncExternalStore(subscribe, current);
 }
 
 /** Turns sound on or off for this device. */
-export function turnSound(on: boolean): void {
-  wanted = on;
-  write("sound", wanted);
-  unblock();
-  tell();
+export function setSoundEnabled(on: boolean): void {
+  enabled = on;
+  save("sound", enabled);
+  unlockAudio();
+  notifyListeners();
 }
 
-/** Turns sound off if there is any, and else on. */
+/** Turns sound off if it is on; otherwise, also when blocked, turns it on. */
 export function toggleSound(): void {
-  turnSound(current() !== "on");
+  setSoundEnabled(current() !== "on");
 }
 
-/** Plays a sound if there is to be any. What it says is always on the screen as well. */
+/** Plays a sound if sound is on. The screen always shows the same information. */
 export function play(name: keyof typeof sounds): void {
   if (current() !== "on" || !context) return;
   const { wave, tones } = sounds[name];

@@ -1,46 +1,46 @@
 import { createSelector, createSlice, type PayloadAction } from "@reduxjs/toolkit";
 import type { Order } from "../../api/types";
 import type { FeedEvent } from "../../hub/stationFeed";
-import type { Behind } from "../../ui/Freshness";
+import type { Lag } from "../../ui/Freshness";
 
 /**
- * `live` is said only after the server has told the whole queue. `reconnecting` turns into `offline` after a few failed
- * attempts; the attempts go on.
+ * `live` is reached only once the whole queue has arrived. `reconnecting` becomes `offline` after failuresUntilOffline
+ * failed attempts; reconnecting continues.
  */
 export type Link = { state: "connecting" | "live" } | { state: "reconnecting" | "offline"; since: number };
 
-export type { Behind };
+export type { Lag };
 
 export interface StationState {
   link: Link;
-  /** How far the server is behind; nothing while it is live, or while it says nothing. */
-  behind?: Behind | undefined;
-  /** What the screen shows, by id. While the link is not live, it is what was true last. */
+  /** How far the server lags; undefined while it is live or has not reported yet. */
+  behind?: Lag | undefined;
+  /** The orders on the screen by ID. While the link is not live, they are the last known ones. */
   shown: Record<string, Order>;
-  /** What came since the link is up again; it counts when it is complete. */
+  /** Events since the connection came back; they are applied once `synced` arrives. */
   incoming: Extract<FeedEvent, { type: "arrived" | "left" }>[];
-  /** Orders that arrived while live, counted so that the same order twice in a row is still news. */
-  news: { count: number; last?: Order };
+  /** Orders that arrived while live. The counter makes the same order twice in a row a change. */
+  newOrders: { count: number; last?: Order };
 }
 
-/** With the back-off of half a second doubling, the third failure comes after about four seconds. */
+/** With a back-off that doubles from half a second, the third failure comes after about four seconds. */
 const failuresUntilOffline = 3;
 
-const initialState: StationState = { link: { state: "connecting" }, shown: {}, incoming: [], news: { count: 0 } };
+const initialState: StationState = { link: { state: "connecting" }, shown: {}, incoming: [], newOrders: { count: 0 } };
 
 export const station = createSlice({
   name: "station",
   initialState,
   reducers: {
-    /** Another station's page was opened. */
+    /** A station's page was opened. */
     opened: () => initialState,
 
     received(state, action: PayloadAction<FeedEvent[]>) {
       for (const event of action.payload) apply(state, event);
     },
 
-    /** The line has taken a claim, or its end. The hub tells it a moment later; until then the card would say what was before. */
-    held(state, { payload: { id, by, on } }: PayloadAction<{ id: string; by: string; on: boolean }>) {
+    /** A claim or release was accepted. The hub reports it a moment later; until then the card would be out of date. */
+    claimChanged(state, { payload: { id, by, on } }: PayloadAction<{ id: string; by: string; on: boolean }>) {
       const order = state.shown[id];
       if (on && order && !order.claimedBy) order.claimedBy = by;
       if (!on && order?.claimedBy === by) delete order.claimedBy;
@@ -48,7 +48,7 @@ export const station = createSlice({
   },
 });
 
-export const { opened, received, held } = station.actions;
+export const { opened, received, claimChanged } = station.actions;
 
 function apply(state: StationState, event: FeedEvent): void {
   switch (event.type) {
@@ -74,13 +74,13 @@ function apply(state: StationState, event: FeedEvent): void {
   }
 }
 
-function show(state: StationState, event: StationState["incoming"][number], isNews: boolean): void {
+function show(state: StationState, event: StationState["incoming"][number], isNew: boolean): void {
   if (event.type === "left") {
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- Immer's way to drop an entry.
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- Immer removes an entry this way.
     delete state.shown[event.id];
     return;
   }
-  if (isNews && !(event.order.id in state.shown)) state.news = { count: state.news.count + 1, last: event.order };
+  if (isNew && !(event.order.id in state.shown)) state.newOrders = { count: state.newOrders.count + 1, last: event.order };
   state.shown[event.order.id] = event.order;
 }
 
@@ -90,12 +90,12 @@ function afterLoss(link: Link, { failures, at }: { failures: number; at: number 
   return { state: failures < failuresUntilOffline ? "reconnecting" : "offline", since };
 }
 
-/** The queue, oldest first; ids break ties, so that the order of cards never depends on the order of messages. */
+/** The queue, oldest first. IDs break ties, so that the card order does not depend on the message order. */
 export const selectQueue = createSelector(
   [(state: { station: StationState }) => state.station.shown],
   (shown) =>
     Object.values(shown)
-      // As numbers: written out, 08:00:00.5Z would come after 08:00:00.52Z.
+      // Compared as numbers: as text, 08:00:00.5Z would sort after 08:00:00.52Z.
       .map((order) => ({ order, at: Date.parse(order.arrivedOn ?? order.placedOn) }))
       .sort((a, b) => a.at - b.at || (a.order.id < b.order.id ? -1 : 1))
       .map(({ order }) => order),

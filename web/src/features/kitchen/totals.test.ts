@@ -15,7 +15,7 @@ const order = (flavour: string, size: string, quantity: number): Order => ({
 });
 const queue = [order("Lemon", "M", 2), order("Coffee", "XL", 3), order("Lemon", "S", 4), order("Lemon", "M", 7), order("Mint", "XL", 3)];
 
-it("what is of the same flavour and size goes together, the oldest first", () => {
+it("kinds groups orders by flavour and size, oldest first", () => {
   expect(kinds(queue).map(({ orders, ...kind }) => ({ ...kind, ids: orders.map(({ id }) => id) }))).toEqual([
     { flavour: "Lemon", size: "M", quantity: 9, ids: ["LemonM2", "LemonM7"] },
     { flavour: "Coffee", size: "XL", quantity: 3, ids: ["CoffeeXL3"] },
@@ -24,7 +24,7 @@ it("what is of the same flavour and size goes together, the oldest first", () =>
   ]);
 });
 
-it("all day adds up by flavour and size, most first", () => {
+it("allDay adds up by flavour and size, highest total first", () => {
   expect(allDay(queue)).toEqual({
     sizes: ["S", "M", "XL"],
     flavours: [
@@ -37,10 +37,10 @@ it("all day adds up by flavour and size, most first", () => {
   });
 });
 
-it("a size that no menu knows comes last", () => {
+it("allDay sorts unknown sizes last", () => {
   expect(allDay([order("Lemon", "XXL", 1), ...queue]).sizes).toEqual(["S", "M", "XL", "XXL"]);
 });
 
-it("all day of nothing is nothing", () => {
+it("allDay of an empty queue is empty", () => {
   expect(allDay([])).toEqual({ sizes: [], flavours: [], quantities: [], quantity: 0 });
 });

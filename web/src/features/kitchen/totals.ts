@@ -1,15 +1,15 @@
 import type { Order } from "../../api/types";
 
-/** What waits of one flavour and size. */
+/** The waiting orders of one flavour and size. */
 export interface Kind {
   flavour: string;
   size: string;
   quantity: number;
-  /** Oldest first. */
+  /** Its orders, oldest first. */
   orders: Order[];
 }
 
-/** Puts together what is of the same flavour and size: the kind with the oldest order first, as in the queue. */
+/** Groups orders by flavour and size. Groups are sorted by their oldest order, as in the queue. */
 export function kinds(queue: Order[]): Kind[] {
   const found = new Map<string, Kind>();
   for (const order of queue) {
@@ -25,25 +25,25 @@ export function kinds(queue: Order[]): Kind[] {
   return [...found.values()];
 }
 
-/** How many of each flavour and size wait: what cooks call "all day". */
+/** How many cupcakes of each flavour and size are waiting; cooks call this "all day". */
 export interface AllDay {
-  /** Those of which something waits, smallest first. */
+  /** Sizes with waiting orders, smallest first. */
   sizes: string[];
-  /** Most first; of as many, by name, so that the table does not jump. */
+  /** Highest quantity first; ties by name, so that rows do not jump. */
   flavours: { flavour: string; quantities: number[]; quantity: number }[];
-  /** By size, as in sizes. */
+  /** Totals by size, in the order of sizes. */
   quantities: number[];
   quantity: number;
 }
 
-/** The menu's sizes; one that is not among them comes after them. */
+/** The menu's sizes; unknown sizes sort after them. */
 const menu = ["S", "M", "L", "XL"];
-const place = (size: string) => (menu.indexOf(size) + 1 || menu.length + 1);
+const rank = (size: string) => (menu.indexOf(size) + 1 || menu.length + 1);
 
 export function allDay(queue: Order[]): AllDay {
   const all = kinds(queue);
   const sum = (some: Kind[]) => some.reduce((total, { quantity }) => total + quantity, 0);
-  const sizes = [...new Set(all.map(({ size }) => size))].sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
+  const sizes = [...new Set(all.map(({ size }) => size))].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   const bySize = (some: Kind[]) => sizes.map((size) => sum(some.filter((kind) => kind.size === size)));
   const flavours = [...new Set(all.map(({ flavour }) => flavour))].map((flavour) => {
     const some = all.filter((kind) => kind.flavour === flavour);

@@ -1,25 +1,25 @@
 import { useEffect, useEffectEvent, useState } from "react";
-import { read, write } from "./device";
+import { load, save } from "./device";
 import { commandFor, type Command } from "./keys";
 
-/** Hands on what keys ask for, if they are turned on; as single keys can be in the way of other tools, they can be off. */
-export function useKeys(obey: (command: Command) => void) {
-  const [on, setOn] = useState(() => read("keys", (value) => typeof value === "boolean") ?? true);
-  /** Somebody uses the keyboard, so it is worth showing which key is for what. */
+/** Calls onCommand for single-key shortcuts. They can be turned off, as they may conflict with assistive tools. */
+export function useKeys(onCommand: (command: Command) => void) {
+  const [on, setOn] = useState(() => load("keys", (value) => typeof value === "boolean") ?? true);
+  /** Whether the keyboard has been used, so that key hints are worth showing. */
   const [used, setUsed] = useState(false);
   const press = useEffectEvent((event: KeyboardEvent) => {
     const command = on || event.key === "?" ? commandFor(event) : undefined;
     if (!command) return;
     event.preventDefault();
     setUsed(true);
-    obey(command);
+    onCommand(command);
   });
   useEffect(() => {
     document.addEventListener("keydown", press);
     return () => { document.removeEventListener("keydown", press); };
   }, []);
   const toggle = () => {
-    write("keys", !on);
+    save("keys", !on);
     setOn(!on);
   };
   return { on, used: used && on, toggle };

@@ -3,28 +3,28 @@ import { useStore } from "react-redux";
 import { newKey } from "../../api/idempotency";
 import type { Order, Station } from "../../api/types";
 import { useAppDispatch, type Store } from "../../store";
-import { finishes, lastHeld, undoWindow, type Done, type Work } from "./actions";
+import { finishes, lastUndoable, undoWindow, type Done, type Operation } from "./actions";
 import { acted, undone } from "./outboxSlice";
 import { startSending, type Sender } from "./sender";
 
-/** Once begun, sending goes on for as long as the browser has the page, whatever it shows. */
+/** One sender per store. It runs until the page is closed, also while another route is shown. */
 const senders = new WeakMap<Store, Sender>();
 
-/** Does things in a worker's name at a station, and sends them. `live` becoming true is a reason to try at once. */
+/** Returns functions that queue a worker's actions at a station. The outbox is retried at once when `live` becomes true. */
 export function useOutbox({ stage }: Pick<Station, "stage">, by: string, live: boolean) {
   const dispatch = useAppDispatch();
   const store = useStore() as Store;
   useEffect(() => {
     const sender = senders.get(store) ?? startSending(store);
     senders.set(store, sender);
-    return sender.flush; // Whoever leaves the screen does not see that anything could be undone.
+    return sender.flush; // UNDO is not visible on other pages, so held actions are sent.
   }, [store]);
   useEffect(() => {
     if (live) senders.get(store)?.wake();
   }, [store, live]);
 
   return useMemo(() => {
-    const act = (orders: Order[], work: Work) => {
+    const act = (orders: Order[], work: Operation) => {
       const now = Date.now();
       const batch = newKey();
       const due = finishes(work) ? now + undoWindow : now;
@@ -37,10 +37,10 @@ export function useOutbox({ stage }: Pick<Station, "stage">, by: string, live: b
       act,
       undo,
       undoLast: () => {
-        const batch = lastHeld(store.getState().outbox, stage);
+        const batch = lastUndoable(store.getState().outbox, stage);
         if (batch) undo(batch);
       },
-      /** With its key, so that what the line has done already is not done twice. */
+      /** Sends an accepted action again under its own key, so that the server does not apply it twice. */
       again: ({ key, order, work, by: who }: Done) => {
         const now = Date.now();
         dispatch(acted([{ key, batch: key, order, stage, by: who, work, made: now, due: now, state: "waiting" }]));

@@ -1,12 +1,12 @@
 import { useEffect, useEffectEvent, useLayoutEffect, useRef, useState } from "react";
 import type { QueueHandle } from "./Queue";
 
-/** For how long after the selection moved by itself a key is not meant for where it went, in milliseconds. */
-const startled = 700;
+/** How long DONE is ignored after the selection has moved automatically, in milliseconds. */
+const moveGuard = 700;
 
 /**
- * The card that keys are for: the one with the focus in it, or that had it last. When it leaves, the first card follows, as a
- * whole: not its button, for somebody who hits the key twice would move on an order that they have not seen.
+ * Tracks the card that key commands act on: the one that has or last had the focus. When it leaves, the first card is
+ * selected. The card gets the focus, not its button: a second key press would otherwise finish an order nobody has seen.
  */
 export function useSelection(ids: string[]) {
   const list = useRef<QueueHandle>(null);
@@ -15,11 +15,11 @@ export function useSelection(ids: string[]) {
   if (selected !== undefined && !ids.includes(selected)) setSelected(ids[0]);
 
   const chosen = useRef<string>(undefined);
-  const movedAt = useRef(-startled);
+  const movedAt = useRef(-moveGuard);
   const hadFocus = useRef(false);
   const enter = useEffectEvent((event: FocusEvent) => {
     hadFocus.current = true;
-    const id = ids[placeOf(event.target) - 1];
+    const id = ids[positionOf(event.target) - 1];
     if (id === undefined) return;
     chosen.current = id;
     setSelected(id);
@@ -44,7 +44,7 @@ export function useSelection(ids: string[]) {
     movedAt.current = performance.now();
   }, [selected]);
 
-  // What had the focus is not there any more: a button whose work is done, or a card that left.
+  // The focused element is gone: its button was replaced, or its card left the queue.
   useLayoutEffect(() => {
     if (!hadFocus.current || document.activeElement !== document.body || selected === undefined) return;
     frame.current?.querySelector<HTMLElement>(`li[aria-posinset="${ids.indexOf(selected) + 1}"]`)?.focus({ preventScroll: true });
@@ -54,8 +54,8 @@ export function useSelection(ids: string[]) {
     list,
     frame,
     selected,
-    /** Whether the selection has only just moved, and nobody asked it to. */
-    byItself: () => performance.now() - movedAt.current < startled,
+    /** Reports whether the selection moved automatically within the last moveGuard milliseconds. */
+    movedAutomatically: () => performance.now() - movedAt.current < moveGuard,
     select: (index: number) => {
       const id = ids[index];
       if (id === undefined) return;
@@ -66,8 +66,8 @@ export function useSelection(ids: string[]) {
   };
 }
 
-/** The place of the card in which something is; NaN if it is in none. */
-function placeOf(target: EventTarget | null): number {
+/** Returns the position, from 1, of the card that contains the target; NaN if none does. */
+function positionOf(target: EventTarget | null): number {
   const card = target instanceof Element ? target.closest("li[aria-posinset]") : null;
   return Number(card?.getAttribute("aria-posinset") ?? NaN);
 }

@@ -5,10 +5,10 @@ import { formatTime, useNow } from "../../ui/age";
 import { Icon } from "../../ui/Icon";
 import styles from "./EstimateCard.module.css";
 
-/** How often the orders ahead are looked at; the order itself is followed live. */
+/** Polling interval of the estimate, in milliseconds; the order itself is followed live. */
 const refresh = 5000;
 
-/** When the order will be shipped, as far as anybody can tell. */
+/** The estimated shipping time of an order: its median and 90th percentile. */
 export function EstimateCard({ order, away }: { order: Order; away: boolean }) {
   const { t } = useTranslation();
   const { currentData: estimate } = useEstimateQuery({ id: order.id, steps: order.history.length }, { pollingInterval: away ? 0 : refresh });
@@ -22,11 +22,11 @@ export function EstimateCard({ order, away }: { order: Order; away: boolean }) {
         <dl className={styles.times}>
           <div>
             <dt>{t("estimate.likely")}</dt>
-            <dd>{byMinute(p50On, now) ?? t("estimate.now")}</dd>
+            <dd>{formatMinute(p50On, now) ?? t("estimate.now")}</dd>
           </div>
           <div data-sure>
             <dt>{t("estimate.surely")}</dt>
-            <dd>{byMinute(p90On, now) ?? t("estimate.now")}</dd>
+            <dd>{formatMinute(p90On, now) ?? t("estimate.now")}</dd>
           </div>
         </dl>
       ) : (
@@ -41,8 +41,8 @@ export function EstimateCard({ order, away }: { order: Order; away: boolean }) {
   );
 }
 
-/** The time as it is said: the minute in which it is over; nothing once that is past. */
-function byMinute(on: string, now: number): string | undefined {
+/** Formats a time, rounded up to the minute; returns undefined once it has passed. */
+function formatMinute(on: string, now: number): string | undefined {
   const minute = 60_000;
   const at = Math.ceil(Date.parse(on) / minute) * minute;
   return at <= now ? undefined : formatTime(at);

@@ -9,13 +9,13 @@ import { Button } from "../../ui/Button";
 import { Cupcake } from "../../ui/Cupcake";
 import { Freshness } from "../../ui/Freshness";
 import { Notice } from "../../ui/Notice";
-import { useBehind, useStations } from "../../useStations";
+import { useLag, useStations } from "../../useStations";
 import { EstimateCard } from "./EstimateCard";
-import { follow, type Followed } from "./follow";
+import { follow, type FollowedOrder } from "./follow";
 import styles from "./OrderPage.module.css";
 import { Progress } from "./Progress";
 
-/** How often the server is asked whether what it knows of the line is up to date, in milliseconds. */
+/** Polling interval of the server's lag, in milliseconds. */
 const freshEvery = 5000;
 
 export default function OrderPage({ id }: { id: string }) {
@@ -37,9 +37,9 @@ export default function OrderPage({ id }: { id: string }) {
   return <OrderStory order={order} stations={stations} away={error && problemText(error)} since={asOf} />;
 }
 
-/** What is known of the order now; another attempt starts afresh. */
-function useFollowed(id: string, attempt: number): Followed {
-  const [followed, setFollowed] = useState<Followed & { of?: string }>({});
+/** Returns the followed order; a new attempt starts over. */
+function useFollowed(id: string, attempt: number): FollowedOrder {
+  const [followed, setFollowed] = useState<FollowedOrder & { of?: string }>({});
   useEffect(() => {
     const controller = new AbortController();
     void follow(id, (now) => { setFollowed({ ...now, of: id }); }, controller.signal);
@@ -51,7 +51,7 @@ function useFollowed(id: string, attempt: number): Followed {
 function OrderStory({ order, stations, away, since }: { order: Order; stations: Station[]; away: string | undefined; since: number | undefined }) {
   const { t } = useTranslation();
   const heading = whereItIs(order, stations);
-  const behind = useBehind(isFinished(order) ? undefined : freshEvery);
+  const behind = useLag(isFinished(order) ? undefined : freshEvery);
   return (
     <article className={styles.page} data-state={order.state}>
       <title>{`${heading} · eCupcakes`}</title>

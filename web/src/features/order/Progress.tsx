@@ -6,7 +6,7 @@ import { Icon, StageIcon } from "../../ui/Icon";
 import styles from "./Progress.module.css";
 import { stepsOf, type Step } from "./steps";
 
-/** The line as the order travels it: who did what, when, and how long it took. */
+/** The stages of an order: who completed each step, when, and how long it took. */
 export function Progress({ order, stations }: { order: Order; stations: Station[] }) {
   const { t } = useTranslation();
   return (

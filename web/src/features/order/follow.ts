@@ -1,37 +1,37 @@
 import { isNotFound, type CallError } from "../../api/problem";
 import type { Order } from "../../api/types";
-import { askForChange, pause, rest, retryAfter, wait } from "../../api/wait";
+import { longPoll, pauseMilliseconds, sleep, retryAfter, longPollSeconds } from "../../api/wait";
 
-/** What is known of an order that is followed. */
-export interface Followed {
+/** The last known state of a followed order. */
+export interface FollowedOrder {
   order?: Order;
-  /** Why the last call failed; absent while what is known is true. */
+  /** The error of the last call; absent while the order is current. */
   error?: CallError;
-  /** When what is known was last true, in milliseconds. */
+  /** When the order was last confirmed, in milliseconds. */
   asOf?: number;
 }
 
 /**
- * Follows an order: each call waits at the server until something has changed, so that a change shows at once and an
- * order that waits costs nearly nothing. It ends with the signal, with an order that is unknown, and with one to which
- * nothing more can happen. Failures are retried for ever, at once when the network is back.
+ * Follows an order by long polling, so that changes show at once and an idle order costs almost nothing. It ends when the
+ * signal aborts, the order is unknown, or it can no longer change. Failures are retried without limit, and at once when the
+ * network comes back.
  */
-export async function follow(id: string, tell: (now: Followed) => void, signal: AbortSignal): Promise<void> {
-  let known: Followed = {};
+export async function follow(id: string, onUpdate: (now: FollowedOrder) => void, signal: AbortSignal): Promise<void> {
+  let known: FollowedOrder = {};
   let etag = "";
   let failures = 0;
-  const show = (now: Followed) => {
+  const show = (now: FollowedOrder) => {
     known = now;
-    tell(now);
+    onUpdate(now);
   };
   for (;;) {
-    // A page may be opened a moment before the order shows up in the server's view.
-    const answer = await askForChange<Order>(`/order/${encodeURIComponent(id)}`, etag, etag ? wait : 3, signal);
+    // The page may open a moment before the order appears in the server's view.
+    const answer = await longPoll<Order>(`/order/${encodeURIComponent(id)}`, etag, etag ? longPollSeconds : 3, signal);
     if (signal.aborted) return;
     if ("error" in answer) {
       show({ ...known, error: answer.error });
       if (isNotFound(answer.error)) return;
-      await rest(retryAfter(failures++), signal);
+      await sleep(retryAfter(failures++), signal);
       continue;
     }
     failures = 0;
@@ -42,6 +42,6 @@ export async function follow(id: string, tell: (now: Followed) => void, signal: 
       show({ ...(known.order && { order: known.order }), asOf: Date.now() });
     }
     if (known.order?.state === "done" || known.order?.remadeAs) return;
-    await rest(pause, signal);
+    await sleep(pauseMilliseconds, signal);
   }
 }

@@ -20,28 +20,28 @@ const order: Order = {
 };
 const states = (part: Partial<Order>) => stepsOf({ ...order, ...part }, line).map(({ state }) => state);
 
-describe("the steps of an order", () => {
-  it("start at the first stage", () => {
+describe("stepsOf", () => {
+  it("starts at the first stage", () => {
     expect(states({ stage: "mixing" })).toEqual(["here", "ahead", "ahead"]);
   });
 
-  it("follow the history", () => {
+  it("follows the history", () => {
     expect(states({ stage: "baking", history: [visit("mixing")] })).toEqual(["done", "here", "ahead"]);
   });
 
-  it("are at the next stage while the order moves there", () => {
+  it("is at the next stage while the order is moving", () => {
     expect(states({ state: "moving", history: [visit("mixing")] })).toEqual(["done", "here", "ahead"]);
   });
 
-  it("are all done at the end", () => {
+  it("is done at every stage in the end", () => {
     expect(states({ state: "done", status: "tasted", history: line.map(({ stage }) => visit(stage)) })).toEqual(["done", "done", "done"]);
   });
 
-  it("end where the order was rejected", () => {
+  it("ends at the stage of the rejection", () => {
     expect(states({ state: "rejected", status: "rejected", history: [visit("mixing"), visit("baking")] })).toEqual(["done", "rejected", "ahead"]);
   });
 
-  it("say since when the order waits", () => {
+  it("returns the arrival time at the current stage", () => {
     expect(stepsOf({ ...order, stage: "mixing", arrivedOn: "2030-01-01T08:00:01Z" }, line)[0]?.since).toBe("2030-01-01T08:00:01Z");
   });
 });

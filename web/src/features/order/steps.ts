@@ -1,6 +1,6 @@
 import type { Order, Station, Visit } from "../../api/types";
 
-/** One stage as the customer sees it. */
+/** One stage of an order, as shown to the customer. */
 export interface Step {
   stage: string;
   done: string;
@@ -8,11 +8,11 @@ export interface Step {
   visit?: Visit;
   /** When the order arrived here, if it is here. */
   since?: string | undefined;
-  /** Who is on it, if it is here and somebody is. */
+  /** The claimant, if the order is here and claimed. */
   by?: string | undefined;
 }
 
-/** Lays an order's history over the line. A stage that the order skipped past counts as ahead until it has a visit. */
+/** Returns the state of each stage from an order's history. A stage without a visit counts as ahead. */
 export function stepsOf(order: Order, stations: Pick<Station, "stage" | "done">[]): Step[] {
   const visits = new Map(order.history.map((visit) => [visit.stage, visit]));
   const rejectedAt = order.state === "rejected" ? order.history.at(-1)?.stage : undefined;

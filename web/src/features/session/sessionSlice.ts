@@ -1,17 +1,17 @@
 import { createSlice, type PayloadAction } from "@reduxjs/toolkit";
 
-/** Who works at this device, and as what: `customer`, `manager` or a station's role. Not a login: anybody may say anything. */
+/** The name and role of the person at this device: `customer`, `manager` or a station's role. It is not authenticated. */
 export interface Session {
   name: string;
   role: string;
 }
 
 const nobody: Session = { name: "", role: "" };
-const place = "ecupcakes.session";
+const storageKey = "ecupcakes.session";
 
 export const session = createSlice({
   name: "session",
-  initialState: recallSession,
+  initialState: loadSession,
   reducers: {
     signedIn: (_, action: PayloadAction<Session>) => action.payload,
     signedOut: () => nobody,
@@ -20,22 +20,22 @@ export const session = createSlice({
 
 export const { signedIn, signedOut } = session.actions;
 
-function recallSession(): Session {
+function loadSession(): Session {
   try {
-    const stored: unknown = JSON.parse(localStorage.getItem(place) ?? "null");
+    const stored: unknown = JSON.parse(localStorage.getItem(storageKey) ?? "null");
     return { ...nobody, ...(stored as Partial<Session> | null) };
   } catch {
-    return nobody; // Storage is refused, or holds something else: nobody is signed in.
+    return nobody; // Storage is refused, or the value is not JSON: nobody is signed in.
   }
 }
 
-let remembered: Session | undefined;
+let persisted: Session | undefined;
 
-export function rememberSession(current: Session): void {
-  if (current === remembered) return;
-  remembered = current;
+export function persistSession(current: Session): void {
+  if (current === persisted) return;
+  persisted = current;
   try {
-    localStorage.setItem(place, JSON.stringify(current));
+    localStorage.setItem(storageKey, JSON.stringify(current));
   } catch {
     // Storage is refused: the session lasts as long as the page.
   }
