@@ -236,7 +236,7 @@ func TestDeadLetters(t *testing.T) {
 		{"an order with another key", "arrivals", "o2", string(placed), deadLettered, `its key "o2" is not its order's id "o1"`},
 		{"a report with another key", "reports", "o2", string(done), deadLettered, `its key "o2" is not its order's id "o1"`},
 		{"goka's own key", "arrivals", "__offset", string(placed), deadLettered, `its key "__offset" is not its order's id`},
-		{"an order with the status of another stage", "arrivals", "o1", string(mixed), order.VerdictInvalid, "must be placed, this one is mixed"},
+		{"an order with the status of another stage", "arrivals", "o1", string(mixed), order.VerdictInvalid, `its status is "mixed", but mixing expects orders that are "placed"`},
 		{"a report of an unknown kind", "reports", "o1", string(unknown), deadLettered, `unknown kind of report "eaten"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
