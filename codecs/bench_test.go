@@ -12,7 +12,7 @@ import (
 	"github.com/segmentio/encoding/json"
 )
 
-// realistic is an order that is three stages on its way.
+// realistic returns an order that three stages have completed.
 func realistic() *order.Order {
 	on := time.Date(2026, 9, 20, 8, 0, 0, 0, time.UTC)
 	return &order.Order{
@@ -26,9 +26,9 @@ func realistic() *order.Order {
 	}
 }
 
-// BenchmarkLibraries compares JSON libraries at the same work: the wire form
-// of a realistic order, its six times included. jx has no reflection; its
-// sub-benchmarks run what one would write by hand with it.
+// BenchmarkLibraries compares JSON libraries on the same work: the wire format of a realistic
+// order, including its six times. jx has no reflection; its sub-benchmarks run code written by hand
+// for it.
 func BenchmarkLibraries(b *testing.B) {
 	data, err := EncodeOrder(realistic())
 	if err != nil {
@@ -196,7 +196,7 @@ func jxEncode(w *wireOrder) ([]byte, error) {
 	return e.Bytes(), nil
 }
 
-// BenchmarkCodecs measures what a stage pays for each message.
+// BenchmarkCodecs measures the cost of a message at a stage.
 func BenchmarkCodecs(b *testing.B) {
 	o := realistic()
 	on := o.PlacedOn.Add(time.Hour)

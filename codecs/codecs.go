@@ -1,13 +1,12 @@
-// Package codecs is how orders, reports and rows look as bytes: versioned JSON
-// that kcat and Kafka Connect can read.
+// Package codecs encodes orders, reports and rows as versioned JSON, which kcat and Kafka Connect
+// can read, and decodes them. Its codecs fit goka.Codec.
 //
-// Decoding never fails and never panics: what cannot be read comes back as a
-// *Bad, so that a poison message is a value to deal with and not a crash.
-// Encoding is deterministic: equal values give equal bytes. The package never
-// knows how the bytes travel.
+// Decoding never returns an error and never panics: bytes that cannot be decoded become an
+// *Undecodable, so that a poison message is a value for the dead letters and not a crash. Encoding
+// is deterministic: equal values give equal bytes. The package imports no client of Kafka.
 //
-// segmentio/encoding does the work because it was the fastest of those
-// compared (BenchmarkLibraries): a third of encoding/json's time.
+// The JSON library is segmentio/encoding, the fastest of those compared in BenchmarkLibraries: it
+// takes a third of the time of encoding/json.
 package codecs
 
 import (
@@ -26,32 +25,29 @@ import (
 	"github.com/segmentio/encoding/json"
 )
 
-// Version is the "v" of everything that is written. Fields may be added
-// without a new version, because readers pass on what they do not know; a new
-// version is for a change that an old reader would misunderstand, and old
-// readers refuse it.
+// Version is the value of the field "v" in everything that is written. Adding a field needs no new
+// version, because readers pass unknown fields on. A change that an old reader would misunderstand
+// needs one: readers reject versions above their own.
 const Version = 1
 
-// Undecodable is what could not be decoded.
+// Undecodable is a value that could not be decoded.
 type Undecodable struct {
-	Raw []byte // As it came; nil for a tombstone.
-	Why string // For a person.
+	Raw []byte // Bytes of the value; nil for a tombstone.
+	Why string // Reason in words, for an operator.
 }
 
-// Encoded is a value that is encoded already; each codec's Encode passes it on
-// as it is, so that what goes to the table and to a topic is encoded once.
+// Encoded is a value that is encoded already. The Encode method of each codec returns it unchanged,
+// so that a value for the table and for a topic is encoded once.
 type Encoded []byte
 
-// Order, Report and Row encode and decode one type each. They fit goka.Codec.
 type (
-	Order  struct{}
-	Report struct{}
-	Row    struct{}
-	// Raw passes bytes through.
-	Raw struct{}
+	Order  struct{} // Codec of order.Order.
+	Report struct{} // Codec of order.Report.
+	Row    struct{} // Codec of order.Row.
+	Raw    struct{} // Codec of bytes, which it passes through.
 )
 
-// Encode takes an *order.Order or an Encoded.
+// Encode encodes an *order.Order or an Encoded. It returns an error for any other type.
 func (Order) Encode(v any) ([]byte, error) {
 	if o, ok := v.(*order.Order); ok {
 		return EncodeOrder(o)
@@ -59,13 +55,13 @@ func (Order) Encode(v any) ([]byte, error) {
 	return encoded(v)
 }
 
-// Decode gives an *order.Order that has passed its Validate, or a *Bad. The
-// order's strings share data's memory.
+// Decode returns an *order.Order that has passed its Validate, or an *Undecodable. The error is
+// always nil. The order's strings share the memory of data.
 func (Order) Decode(data []byte) (any, error) {
 	return decode("an order", data, decodeOrder), nil
 }
 
-// Encode takes an *order.Report or an Encoded.
+// Encode encodes an *order.Report or an Encoded. It returns an error for any other type.
 func (Report) Encode(v any) ([]byte, error) {
 	if r, ok := v.(*order.Report); ok {
 		return EncodeReport(r)
@@ -73,13 +69,13 @@ func (Report) Encode(v any) ([]byte, error) {
 	return encoded(v)
 }
 
-// Decode gives an *order.Report that has passed its Validate, or a *Bad. The
-// report's strings share data's memory.
+// Decode returns an *order.Report that has passed its Validate, or an *Undecodable. The error is
+// always nil. The report's strings share the memory of data.
 func (Report) Decode(data []byte) (any, error) {
 	return decode("a report", data, decodeReport), nil
 }
 
-// Encode takes an *order.Row or an Encoded.
+// Encode encodes an *order.Row or an Encoded. It returns an error for any other type.
 func (Row) Encode(v any) ([]byte, error) {
 	if r, ok := v.(*order.Row); ok {
 		o, err := EncodeOrder(&r.Order)
@@ -91,12 +87,13 @@ func (Row) Encode(v any) ([]byte, error) {
 	return encoded(v)
 }
 
-// Decode gives an *order.Row or a *Bad. The row's strings share data's memory.
+// Decode returns an *order.Row or an *Undecodable. The error is always nil. The row's strings share
+// the memory of data.
 func (Row) Decode(data []byte) (any, error) {
 	return decode("a row", data, decodeRow), nil
 }
 
-// Encode takes a []byte or an Encoded.
+// Encode returns a []byte or an Encoded unchanged. It returns an error for any other type.
 func (Raw) Encode(v any) ([]byte, error) {
 	if b, ok := v.([]byte); ok {
 		return b, nil
@@ -104,36 +101,36 @@ func (Raw) Encode(v any) ([]byte, error) {
 	return encoded(v)
 }
 
-// Decode gives data.
+// Decode returns data.
 func (Raw) Decode(data []byte) (any, error) { return data, nil }
 
 func encoded(v any) ([]byte, error) {
 	if e, ok := v.(Encoded); ok {
 		return e, nil
 	}
-	return nil, fmt.Errorf("encoding a %T: this codec does not know it", v)
+	return nil, fmt.Errorf("this codec cannot encode a %T", v)
 }
 
 func decode[T any](what string, data []byte, f func([]byte) (*T, error)) (v any) {
 	defer func() {
 		if r := recover(); r != nil {
-			v = &Undecodable{data, fmt.Sprintf("decoding %s panicked: %v", what, r)}
+			v = &Undecodable{Raw: data, Why: fmt.Sprintf("decoding %s panicked: %v", what, r)}
 		}
 	}()
 	t, err := f(data)
 	if err != nil {
-		return &Undecodable{data, fmt.Sprintf("not %s: %v", what, err)}
+		return &Undecodable{Raw: data, Why: fmt.Sprintf("not %s: %v", what, err)}
 	}
 	return t
 }
 
-// maxBrackets bounds how deep the decoder can nest, cheaply: a stack that
-// overflows is the one failure that no recover catches. Our own messages have
-// at most some hundred.
+// maxBrackets bounds the number of brackets in a message, and so cheaply the depth of the decoder's
+// recursion: no recover catches a stack overflow. The line's own messages have at most some
+// hundred.
 const maxBrackets = 10_000
 
-// The wire forms. Their field names and order are the contract; the golden
-// files hold it.
+// The wire formats. The names of their fields and the order of them are a contract, which the
+// golden files check.
 type (
 	wireOrder struct {
 		V        int          `json:"v"`
@@ -178,13 +175,13 @@ type (
 	}
 	wireOutcome struct {
 		ReportID string       `json:"id"`
-		Result   order.Result `json:"result,omitempty"` // Absent: accepted, as nearly all are.
+		Result   order.Result `json:"result,omitempty"` // Omitted if accepted, as nearly all are.
 		Digest   string       `json:"digest,omitempty"`
 	}
 )
 
-// These are used again and again: growing their slices afresh for each message
-// took a third of the time of decoding.
+// The pools reuse the slices of wire values. Growing new ones for each message took a third of the
+// time of decoding.
 var (
 	wireOrders = sync.Pool{New: func() any { return new(wireOrder) }}
 	wireRows   = sync.Pool{New: func() any { return new(wireRow) }}
@@ -194,15 +191,15 @@ func (w *wireOrder) reset() { *w = wireOrder{History: empty(w.History)} }
 
 func (w *wireRow) reset() { *w = wireRow{Outcomes: empty(w.Outcomes), Pending: empty(w.Pending)} }
 
-// empty keeps nothing of s but its memory: the decoder does not zero the
-// elements that it finds there.
+// empty returns s with length 0 and its whole capacity zeroed, because the decoder does not zero
+// the elements that it reuses.
 func empty[T any](s []T) []T {
 	clear(s[:cap(s)])
 	return s[:0]
 }
 
-// utc is t as it travels: in UTC, with whole milliseconds. What no clock gives
-// is not ok and becomes the zero time: RFC 3339 could not even write all of it.
+// utc returns t in the form of the wire: in UTC with whole milliseconds. Outside the years 1970 to
+// 9998 ok is false and u is zero: RFC 3339 cannot represent all of those times.
 func utc(t time.Time) (u time.Time, ok bool) {
 	u = t.UTC().Truncate(time.Millisecond)
 	if u.IsZero() || u.Year() >= 1970 && u.Year() < 9999 {
@@ -211,8 +208,9 @@ func utc(t time.Time) (u time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// toWire leaves out a zero time, and one that is not ok: a message's timestamp
-// is whatever its producer says, and what is written must be readable.
+// toWire returns nil, which omits the field, for a zero time and for one out of range. The
+// timestamp of a message is whatever its producer sets, and every value that is written must be
+// decodable.
 func toWire(t time.Time) *time.Time {
 	if t, _ = utc(t); t.IsZero() {
 		return nil
@@ -220,6 +218,7 @@ func toWire(t time.Time) *time.Time {
 	return &t
 }
 
+// fromWire returns the zero time for nil, and an error for a time out of range.
 func fromWire(t *time.Time) (time.Time, error) {
 	if t == nil {
 		return time.Time{}, nil
@@ -231,11 +230,14 @@ func fromWire(t *time.Time) (time.Time, error) {
 	return u, nil
 }
 
-// EncodeOrder returns o as JSON: its known fields, then the unknown ones.
+// EncodeOrder returns o as a JSON object with its known fields followed by the unknown ones.
 func EncodeOrder(o *order.Order) ([]byte, error) {
 	w := wireOrders.Get().(*wireOrder)
 	defer wireOrders.Put(w)
-	*w = wireOrder{Version, o.ID, o.Flavour, o.Size, o.Quantity, o.Status, toWire(o.PlacedOn), o.Reason, w.History[:0], o.RemakeOf, o.RemadeBy}
+	*w = wireOrder{
+		V: Version, ID: o.ID, Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, Status: o.Status, PlacedOn: toWire(o.PlacedOn),
+		Reason: o.Reason, History: w.History[:0], RemakeOf: o.RemakeOf, RemadeBy: o.RemadeBy,
+	}
 	for _, s := range o.History {
 		s.On, _ = utc(s.On)
 		w.History = append(w.History, wireStep(s))
@@ -262,11 +264,14 @@ func EncodeReport(r *order.Report) ([]byte, error) {
 }
 
 func reportToWire(r *order.Report) wireReport {
-	return wireReport{Version, r.ID, r.OrderID, r.Kind, r.By, toWire(r.On), r.Reason, toWire(r.Until), r.Digest}
+	return wireReport{
+		V: Version, ID: r.ID, OrderID: r.OrderID, Kind: r.Kind, By: r.By, On: toWire(r.On),
+		Reason: r.Reason, Until: toWire(r.Until), Digest: r.Digest,
+	}
 }
 
-// EncodeRow returns r as JSON with orderJSON, which must be what EncodeOrder
-// gives for r.Order, in the place of its order.
+// EncodeRow returns r as JSON. orderJSON must be the result of EncodeOrder for r.Order; it becomes
+// the field "order". A StateEarly row has no order.
 func EncodeRow(r *order.Row, orderJSON []byte) ([]byte, error) {
 	w := wireRows.Get().(*wireRow)
 	defer wireRows.Put(w)
@@ -296,7 +301,7 @@ func EncodeRow(r *order.Row, orderJSON []byte) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// parse reads the whole of data into v.
+// parse decodes data, which must be exactly one JSON value, into v.
 func parse(data []byte, v any, flags json.ParseFlags) error {
 	switch {
 	case len(data) == 0:
@@ -308,14 +313,15 @@ func parse(data []byte, v any, flags json.ParseFlags) error {
 	}
 	rest, err := json.Parse(data, v, flags|json.DontCopyString|json.DontCopyRawMessage)
 	if err == nil && len(rest) > 0 {
-		err = errors.New("there is something behind the JSON value")
+		err = errors.New("there are more bytes after the JSON value")
 	}
 	return err
 }
 
-func version(v int) error {
+// checkVersion returns an error for a version that this program does not support.
+func checkVersion(v int) error {
 	if v < 0 || v > Version {
-		return fmt.Errorf("it has version %d, this program knows versions up to %d: upgrade the program", v, Version)
+		return fmt.Errorf("it has version %d, but this program supports versions up to %d: upgrade the program", v, Version)
 	}
 	return nil
 }
@@ -334,7 +340,7 @@ func decodeOrder(data []byte) (*order.Order, error) {
 			return nil, err
 		}
 	}
-	if err := version(w.V); err != nil {
+	if err := checkVersion(w.V); err != nil {
 		return nil, err
 	}
 	placed, err := fromWire(w.PlacedOn)
@@ -345,7 +351,7 @@ func decodeOrder(data []byte) (*order.Order, error) {
 		ID: w.ID, Flavour: w.Flavour, Size: w.Size, Quantity: w.Quantity,
 		PlacedOn: placed, Status: w.Status, Reason: w.Reason, RemakeOf: w.RemakeOf, RemadeBy: w.RemadeBy, Unknown: unknown,
 	}
-	if o.Status == "" { // Written by hand, with kcat say: a new order.
+	if o.Status == "" { // A new order written by hand, for example with kcat.
 		o.Status = order.StatusPlaced
 	}
 	if len(w.History) > 0 {
@@ -360,8 +366,8 @@ func decodeOrder(data []byte) (*order.Order, error) {
 	return o, o.Validate()
 }
 
-// unknownFields returns the fields of the JSON object that wireOrder does not
-// have, as an object with sorted keys, nil if there are none.
+// unknownFields returns those fields of the JSON object data that wireOrder lacks, as an object
+// with sorted keys, or nil if there are none.
 func unknownFields(data []byte) ([]byte, error) {
 	var all map[string]stdjson.RawMessage
 	if err := stdjson.Unmarshal(data, &all); err != nil {
@@ -390,7 +396,7 @@ func decodeReport(data []byte) (*order.Report, error) {
 }
 
 func reportFromWire(w *wireReport) (r order.Report, err error) {
-	if err := version(w.V); err != nil {
+	if err := checkVersion(w.V); err != nil {
 		return r, err
 	}
 	on, err := fromWire(w.On)
@@ -412,7 +418,7 @@ func decodeRow(data []byte) (*order.Row, error) {
 	if err := parse(data, w, 0); err != nil {
 		return nil, err
 	}
-	if err := version(w.V); err != nil {
+	if err := checkVersion(w.V); err != nil {
 		return nil, err
 	}
 	arrived, err := fromWire(w.Arrived)

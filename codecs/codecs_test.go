@@ -17,7 +17,7 @@ import (
 	"github.com/ecupcakes/ecupcakes/order"
 )
 
-// codec is what Order, Report and Row have in common.
+// codec is the interface of Order, Report and Row.
 type codec interface {
 	Encode(any) ([]byte, error)
 	Decode([]byte) (any, error)
@@ -28,17 +28,17 @@ var (
 	update = flag.Bool("update", false, "write the golden files that do not exist; those that do are the contract and stay")
 )
 
-// fresh is an order as the API writes it.
-func fresh() *order.Order {
+// newOrder returns an order as the API writes it.
+func newOrder() *order.Order {
 	return &order.Order{
 		ID: "01996c5f-7a3c-7b1e-9d52-0f4a6c8e2b10", Flavour: "Chocolate", Size: "XL", Quantity: 12,
 		PlacedOn: placed, Status: order.StatusPlaced,
 	}
 }
 
-// halfway is an order that three stages have finished with.
+// halfway returns an order that three stages have completed.
 func halfway() *order.Order {
-	o := fresh()
+	o := newOrder()
 	o.Status = "decorated"
 	o.History = []order.Step{
 		{Stage: "mixing", By: "María", On: placed.Add(61 * time.Second)},
@@ -61,14 +61,14 @@ func waiting() *order.Row {
 	return &order.Row{State: order.StateWaiting, Order: *halfway(), Arrived: placed.Add(31 * time.Minute), NextOffset: [2]int64{4712, 0}}
 }
 
-// golden are the values behind the files in testdata/v1.
+// golden holds the values of the files in testdata/v1.
 var golden = []struct {
 	name  string
 	codec codec
 	value any
 }{
-	{"order-fresh", Order{}, fresh()},
-	{"order-undated", Order{}, changed(fresh(), func(o *order.Order) { o.PlacedOn = time.Time{} })},
+	{"order-fresh", Order{}, newOrder()},
+	{"order-undated", Order{}, changed(newOrder(), func(o *order.Order) { o.PlacedOn = time.Time{} })},
 	{"order-history", Order{}, halfway()},
 	{"order-rejected", Order{}, changed(halfway(), func(o *order.Order) {
 		o.Status, o.Reason = order.StatusRejected, "dropped \"it\"\nall 😢"
@@ -91,7 +91,7 @@ var golden = []struct {
 	}}},
 	{"row-waiting", Row{}, waiting()},
 	{"row-claimed", Row{}, changed(waiting(), func(r *order.Row) {
-		r.Claim, r.NextOffset[order.Reports] = "Noor", 9_007_199_254_740_993 // Not every reader's number can be that large.
+		r.Claim, r.NextOffset[order.Reports] = "Noor", 9_007_199_254_740_993 // A float64 cannot represent this number.
 		r.Outcomes = []order.Outcome{{ReportID: "r1", Result: order.ResultAccepted, Digest: "9f86d081884c7d65"}, {ReportID: "r2", Result: order.ResultTaken}}
 	})},
 	{"row-claimed-until", Row{}, changed(waiting(), func(r *order.Row) { r.Claim, r.Until = "Noor", placed.Add(time.Hour) })},
@@ -107,7 +107,7 @@ var golden = []struct {
 	})},
 }
 
-func TestGolden(t *testing.T) {
+func TestEncodingMatchesGoldenFiles(t *testing.T) {
 	names := map[string]bool{}
 	for _, g := range golden {
 		names[g.name+".json"] = true
@@ -142,8 +142,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestOrdersOfOthers decodes what this program would not write itself.
-func TestOrdersOfOthers(t *testing.T) {
+// TestOrderDecodesForeignForms decodes orders in forms that this program does not write.
+func TestOrderDecodesForeignForms(t *testing.T) {
 	least := order.Order{ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, Status: order.StatusPlaced}
 	with := func(change func(*order.Order)) order.Order { o := least; change(&o); return o }
 	unknown := func(fields string) order.Order { return with(func(o *order.Order) { o.Unknown = []byte(fields) }) }
@@ -181,7 +181,7 @@ func TestOrdersOfOthers(t *testing.T) {
 
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
-func TestBad(t *testing.T) {
+func TestUndecodableSaysWhy(t *testing.T) {
 	for _, c := range []struct {
 		name, data, why string
 	}{
@@ -195,8 +195,8 @@ func TestBad(t *testing.T) {
 		{"binary", "\x00\x00\x00\x00\x01\x02", ""},
 		{"cut off", "{GOOD", ""},
 		{"trailing comma", "{GOOD,}", ""},
-		{"two values", "{GOOD}{}", "behind"},
-		{"trailing garbage", "{GOOD} x", "behind"},
+		{"two values", "{GOOD}{}", "more bytes after"},
+		{"trailing garbage", "{GOOD} x", "more bytes after"},
 		{"zero byte behind", "{GOOD}\x00", ""},
 		{"newer version", `{GOOD,"v":2}`, "upgrade"},
 		{"negative version", `{GOOD,"v":-1}`, "version"},
@@ -226,11 +226,11 @@ func TestBad(t *testing.T) {
 			{Report{}, `"id":"r1","orderId":"o1","kind":"done","by":"Ann"`},
 		} {
 			data := strings.ReplaceAll(c.data, "GOOD", k.good)
-			checkBad(t, k.codec, c.name, data, c.why)
+			checkUndecodable(t, k.codec, c.name, data, c.why)
 		}
-		// As it is in the place of a row's order; a row itself has no id.
+		// The same object as the order of a row; a row itself has no id.
 		if !strings.Contains(c.data, `"id"`) {
-			checkBad(t, Row{}, c.name, strings.ReplaceAll(c.data, "GOOD", `"state":"early","reports":1`), "")
+			checkUndecodable(t, Row{}, c.name, strings.ReplaceAll(c.data, "GOOD", `"state":"early","reports":1`), "")
 		}
 	}
 
@@ -250,8 +250,8 @@ func TestBad(t *testing.T) {
 		"many unknown fields": `{GOOD,"x":"` + strings.Repeat("x", 16<<10) + `"}`,
 	} {
 		data = strings.ReplaceAll(data, "GOOD", good)
-		checkBad(t, Order{}, name, data, "not an order")
-		checkBad(t, Row{}, "row: "+name, `{"state":"waiting","order":`+data+`}`, "not a row")
+		checkUndecodable(t, Order{}, name, data, "not an order")
+		checkUndecodable(t, Row{}, "row: "+name, `{"state":"waiting","order":`+data+`}`, "not a row")
 	}
 	for name, data := range map[string]string{
 		"no order": `{"id":"r1","kind":"done","by":"Ann"}`, "no kind": `{"id":"r1","orderId":"o1","by":"Ann"}`, "nobody": `{"id":"r1","orderId":"o1","kind":"done"}`,
@@ -259,19 +259,19 @@ func TestBad(t *testing.T) {
 		"time too early": `{"id":"r1","orderId":"o1","kind":"done","by":"Ann","on":"1969-01-01T00:00:00Z"}`,
 		"time too late":  `{"id":"r1","orderId":"o1","kind":"done","by":"Ann","on":"9999-12-31T23:59:59Z"}`,
 	} {
-		checkBad(t, Report{}, name, data, "not a report")
-		checkBad(t, Row{}, "row: "+name, `{"state":"early","pending":[`+data+`]}`, "not a row: pending report")
+		checkUndecodable(t, Report{}, name, data, "not a report")
+		checkUndecodable(t, Row{}, "row: "+name, `{"state":"early","pending":[`+data+`]}`, "not a row: pending report")
 	}
 	for name, data := range map[string]string{
 		"no state": `{}`, "other state": `{"state":"eaten"}`, "no order": `{"state":"waiting"}`, "null order": `{"state":"done","order":null}`,
 		"order of newer version": `{"state":"waiting","order":{"v":2,` + good + `}}`,
 		"text offset":            `{"state":"early","reports":"1"}`, "arrived too late": `{"state":"early","arrivedOn":"9999-01-01T00:00:00Z"}`,
 	} {
-		checkBad(t, Row{}, name, data, "not a row")
+		checkUndecodable(t, Row{}, name, data, "not a row")
 	}
 }
 
-func checkBad(t *testing.T, c codec, name, data, why string) {
+func checkUndecodable(t *testing.T, c codec, name, data, why string) {
 	t.Helper()
 	v, err := c.Decode([]byte(data))
 	bad, ok := v.(*Undecodable)
@@ -280,11 +280,11 @@ func checkBad(t *testing.T, c codec, name, data, why string) {
 		return
 	}
 	if string(bad.Raw) != data || bad.Why == "" || len(bad.Why) > 1000 || !strings.Contains(bad.Why, why) {
-		t.Errorf("%T: %s: %d bytes of %d, because %q, want something about %q", c, name, len(bad.Raw), len(data), bad.Why, why)
+		t.Errorf("%T: %s: %d bytes of %d, reason %q, want one with %q", c, name, len(bad.Raw), len(data), bad.Why, why)
 	}
 }
 
-func TestTombstone(t *testing.T) {
+func TestTombstoneIsUndecodable(t *testing.T) {
 	for _, c := range []codec{Order{}, Report{}, Row{}} {
 		v, err := c.Decode(nil)
 		if bad, ok := v.(*Undecodable); err != nil || !ok || bad.Raw != nil {
@@ -293,11 +293,11 @@ func TestTombstone(t *testing.T) {
 	}
 }
 
-func TestEncodeTakesOnlyItsOwn(t *testing.T) {
-	own := map[codec]any{Order{}: fresh(), Report{}: report(order.KindComplete, func(*order.Report) {}), Row{}: waiting(), Raw{}: []byte("raw")}
+func TestEncodeRejectsOtherTypes(t *testing.T) {
+	own := map[codec]any{Order{}: newOrder(), Report{}: report(order.KindComplete, func(*order.Report) {}), Row{}: waiting(), Raw{}: []byte("raw")}
 	for c := range own {
 		if got, err := c.Encode(Encoded("done before")); err != nil || string(got) != "done before" {
-			t.Errorf("%T encodes what is encoded to %q, %v", c, got, err)
+			t.Errorf("%T encodes an Encoded to %q, %v", c, got, err)
 		}
 		for owner, v := range own {
 			if got, err := c.Encode(v); (err == nil) != (c == owner) {
@@ -313,9 +313,9 @@ func TestEncodeTakesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// A message's timestamp is whatever its producer says. The row that it gets
-// into must be readable all the same.
-func TestImpossibleTimesAreLeftOut(t *testing.T) {
+// The timestamp of a message is whatever its producer sets. The row that stores it must be
+// decodable nevertheless.
+func TestEncodeOmitsTimesOutOfRange(t *testing.T) {
 	for _, on := range []time.Time{time.UnixMilli(-1), time.UnixMilli(1 << 62), time.Date(9998, 12, 31, 23, 0, 0, 0, time.FixedZone("", -12*3600))} {
 		want, row := waiting(), waiting()
 		row.Arrived, row.Order.PlacedOn, row.Order.History[1].On = on, on, on
@@ -334,9 +334,9 @@ func TestImpossibleTimesAreLeftOut(t *testing.T) {
 	}
 }
 
-// The same instant gives the same bytes in every zone.
-func TestTimesAreWrittenInUTC(t *testing.T) {
-	here, there := fresh(), fresh()
+// Equal instants give equal bytes in every time zone.
+func TestEncodeWritesTimesInUTC(t *testing.T) {
+	here, there := newOrder(), newOrder()
 	there.PlacedOn = there.PlacedOn.In(time.FixedZone("", 5*3600)).Add(999 * time.Microsecond)
 	a, errA := EncodeOrder(here)
 	b, errB := EncodeOrder(there)
@@ -345,8 +345,8 @@ func TestTimesAreWrittenInUTC(t *testing.T) {
 	}
 }
 
-// What one message leaves in a pooled buffer must not get into the next.
-func TestNothingLeaksIntoTheNextMessage(t *testing.T) {
+// The contents of a pooled value must not leak into the next message.
+func TestPoolsLeakNothing(t *testing.T) {
 	full, err := Row{}.Encode(changed(waiting(), func(r *order.Row) {
 		r.Claim, r.Outcomes = "Noor", []order.Outcome{{ReportID: "r1", Result: order.ResultAccepted, Digest: "d"}}
 	}))
@@ -366,9 +366,9 @@ func TestNothingLeaksIntoTheNextMessage(t *testing.T) {
 	}
 }
 
-// The largest row that valid messages can lead to fits into a Kafka message of
-// the default limit, 1 MB, several times.
-func TestTheLargestRowFits(t *testing.T) {
+// The largest row that valid messages can produce is several times smaller than Kafka's default
+// message limit of 1 MB.
+func TestLargestRowFitsIntoAMessage(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("<", n) } // Six bytes each when escaped.
 	row := &order.Row{State: order.StateCompleted, Arrived: placed, Claim: long(order.MaxName), Order: order.Order{
 		ID: strings.Repeat("x", order.MaxID), Flavour: long(order.MaxName), Size: long(order.MaxName), Quantity: 1_000_000, PlacedOn: placed,
@@ -389,8 +389,8 @@ func TestTheLargestRowFits(t *testing.T) {
 	}
 }
 
-// checkDecoded checks what must be true of any bytes: they are Bad, or they
-// mean a value that is encoded in one way only and comes back the same.
+// checkDecoded checks an invariant of any bytes: they are undecodable, or they decode to a value
+// whose encoding is unique and decodes to the same value.
 func checkDecoded(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -403,7 +403,7 @@ func checkDecoded(t interface {
 	}
 	if bad, ok := v.(*Undecodable); ok {
 		if !bytes.Equal(bad.Raw, data) || bad.Why == "" || len(bad.Why) > 1000 {
-			t.Fatalf("%q is bad: %+v", data, bad)
+			t.Fatalf("%q is undecodable: %+v", data, bad)
 		}
 		return
 	}
@@ -412,11 +412,11 @@ func checkDecoded(t interface {
 		t.Fatalf("%q: %v", data, err)
 	}
 	if !stdjson.Valid(encoded) {
-		t.Fatalf("%q is encoded as\n%q, which is no JSON", data, encoded)
+		t.Fatalf("%q is encoded as\n%q, which is not JSON", data, encoded)
 	}
 	again, err := c.Decode(encoded)
 	if err != nil || !reflect.DeepEqual(v, again) {
-		t.Fatalf("%q means\n%+v, encoded\n%q, decoded\n%+v, %v", data, v, encoded, again, err)
+		t.Fatalf("%q is decoded as\n%+v, encoded\n%q, decoded\n%+v, %v", data, v, encoded, again, err)
 	}
 	if twice, err := c.Encode(again); err != nil || !bytes.Equal(encoded, twice) {
 		t.Fatalf("%q is encoded as\n%q, then\n%q, %v", data, encoded, twice, err)

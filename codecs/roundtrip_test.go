@@ -31,7 +31,7 @@ func fuzz(f *testing.F, c codec) {
 	f.Fuzz(func(t *testing.T, data []byte) { checkDecoded(t, c, data) })
 }
 
-func TestRoundTrip(t *testing.T) {
+func TestDecodeInvertsEncode(t *testing.T) {
 	t.Run("order", func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) { o := anOrder().Draw(t, "order"); checkRoundTrip(t, Order{}, &o) })
 	})
@@ -55,9 +55,8 @@ func checkRoundTrip(t *rapid.T, c codec, v any) {
 	checkDecoded(t, c, data)
 }
 
-// What is written means the same to encoding/json, which stands for all other
-// readers.
-func TestOthersReadTheSame(t *testing.T) {
+// encoding/json, which stands for all other readers, decodes the same order.
+func TestStandardLibraryDecodesTheSameOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anOrder().Draw(t, "order")
 		data, err := EncodeOrder(&o)
@@ -80,7 +79,7 @@ func TestOthersReadTheSame(t *testing.T) {
 			got.History = append(got.History, order.Step(s))
 		}
 		if w.V != Version || !reflect.DeepEqual(got, o) {
-			t.Fatalf("%s means\n%+v, to encoding/json\n%+v", data, o, got)
+			t.Fatalf("%s is decoded as\n%+v, by encoding/json as\n%+v", data, o, got)
 		}
 		if len(o.Unknown) > 0 {
 			var unknown map[string]stdjson.RawMessage
@@ -96,10 +95,10 @@ func TestOthersReadTheSame(t *testing.T) {
 	})
 }
 
-// TestWhatNextDecidesIsReadable runs a stage as its processor does, with rows
-// and orders as bytes: whatever valid messages come, at whatever times, the row
-// can be read again, and all that is emitted about an order is the same bytes.
-func TestWhatNextDecidesIsReadable(t *testing.T) {
+// TestRowsOfNextSurviveEncoding runs a stage like its processor, with rows and orders as bytes.
+// Whatever valid messages arrive at whatever times, the row stays decodable, and all copies of an
+// emission are equal byte for byte.
+func TestRowsOfNextSurviveEncoding(t *testing.T) {
 	baking := order.Stage{Name: "baking", Expects: "mixed", Done: "baked"}
 	rapid.Check(t, func(t *rapid.T) {
 		var row, emitted []byte
@@ -108,10 +107,10 @@ func TestWhatNextDecidesIsReadable(t *testing.T) {
 			if rapid.IntRange(0, 3).Draw(t, "arrival") == 0 {
 				o := anOrder().Draw(t, "order")
 				o.ID, o.Status = "o1", rapid.SampledFrom([]order.Status{"mixed", "mixed", "baked"}).Draw(t, "status")
-				e.Order = reread(t, Order{}, &o)
+				e.Order = reencoded(t, Order{}, &o)
 			} else {
 				r := aReport("o1").Draw(t, "report")
-				e.Report = reread(t, Report{}, &r)
+				e.Report = reencoded(t, Report{}, &r)
 			}
 			for _, redelivered := range []bool{false, true} {
 				var before order.Row
@@ -119,7 +118,7 @@ func TestWhatNextDecidesIsReadable(t *testing.T) {
 					v, _ := Row{}.Decode(row)
 					r, ok := v.(*order.Row)
 					if !ok {
-						t.Fatalf("the row\n%s\nis bad: %s", row, v.(*Undecodable).Why)
+						t.Fatalf("the row\n%s\nis undecodable: %s", row, v.(*Undecodable).Why)
 					}
 					before = *r
 				}
@@ -153,26 +152,26 @@ func TestWhatNextDecidesIsReadable(t *testing.T) {
 	})
 }
 
-// reread is v as it comes out of Kafka.
-func reread[T any](t *rapid.T, c codec, v *T) *T {
+// reencoded returns v encoded and decoded, as if it had gone through Kafka.
+func reencoded[T any](t *rapid.T, c codec, v *T) *T {
 	data, err := c.Encode(v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, _ := c.Decode(data)
 	if bad, ok := got.(*Undecodable); ok {
-		t.Fatalf("%s is bad: %s", data, bad.Why)
+		t.Fatalf("%s is undecodable: %s", data, bad.Why)
 	}
 	return got.(*T)
 }
 
-// The generators draw what passes Validate, in the form in which it is decoded.
+// The generators draw values that pass Validate, in the form that Decode returns.
 
 func anID() *rapid.Generator[string] { return rapid.StringMatching(`[0-9A-Za-z-]{1,64}`) }
 
-func text(least, most int) *rapid.Generator[string] { return rapid.StringN(least, most, -1) }
+func drawText(least, most int) *rapid.Generator[string] { return rapid.StringN(least, most, -1) }
 
-// aTime draws a time in UTC with whole milliseconds, or none.
+// aTime draws a time in UTC with whole milliseconds, or the zero time.
 func aTime() *rapid.Generator[time.Time] {
 	return rapid.Custom(func(t *rapid.T) time.Time {
 		if rapid.IntRange(0, 4).Draw(t, "no time") == 0 {
@@ -186,13 +185,13 @@ func aTime() *rapid.Generator[time.Time] {
 func anOrder() *rapid.Generator[order.Order] {
 	return rapid.Custom(func(t *rapid.T) order.Order {
 		return order.Order{
-			ID: anID().Draw(t, "id"), Flavour: text(1, order.MaxName).Draw(t, "flavour"), Size: text(1, order.MaxName).Draw(t, "size"),
+			ID: anID().Draw(t, "id"), Flavour: drawText(1, order.MaxName).Draw(t, "flavour"), Size: drawText(1, order.MaxName).Draw(t, "size"),
 			Quantity: rapid.IntRange(1, 1_000_000).Draw(t, "quantity"), PlacedOn: aTime().Draw(t, "placed"),
-			Status: order.Status(text(1, order.MaxID/4).Draw(t, "status")), Reason: text(0, order.MaxReason).Draw(t, "reason"),
-			RemakeOf: rapid.SampledFrom([]string{"", "o1"}).Draw(t, "remake of"), RemadeBy: text(0, order.MaxName).Draw(t, "remade by"),
-			History: some(t, 5, func(t *rapid.T) order.Step {
+			Status: order.Status(drawText(1, order.MaxID/4).Draw(t, "status")), Reason: drawText(0, order.MaxReason).Draw(t, "reason"),
+			RemakeOf: rapid.SampledFrom([]string{"", "o1"}).Draw(t, "remake of"), RemadeBy: drawText(0, order.MaxName).Draw(t, "remade by"),
+			History: drawSlice(t, 5, func(t *rapid.T) order.Step {
 				return order.Step{
-					Stage: text(0, order.MaxID/4).Draw(t, "stage"), By: text(0, order.MaxName).Draw(t, "by"), On: aTime().Draw(t, "on"),
+					Stage: drawText(0, order.MaxID/4).Draw(t, "stage"), By: drawText(0, order.MaxName).Draw(t, "by"), On: aTime().Draw(t, "on"),
 				}
 			}),
 			Unknown: unknown(t),
@@ -203,15 +202,15 @@ func anOrder() *rapid.Generator[order.Order] {
 func aReport(orderID string) *rapid.Generator[order.Report] {
 	return rapid.Custom(func(t *rapid.T) order.Report {
 		r := order.Report{
-			ID: anID().Draw(t, "id"), OrderID: orderID, By: text(1, order.MaxName).Draw(t, "by"), On: aTime().Draw(t, "on"),
+			ID: anID().Draw(t, "id"), OrderID: orderID, By: drawText(1, order.MaxName).Draw(t, "by"), On: aTime().Draw(t, "on"),
 			Kind:   rapid.SampledFrom([]order.Kind{order.KindComplete, order.KindReject, order.KindClaim, order.KindRelease}).Draw(t, "kind"),
-			Digest: text(0, order.MaxID/4).Draw(t, "digest"),
+			Digest: drawText(0, order.MaxID/4).Draw(t, "digest"),
 		}
 		if orderID == "" {
 			r.OrderID = anID().Draw(t, "order id")
 		}
 		if r.Kind == order.KindReject {
-			r.Reason = text(1, order.MaxReason).Draw(t, "reason")
+			r.Reason = drawText(1, order.MaxReason).Draw(t, "reason")
 		}
 		if r.Kind == order.KindClaim {
 			r.Until = aTime().Draw(t, "until")
@@ -224,13 +223,13 @@ func aRow() *rapid.Generator[order.Row] {
 	return rapid.Custom(func(t *rapid.T) order.Row {
 		r := order.Row{
 			State:   rapid.SampledFrom([]order.State{order.StateEarly, order.StateWaiting, order.StateCompleted, order.StateRejected}).Draw(t, "state"),
-			Arrived: aTime().Draw(t, "arrived"), Claim: text(0, order.MaxName).Draw(t, "claim"), Until: aTime().Draw(t, "until"),
+			Arrived: aTime().Draw(t, "arrived"), Claim: drawText(0, order.MaxName).Draw(t, "claim"), Until: aTime().Draw(t, "until"),
 			NextOffset: [2]int64{rapid.Int64().Draw(t, "arrivals"), rapid.Int64().Draw(t, "reports")},
-			Outcomes: some(t, 8, func(t *rapid.T) order.Outcome {
+			Outcomes: drawSlice(t, 8, func(t *rapid.T) order.Outcome {
 				result := rapid.SampledFrom([]order.Result{order.ResultAccepted, order.ResultTooLate, order.ResultTaken}).Draw(t, "result")
-				return order.Outcome{ReportID: anID().Draw(t, "id"), Result: result, Digest: text(0, order.MaxID/4).Draw(t, "digest")}
+				return order.Outcome{ReportID: anID().Draw(t, "id"), Result: result, Digest: drawText(0, order.MaxID/4).Draw(t, "digest")}
 			}),
-			Pending: some(t, 3, func(t *rapid.T) order.Report { return aReport("").Draw(t, "pending") }),
+			Pending: drawSlice(t, 3, func(t *rapid.T) order.Report { return aReport("").Draw(t, "pending") }),
 		}
 		if r.State != order.StateEarly {
 			r.Order = anOrder().Draw(t, "order")
@@ -239,20 +238,20 @@ func aRow() *rapid.Generator[order.Row] {
 	})
 }
 
-// some draws a slice, nil when it is empty.
-func some[T any](t *rapid.T, most int, draw func(*rapid.T) T) (s []T) {
+// drawSlice draws a slice, nil if it is empty.
+func drawSlice[T any](t *rapid.T, most int, draw func(*rapid.T) T) (s []T) {
 	for range rapid.IntRange(0, most).Draw(t, "length") {
 		s = append(s, draw(t))
 	}
 	return s
 }
 
-// unknown draws fields that this version does not know, whose values keep
-// their nesting, the order of their keys and their numbers to the last digit.
+// unknown draws fields that this version does not know. Their values must keep their nesting, the
+// order of their keys and every digit of their numbers.
 func unknown(t *rapid.T) []byte {
 	fields := map[string]stdjson.RawMessage{}
 	for range rapid.IntRange(0, 3).Draw(t, "unknown fields") {
-		key := text(0, 8).Draw(t, "key")
+		key := drawText(0, 8).Draw(t, "key")
 		if !slices.ContainsFunc(knownFields, func(known string) bool { return strings.EqualFold(known, key) }) {
 			fields[key] = stdjson.RawMessage(aValue(t, 3))
 		}
@@ -281,16 +280,16 @@ func aValue(t *rapid.T, levels int) string {
 	}
 	switch rapid.SampledFrom(kinds).Draw(t, "kind") {
 	case "string":
-		return quoted(text(0, 16).Draw(t, "string"))
+		return quoted(drawText(0, 16).Draw(t, "string"))
 	case "number":
 		return rapid.StringMatching(`-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?`).Draw(t, "number")
 	case "literal":
 		return rapid.SampledFrom([]string{"null", "true", "false"}).Draw(t, "literal")
 	case "array":
-		return "[" + strings.Join(some(t, 3, func(t *rapid.T) string { return aValue(t, levels-1) }), ",") + "]"
+		return "[" + strings.Join(drawSlice(t, 3, func(t *rapid.T) string { return aValue(t, levels-1) }), ",") + "]"
 	default:
-		return "{" + strings.Join(some(t, 3, func(t *rapid.T) string {
-			return fmt.Sprintf("%s:%s", quoted(text(0, 8).Draw(t, "key")), aValue(t, levels-1))
+		return "{" + strings.Join(drawSlice(t, 3, func(t *rapid.T) string {
+			return fmt.Sprintf("%s:%s", quoted(drawText(0, 8).Draw(t, "key")), aValue(t, levels-1))
 		}), ",") + "}"
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTrace(t *testing.T) {
+func TestTraceAcceptsOnlyValidTraceparents(t *testing.T) {
 	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	if got := Trace([]byte(good)); got != good {
 		t.Errorf("%q", got)

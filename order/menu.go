@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Menu is what customers can order. It is data: menu.json beside this file.
+// Menu lists what customers can order. The factory's menu is data: see menu.json.
 type Menu struct {
 	Flavours    []string `json:"flavours"`
-	Sizes       []string `json:"sizes"` // Smallest first.
-	MaxQuantity int      `json:"maxQuantity"`
+	Sizes       []string `json:"sizes"`       // Sizes, smallest first.
+	MaxQuantity int      `json:"maxQuantity"` // Largest quantity of one order.
 
-	// Ingredients are those of each flavour, by the ids that they have in the
-	// inventory. A flavour without any is never sold out.
+	// Ingredients maps a flavour to the inventory IDs of its ingredients. A flavour without
+	// ingredients never sells out.
 	Ingredients map[string][]string `json:"ingredients"`
 }
 
 //go:embed menu.json
 var menuJSON []byte
 
-// DefaultMenu is the factory's menu.
+// DefaultMenu is the factory's menu, read from menu.json.
 var DefaultMenu = mustMenu(menuJSON)
 
 func mustMenu(b []byte) Menu {
@@ -33,33 +33,38 @@ func mustMenu(b []byte) Menu {
 	return m
 }
 
-// FieldError says what is wrong with one field of an order.
+// FieldError describes the problem with one field of an order.
 type FieldError struct {
-	Field   string // "Flavour", "Size" or "Quantity".
-	Value   any
-	Message string // For a person, with what to do next.
+	Field   string // Name of the field: "Flavour", "Size" or "Quantity".
+	Value   any    // Rejected value.
+	Message string // Problem and remedy, for the customer.
 }
 
-// Check returns one error for each field of o that the menu does not offer, in
-// the order Flavour, Size, Quantity. Flavour and size are matched without
-// regard to case; o gets the menu's own spelling.
+// Check returns one error for each field of o that the menu does not offer, in the order Flavour,
+// Size, Quantity. It compares flavour and size case-insensitively and sets them to the menu's
+// spelling.
 func (m Menu) Check(o *Order) (errs []FieldError) {
-	if !choose(m.Flavours, &o.Flavour) {
-		errs = append(errs, FieldError{"Flavour", o.Flavour, "not on the menu; choose one of " + strings.Join(m.Flavours, ", ")})
+	if !canonicalize(&o.Flavour, m.Flavours) {
+		message := "not on the menu; choose one of " + strings.Join(m.Flavours, ", ")
+		errs = append(errs, FieldError{Field: "Flavour", Value: o.Flavour, Message: message})
 	}
-	if !choose(m.Sizes, &o.Size) {
-		errs = append(errs, FieldError{"Size", o.Size, "not on the menu; choose one of " + strings.Join(m.Sizes, ", ") + fmt.Sprintf(", or 0 to %d", len(m.Sizes)-1)})
+	if !canonicalize(&o.Size, m.Sizes) {
+		message := fmt.Sprintf("not on the menu; choose one of %s, or 0 to %d", strings.Join(m.Sizes, ", "), len(m.Sizes)-1)
+		errs = append(errs, FieldError{Field: "Size", Value: o.Size, Message: message})
 	}
 	if o.Quantity < 1 || o.Quantity > m.MaxQuantity {
-		errs = append(errs, FieldError{"Quantity", o.Quantity, fmt.Sprintf("must be 1 to %d", m.MaxQuantity)})
+		message := fmt.Sprintf("must be 1 to %d", m.MaxQuantity)
+		errs = append(errs, FieldError{Field: "Quantity", Value: o.Quantity, Message: message})
 	}
 	return errs
 }
 
-func choose(from []string, value *string) bool {
-	i := slices.IndexFunc(from, func(s string) bool { return strings.EqualFold(s, *value) })
+// canonicalize sets value to the choice that it equals case-insensitively, and reports whether
+// there is one.
+func canonicalize(value *string, choices []string) bool {
+	i := slices.IndexFunc(choices, func(s string) bool { return strings.EqualFold(s, *value) })
 	if i >= 0 {
-		*value = from[i]
+		*value = choices[i]
 	}
 	return i >= 0
 }

@@ -1,22 +1,23 @@
 package order
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
 
-// Stage is what the decision needs to know of a stage of the line.
+// Stage holds what Next needs to know about a stage of the line.
 type Stage struct {
-	Name    string // "baking"
-	Expects Status // Status of an order that may arrive: "mixed".
-	Done    Status // Status that the stage gives it: "baked".
+	Name    string // Name of the stage: "baking".
+	Expects Status // Status of an order when it arrives: "mixed".
+	Done    Status // Status of an order that the stage has completed: "baked".
 }
 
-// Event is one message of one of a stage's inputs: an Order on Arrivals, a
-// Report on Reports.
+// Event is one message of one of a stage's two input topics. Exactly one of Order and Report is
+// set: Order for a message of Arrivals, Report for a message of Reports.
 type Event struct {
-	Offset int64     // Of the message in its topic and partition.
-	Time   time.Time // Of the message.
+	Offset int64     // Offset of the message in its partition.
+	Time   time.Time // Timestamp of the message.
 	Order  *Order
 	Report *Report
 }
@@ -28,71 +29,92 @@ func (e *Event) input() Input {
 	return Reports
 }
 
-// Emission is an order that the stage passes on.
+// Emission is an order that a stage sends to one of its outputs.
 type Emission struct {
 	To    Output
 	Order *Order
 }
 
-// Output is one of the two ways out of a stage.
+// Output is one of a stage's two output topics.
 type Output int
 
-// The ways out of a stage.
 const (
-	Onward   Output = iota // To the next stage.
-	Failures               // Off the line.
+	Onward   Output = iota // The input topic of the next stage; for the last stage, the line's output topic.
+	Failures               // The topic of rejected orders.
 )
 
-// Verdict says what an event meant to a stage.
+// Verdict classifies an event. It tells the caller what to do with the rest of a Decision:
+//
+//	VerdictApplied, VerdictRedelivered  write the row, send the emissions
+//	VerdictForgotten                    delete the row
+//	VerdictIgnored                      do nothing
+//	VerdictInvalid                      send the message to the dead letters, leave the row alone
 type Verdict string
 
-// The verdicts. After VerdictApplied and VerdictRedelivered the row must be written and the
-// emissions sent; after VerdictForgotten the row must be deleted; after
-// VerdictIgnored neither; after VerdictInvalid the message belongs to the dead letters and the row stays as
-// it is.
 const (
-	VerdictApplied     Verdict = "applied"
-	VerdictRedelivered Verdict = "repeated"  // Delivered before; everything is written and sent again.
-	VerdictForgotten   Verdict = "dropped"   // The order is forgotten.
-	VerdictIgnored     Verdict = "nothing"   // It brings nothing new.
-	VerdictInvalid     Verdict = "misplaced" // It cannot be right: see Decision.Why.
+	// VerdictApplied means that the event changed the row.
+	VerdictApplied Verdict = "applied"
+
+	// VerdictRedelivered means that the event was applied before. A crash may have lost the row or
+	// an emission, so both are written again.
+	VerdictRedelivered Verdict = "repeated"
+
+	// VerdictForgotten means that the row is no longer needed.
+	VerdictForgotten Verdict = "dropped"
+
+	// VerdictIgnored means that the event brings nothing new: it is a duplicate.
+	VerdictIgnored Verdict = "nothing"
+
+	// VerdictInvalid means that the event cannot be right. Decision.Why has the reason.
+	VerdictInvalid Verdict = "misplaced"
 )
 
-// Decision is what Next decided.
+// Decision is the result of Next.
 type Decision struct {
 	Verdict   Verdict
-	Row       Row
-	Emissions []Emission
-	Why       string // For a person; only with VerdictInvalid.
+	Row       Row        // Row after the event.
+	Emissions []Emission // Orders to send.
+	Why       string     // Reason in words, for an operator; set only with VerdictInvalid.
 }
 
-// Next decides what an event means for an order at a stage, given the row that
-// the stage has for it. It is pure: the same arguments give the same decision,
-// and row is never changed (Decision.Row may share its slices).
+// Next decides what an event does to an order at a stage, given the row that the stage has stored
+// for the order. Next is pure: it reads no clock and does no I/O, and equal arguments give equal
+// decisions. It never modifies row, but Decision.Row may share row's slices.
 //
-// Why this neither loses nor doubles an order, whatever is redelivered:
+// The event's order or report must have passed its Validate. Where it has no time of its own, Next
+// takes the time of the message.
 //
-//   - A crash can lose the write of the row, the emission, both or none, but
-//     the input is not committed before both are durable, so the event comes
-//     again. If the row was lost, the event is applied afresh to the old row and
-//     gives the same row and emission, because neither depends on anything
-//     else. If only the emission was lost, the row's Applied says that the event
-//     is a redelivery, and the emission is rebuilt from the row, byte for byte.
-//   - A duplicate in the input has a higher offset than the row's Applied and
-//     finds the order already known: Nothing.
-//   - The two inputs have no order between them. A report that overtakes its
-//     order is kept in the row and decided when the order arrives, so every
-//     interleaving of the two ends with the same row.
-//   - An Expire drops the row of an order that the stage has finished with, and
-//     with it what recognises duplicates. Whoever sends it must know that all
-//     the stage has been told about the order before is committed. Reports that
-//     come again all the same lead to an Early row, which the Expire that
-//     follows them drops again.
+// # Why no order is lost or doubled
 //
-// The event's order or report must have passed its Validate. Where one brings
-// no time of its own, the message's is taken.
+// Kafka delivers a message at least once. The caller commits an offset only after the row and the
+// emissions of that message, and of all messages before it in the partition, are durable. A crash
+// before the commit can lose the row, the emissions, both or neither, and the message is delivered
+// again. Four rules make that harmless:
+//
+//  1. If the row was lost, the redelivered event meets the old row and is applied a second time. It
+//     produces the same row and the same emissions, because they depend on nothing but the
+//     arguments of Next. If an emission had survived, the next stage gets a duplicate (rule 3).
+//  2. If the row survived, its NextOffset is above the event's offset. That identifies the event as
+//     a redelivery. The row is written again and everything that the row says this stage has
+//     emitted is emitted again. Row.Emissions derives the emissions from the row alone, so the
+//     copies are equal to the originals byte for byte.
+//  3. A duplicate is another message with the same content and a higher offset: a copy that rule 1
+//     or 2 sent to the next stage, or a command that a client retried. It finds its order in the
+//     row, or its report's ID among the row's Outcomes, and is ignored. A report older than the
+//     last 8 outcomes is no longer recognized, but it cannot complete or reject an order twice.
+//  4. Kafka guarantees no order between the two inputs. A report that overtakes its order is parked
+//     in the row and decided when the order arrives, so every interleaving of the two inputs leads
+//     to the same row.
+//
+// No rule moves an order backwards: once it is completed or rejected, later reports only get an
+// outcome.
+//
+// KindExpire deletes a closed row, and with it what recognizes duplicates. Its sender must
+// therefore know that the stage has committed every earlier message about the order. If reports are
+// redelivered nevertheless, they create a StateEarly row, which the redelivered KindExpire behind
+// them deletes again.
 func Next(stage Stage, row Row, e Event) Decision {
-	switch why := misplaced(stage, e.Order); {
+	switch why := whyInvalid(stage, e.Order); {
 	case why != "":
 		return Decision{Verdict: VerdictInvalid, Row: row, Why: why}
 	case e.Offset < row.NextOffset[e.input()]:
@@ -104,34 +126,36 @@ func Next(stage Stage, row Row, e Event) Decision {
 	}
 }
 
-// misplaced says why an order, if there is one, cannot come to the stage. It
-// does not look at the row, so that a redelivery gets the same answer and its
-// dead letter is not lost.
-func misplaced(stage Stage, o *Order) string {
+// whyInvalid returns why o cannot arrive at the stage, or "" if it can or is nil. It does not look
+// at the row: a redelivery must get the same verdict, so that its dead letter is not lost in a
+// crash.
+func whyInvalid(stage Stage, o *Order) string {
 	switch {
 	case o == nil:
 		return ""
 	case o.Status != stage.Expects:
-		return "an order that comes to " + stage.Name + " must be " + string(stage.Expects) + ", this one is " + string(o.Status)
+		return fmt.Sprintf("its status is %q, but %s expects orders that are %q", o.Status, stage.Name, stage.Expects)
 	case len(o.History) >= maxSteps:
-		return "its history has no room for another step"
+		return fmt.Sprintf("its history has %d steps already, the maximum", len(o.History))
 	default:
 		return ""
 	}
 }
 
-// Emissions is everything that the stage has emitted about the order.
+// Emissions returns everything that the stage has emitted about the order so far.
 func (r *Row) Emissions() []Emission {
 	switch r.State {
 	case StateCompleted:
-		return []Emission{{Onward, &r.Order}}
+		return []Emission{{To: Onward, Order: &r.Order}}
 	case StateRejected:
-		return []Emission{{Failures, &r.Order}}
+		return []Emission{{To: Failures, Order: &r.Order}}
 	default:
 		return nil
 	}
 }
 
+// arrive applies an order that came from the stage before. Reports that overtook it are decided
+// now, in the order in which they came.
 func arrive(stage Stage, row Row, e Event) Decision {
 	if row.State != StateNone && row.State != StateEarly {
 		return Decision{Verdict: VerdictIgnored, Row: row}
@@ -148,6 +172,7 @@ func arrive(stage Stage, row Row, e Event) Decision {
 	return Decision{Verdict: VerdictApplied, Row: row, Emissions: row.Emissions()}
 }
 
+// report applies a report unless the row knows its ID already.
 func report(stage Stage, row Row, e Event) Decision {
 	r := *e.Report
 	if r.On.IsZero() {
@@ -175,15 +200,17 @@ func report(stage Stage, row Row, e Event) Decision {
 	return d
 }
 
-// park keeps a report that overtook its order. It remembers ids as far back as
-// Outcomes does, so that a duplicate means the same before the order and after.
+// park stores a report that overtook its order. It compares IDs with the last maxOutcomes reports,
+// as many as Row.Outcomes remembers, so that a duplicate gets the same verdict before and after the
+// order arrives.
 func park(stage Stage, row Row, offset int64, r Report) Decision {
 	last := row.Pending[max(0, len(row.Pending)-maxOutcomes):]
 	if slices.ContainsFunc(last, func(p Report) bool { return p.ID == r.ID }) {
 		return Decision{Verdict: VerdictIgnored, Row: row}
 	}
 	if len(row.Pending) >= maxPending {
-		return Decision{Verdict: VerdictInvalid, Row: row, Why: "too many reports about an order that has not come to " + stage.Name}
+		why := fmt.Sprintf("%s holds %d reports about an order that has not arrived, the maximum", stage.Name, maxPending)
+		return Decision{Verdict: VerdictInvalid, Row: row, Why: why}
 	}
 	row.State = StateEarly
 	row.Pending = append(slices.Clip(row.Pending), r)
@@ -191,7 +218,7 @@ func park(stage Stage, row Row, offset int64, r Report) Decision {
 	return Decision{Verdict: VerdictApplied, Row: row}
 }
 
-// decide applies a report that the row has not seen to an order that is here.
+// decide applies a new report to an order that has arrived, and records the outcome.
 func decide(stage Stage, row Row, r Report) Row {
 	result := ResultAccepted
 	claimed := row.ClaimedBy(r.On)
@@ -208,16 +235,17 @@ func decide(stage Stage, row Row, r Report) Row {
 		row = finish(stage, row, r)
 	}
 	outcomes := row.Outcomes[max(0, len(row.Outcomes)-maxOutcomes+1):]
-	row.Outcomes = append(slices.Clip(outcomes), Outcome{r.ID, result, r.Digest})
+	row.Outcomes = append(slices.Clip(outcomes), Outcome{ReportID: r.ID, Result: result, Digest: r.Digest})
 	return row
 }
 
+// finish completes or rejects the order.
 func finish(stage Stage, row Row, r Report) Row {
 	row.State, row.Order.Status = StateCompleted, stage.Done
 	if r.Kind == KindReject {
 		row.State, row.Order.Status, row.Order.Reason = StateRejected, StatusRejected, r.Reason
 	}
-	row.Claim, row.Until, row.Arrived = "", time.Time{}, time.Time{} // The history says it from now on.
-	row.Order.History = append(slices.Clip(row.Order.History), Step{stage.Name, r.By, r.On})
+	row.Claim, row.Until, row.Arrived = "", time.Time{}, time.Time{} // The history has them from now on.
+	row.Order.History = append(slices.Clip(row.Order.History), Step{Stage: stage.Name, By: r.By, On: r.On})
 	return row
 }

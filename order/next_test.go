@@ -21,156 +21,277 @@ func mixed() Order {
 	}
 }
 
-// TestNextEveryPair takes a row in each state and gives it each event in each
-// way that it can come. The rules below say what is right; the first that
-// matches counts, and every one must be needed.
-func TestNextEveryPair(t *testing.T) {
-	waiting := Row{State: StateWaiting, Order: mixed(), Arrived: noon, NextOffset: [2]int64{5, 10}, Outcomes: []Outcome{{"r0", ResultAccepted, ""}}}
+// none is the expected output when no emission is expected.
+const none Output = -1
+
+// A situation is an event that meets a row.
+type situation struct {
+	rowName  string // Description of the row.
+	row      Row
+	event    string // "right arrival", "wrong arrival" or the kind of a report by Ann.
+	delivery string // "new", "redelivered", or "duplicate": a known report ID at a higher offset.
+}
+
+// An expectation is what Next should decide in a situation.
+type expectation struct {
+	verdict Verdict
+	state   State
+	claim   string
+	emits   Output
+	result  Result // Outcome of the report; "" if the row has none.
+}
+
+// rowsInEveryState returns a row in each state, and in each state of a claim.
+func rowsInEveryState() []situation {
+	waiting := Row{
+		State: StateWaiting, Order: mixed(), Arrived: noon, NextOffset: [2]int64{5, 10},
+		Outcomes: []Outcome{{ReportID: "r0", Result: ResultAccepted}},
+	}
 	with := func(change func(*Row)) Row { r := waiting; change(&r); return r }
-	rows := []struct {
-		state string
-		row   Row
-	}{
-		{"none", Row{}},
-		{"early", Row{State: StateEarly, NextOffset: [2]int64{0, 10}, Pending: []Report{{ID: "r0", OrderID: "o1", Kind: KindClaim, By: "Bob", On: noon}}}},
-		{"waiting", waiting},
-		{"claimed by Ann", with(func(r *Row) { r.Claim = "Ann" })},
-		{"claimed by Bob", with(func(r *Row) { r.Claim = "Bob" })},
-		{"claimed by Bob until later", with(func(r *Row) { r.Claim, r.Until = "Bob", noon.Add(time.Millisecond) })},
-		{"claimed by Bob until now", with(func(r *Row) { r.Claim, r.Until = "Bob", noon })},
-		{"finished", with(func(r *Row) { r.State, r.Order.Status = StateCompleted, "baked" })},
-		{"refused", with(func(r *Row) { r.State, r.Order.Status, r.Order.Reason = StateRejected, StatusRejected, "burnt" })},
+	early := Row{
+		State: StateEarly, NextOffset: [2]int64{0, 10},
+		Pending: []Report{{ID: "r0", OrderID: "o1", Kind: KindClaim, By: "Bob", On: noon}},
 	}
-	events := []string{"right arrival", "wrong arrival", "done", "rejected", "claimed", "released", "expired"} // Reports are Ann's.
-	ways := []string{"new", "redelivered", "again"}                                                            // Again: the report of a known id at a higher offset.
+	return []situation{
+		{rowName: "none", row: Row{}},
+		{rowName: "early", row: early},
+		{rowName: "waiting", row: waiting},
+		{rowName: "claimed by Ann", row: with(func(r *Row) { r.Claim = "Ann" })},
+		{rowName: "claimed by Bob", row: with(func(r *Row) { r.Claim = "Bob" })},
+		{rowName: "claimed by Bob until later", row: with(func(r *Row) { r.Claim, r.Until = "Bob", noon.Add(time.Millisecond) })},
+		{rowName: "claimed by Bob until now", row: with(func(r *Row) { r.Claim, r.Until = "Bob", noon })},
+		{rowName: "completed", row: with(func(r *Row) { r.State, r.Order.Status = StateCompleted, "baked" })},
+		{rowName: "rejected", row: with(func(r *Row) { r.State, r.Order.Status, r.Order.Reason = StateRejected, StatusRejected, "burnt" })},
+	}
+}
 
-	const silent Output = -1
-	type want struct {
-		verdict Verdict
-		state   State
-		claim   string
-		emits   Output
-		result  Result // Of the report; empty when the row has none.
-	}
-	type cell struct {
-		state, event, way string
-		row               Row
-	}
-	arrival := func(c cell) bool { return strings.HasSuffix(c.event, "arrival") }
-	early := func(c cell) bool { return c.row.State == StateNone || c.row.State == StateEarly }
-	same := func(c cell, v Verdict) want { return want{v, c.row.State, c.row.Claim, silent, ""} }
-	type rule struct {
-		name  string
-		match func(cell) bool
-		want  func(cell) want
-	}
-	rules := []rule{
-		{"a wrong arrival is misplaced", func(c cell) bool { return c.event == "wrong arrival" }, func(c cell) want { return same(c, VerdictInvalid) }},
-		{"a redelivery repeats what was emitted", func(c cell) bool { return c.way == "redelivered" }, func(c cell) want {
-			w := same(c, VerdictRedelivered)
-			switch c.row.State {
-			case StateCompleted:
-				w.emits = Onward
-			case StateRejected:
-				w.emits = Failures
-			}
-			return w
-		}},
-		{"only what is waited for does not expire", func(c cell) bool { return c.event == "expired" }, func(c cell) want {
-			if c.row.State == StateNone || c.row.State == StateWaiting {
-				return same(c, VerdictIgnored)
-			}
-			return want{VerdictForgotten, StateNone, "", silent, ""}
-		}},
-		{"an order arrives once", func(c cell) bool { return arrival(c) && !early(c) }, func(c cell) want { return same(c, VerdictIgnored) }},
-		{"a report counts once", func(c cell) bool { return c.way == "again" }, func(c cell) want { return same(c, VerdictIgnored) }},
-		{"an order arrives", func(c cell) bool { return arrival(c) && c.state == "none" }, func(cell) want { return want{VerdictApplied, StateWaiting, "", silent, ""} }},
-		{"pending reports count when it arrives", arrival, func(cell) want { return want{VerdictApplied, StateWaiting, "Bob", silent, ResultAccepted} }},
-		{"a report without its order is kept", early, func(cell) want { return want{VerdictApplied, StateEarly, "", silent, ""} }},
-		{"a report on what is gone is late", func(c cell) bool { return c.row.Closed() }, func(c cell) want { return want{VerdictApplied, c.row.State, "", silent, ResultTooLate} }},
-		{"a claim keeps others out", func(c cell) bool { return c.row.ClaimedBy(noon) == "Bob" }, func(cell) want { return want{VerdictApplied, StateWaiting, "Bob", silent, ResultTaken} }},
-		{"done", func(c cell) bool { return c.event == "done" }, func(cell) want { return want{VerdictApplied, StateCompleted, "", Onward, ResultAccepted} }},
-		{"rejected", func(c cell) bool { return c.event == "rejected" }, func(cell) want { return want{VerdictApplied, StateRejected, "", Failures, ResultAccepted} }},
-		{"claimed", func(c cell) bool { return c.event == "claimed" }, func(cell) want { return want{VerdictApplied, StateWaiting, "Ann", silent, ResultAccepted} }},
-		{"released", func(c cell) bool { return c.event == "released" }, func(cell) want { return want{VerdictApplied, StateWaiting, "", silent, ResultAccepted} }},
-	}
-
-	used := map[string]bool{}
-	for _, r := range rows {
-		for _, event := range events {
-			for _, way := range ways {
-				c := cell{r.state, event, way, r.row}
-				e := Event{Offset: 20, Time: noon, Report: &Report{ID: "r1", OrderID: "o1", Kind: Kind(event), By: "Ann"}}
-				if arrival(c) {
-					o := mixed()
-					if event == "wrong arrival" {
-						o.Status = "decorated"
-					}
-					e.Report, e.Order = nil, &o
-				} else if event == "rejected" {
-					e.Report.Reason = "burnt"
+// everySituation combines each row with each event and each delivery that is possible.
+func everySituation() (all []situation) {
+	for _, s := range rowsInEveryState() {
+		for _, s.event = range []string{"right arrival", "wrong arrival", "done", "rejected", "claimed", "released", "expired"} {
+			for _, s.delivery = range []string{"new", "redelivered", "duplicate"} {
+				if s.possible() {
+					all = append(all, s)
 				}
-				reportID := "r1"
-				if arrival(c) || way != "new" {
-					reportID = "r0"
-				}
-				if e.Report != nil {
-					e.Report.ID = reportID
-				}
-				last := r.row.NextOffset[e.input()] - 1
-				switch {
-				case way == "redelivered" && last < 0, way == "again" && (arrival(c) || r.state == "none"):
-					continue // What changed nothing cannot come again.
-				case way == "redelivered":
-					e.Offset = last
-				}
-				i := slices.IndexFunc(rules, func(r rule) bool { return r.match(c) })
-				if i < 0 {
-					t.Fatalf("no rule covers %q, %s %s", c.state, way, event)
-				}
-				used[rules[i].name] = true
-				t.Run(fmt.Sprintf("%s/%s %s", r.state, way, event), func(t *testing.T) {
-					d, w := Next(baking, r.row, e), rules[i].want(c)
-					got := want{d.Verdict, d.Row.State, d.Row.Claim, silent, ""}
-					if len(d.Emissions) > 0 {
-						got.emits = d.Emissions[0].To
-					}
-					if len(d.Emissions) > 1 {
-						t.Errorf("it emits %d orders", len(d.Emissions))
-					}
-					if o, ok := d.Row.Outcome(reportID); ok && d.Verdict == VerdictApplied {
-						got.result = o.Result
-					}
-					if got != w {
-						t.Errorf("%s: got %+v, want %+v", rules[i].name, got, w)
-					}
-					if (d.Why != "") != (d.Verdict == VerdictInvalid) {
-						t.Errorf("%s, because %q", d.Verdict, d.Why)
-					}
-					applied := r.row.NextOffset
-					if d.Verdict == VerdictApplied {
-						applied[e.input()] = e.Offset + 1
-					} else if d.Verdict == VerdictForgotten {
-						applied = [2]int64{}
-					} else if !reflect.DeepEqual(d.Row, r.row) {
-						t.Errorf("%s changed the row from %+v to %+v", d.Verdict, r.row, d.Row)
-					}
-					if d.Row.NextOffset != applied {
-						t.Errorf("applied %v, want %v", d.Row.NextOffset, applied)
-					}
-				})
 			}
 		}
 	}
-	for _, rule := range rules {
-		if !used[rule.name] {
-			t.Errorf("no cell needs the rule %q", rule.name)
+	return all
+}
+
+func (s situation) arrival() bool { return strings.HasSuffix(s.event, "arrival") }
+
+// arrived reports whether the order has arrived before the event.
+func (s situation) arrived() bool { return s.row.State != StateNone && s.row.State != StateEarly }
+
+// possible reports whether the event can be delivered like this: one that never changed the row
+// cannot be redelivered, and an unknown report ID cannot be a duplicate.
+func (s situation) possible() bool {
+	e, _ := s.build()
+	switch s.delivery {
+	case "redelivered":
+		return s.row.NextOffset[e.input()] > 0
+	case "duplicate":
+		return !s.arrival() && s.row.State != StateNone
+	default:
+		return true
+	}
+}
+
+// build returns the event, and the ID of the report whose outcome it determines. All rows know the
+// report r0, but not r1.
+func (s situation) build() (e Event, reportID string) {
+	e, reportID = Event{Offset: 20, Time: noon}, "r0"
+	if s.arrival() {
+		o := mixed()
+		if s.event == "wrong arrival" {
+			o.Status = "decorated"
+		}
+		e.Order = &o
+	} else {
+		if s.delivery == "new" {
+			reportID = "r1"
+		}
+		e.Report = &Report{ID: reportID, OrderID: "o1", Kind: Kind(s.event), By: "Ann"}
+		if s.event == "rejected" {
+			e.Report.Reason = "burnt"
+		}
+	}
+	if s.delivery == "redelivered" {
+		e.Offset = s.row.NextOffset[e.input()] - 1
+	}
+	return e, reportID
+}
+
+// unchanged expects that the row stays as it is and nothing is emitted.
+func (s situation) unchanged(v Verdict) expectation {
+	return expectation{v, s.row.State, s.row.Claim, none, ""}
+}
+
+// always returns a rule's expectation that does not depend on the situation.
+func always(v Verdict, state State, claim string, emits Output, result Result) func(situation) expectation {
+	return func(situation) expectation { return expectation{v, state, claim, emits, result} }
+}
+
+// A rule says what Next should decide in the situations that it matches.
+type rule struct {
+	name    string
+	matches func(situation) bool
+	want    func(situation) expectation
+}
+
+// nextRules are the rules for Next. The first one that matches a situation applies.
+var nextRules = []rule{
+	{
+		"an arrival with the wrong status is invalid",
+		func(s situation) bool { return s.event == "wrong arrival" },
+		func(s situation) expectation { return s.unchanged(VerdictInvalid) },
+	},
+	{
+		"a redelivery emits again what was emitted",
+		func(s situation) bool { return s.delivery == "redelivered" },
+		func(s situation) expectation {
+			want := s.unchanged(VerdictRedelivered)
+			switch s.row.State {
+			case StateCompleted:
+				want.emits = Onward
+			case StateRejected:
+				want.emits = Failures
+			}
+			return want
+		},
+	},
+	{
+		"an absent or a waiting row does not expire",
+		func(s situation) bool {
+			return s.event == "expired" && (s.row.State == StateNone || s.row.State == StateWaiting)
+		},
+		func(s situation) expectation { return s.unchanged(VerdictIgnored) },
+	},
+	{
+		"other rows expire",
+		func(s situation) bool { return s.event == "expired" },
+		always(VerdictForgotten, StateNone, "", none, ""),
+	},
+	{
+		"an order arrives once",
+		func(s situation) bool { return s.arrival() && s.arrived() },
+		func(s situation) expectation { return s.unchanged(VerdictIgnored) },
+	},
+	{
+		"a report counts once",
+		func(s situation) bool { return s.delivery == "duplicate" },
+		func(s situation) expectation { return s.unchanged(VerdictIgnored) },
+	},
+	{
+		"an order that arrives waits",
+		func(s situation) bool { return s.arrival() && s.row.State == StateNone },
+		always(VerdictApplied, StateWaiting, "", none, ""),
+	},
+	{
+		"pending reports are decided when their order arrives",
+		func(s situation) bool { return s.arrival() },
+		always(VerdictApplied, StateWaiting, "Bob", none, ResultAccepted),
+	},
+	{
+		"a report that overtakes its order is parked",
+		func(s situation) bool { return !s.arrived() },
+		always(VerdictApplied, StateEarly, "", none, ""),
+	},
+	{
+		"a report on a closed row is too late",
+		func(s situation) bool { return s.row.Closed() },
+		func(s situation) expectation {
+			return expectation{VerdictApplied, s.row.State, "", none, ResultTooLate}
+		},
+	},
+	{
+		"a claim excludes others",
+		func(s situation) bool { return s.row.ClaimedBy(noon) == "Bob" },
+		always(VerdictApplied, StateWaiting, "Bob", none, ResultTaken),
+	},
+	{
+		"a completed order is passed on",
+		func(s situation) bool { return s.event == "done" },
+		always(VerdictApplied, StateCompleted, "", Onward, ResultAccepted),
+	},
+	{
+		"a rejected order goes to the failures",
+		func(s situation) bool { return s.event == "rejected" },
+		always(VerdictApplied, StateRejected, "", Failures, ResultAccepted),
+	},
+	{
+		"a claim is stored",
+		func(s situation) bool { return s.event == "claimed" },
+		always(VerdictApplied, StateWaiting, "Ann", none, ResultAccepted),
+	},
+	{
+		"a release clears the claim",
+		func(s situation) bool { return s.event == "released" },
+		always(VerdictApplied, StateWaiting, "", none, ResultAccepted),
+	},
+}
+
+// TestNextDecidesEverySituation checks Next against nextRules. Each situation must match a rule,
+// and each rule must be needed.
+func TestNextDecidesEverySituation(t *testing.T) {
+	used := make([]bool, len(nextRules))
+	for _, s := range everySituation() {
+		i := slices.IndexFunc(nextRules, func(r rule) bool { return r.matches(s) })
+		if i < 0 {
+			t.Fatalf("no rule for a %s row, %s %s", s.rowName, s.delivery, s.event)
+		}
+		used[i] = true
+		t.Run(fmt.Sprintf("%s/%s %s", s.rowName, s.delivery, s.event), func(t *testing.T) {
+			checkNext(t, s, nextRules[i].name, nextRules[i].want(s))
+		})
+	}
+	for i, u := range used {
+		if !u {
+			t.Errorf("no situation needs the rule %q", nextRules[i].name)
 		}
 	}
 }
 
-// feed gives a row events at ascending offsets and returns the last decision.
-func feed(row Row, events ...any) (d Decision) {
+// checkNext checks the decision about a situation, and that the row and its NextOffset change only
+// as the verdict says.
+func checkNext(t *testing.T, s situation, rule string, want expectation) {
+	e, reportID := s.build()
+	d := Next(baking, s.row, e)
+	got := expectation{d.Verdict, d.Row.State, d.Row.Claim, none, ""}
+	if len(d.Emissions) > 0 {
+		got.emits = d.Emissions[0].To
+	}
+	if len(d.Emissions) > 1 {
+		t.Errorf("%d emissions, want at most one", len(d.Emissions))
+	}
+	if o, ok := d.Row.Outcome(reportID); ok && d.Verdict == VerdictApplied {
+		got.result = o.Result
+	}
+	if got != want {
+		t.Errorf("%s: got %+v, want %+v", rule, got, want)
+	}
+	if (d.Why != "") != (d.Verdict == VerdictInvalid) {
+		t.Errorf("the verdict is %s, the reason %q", d.Verdict, d.Why)
+	}
+	nextOffset := s.row.NextOffset
+	switch d.Verdict {
+	case VerdictApplied:
+		nextOffset[e.input()] = e.Offset + 1
+	case VerdictForgotten:
+		nextOffset = [2]int64{}
+	default:
+		if !reflect.DeepEqual(d.Row, s.row) {
+			t.Errorf("%s changed the row from %+v to %+v", d.Verdict, s.row, d.Row)
+		}
+	}
+	if d.Row.NextOffset != nextOffset {
+		t.Errorf("next offsets %v, want %v", d.Row.NextOffset, nextOffset)
+	}
+}
+
+// apply gives a row orders and reports at ascending offsets and returns the last decision.
+func apply(row Row, events ...any) (d Decision) {
 	d.Row = row
 	for i, v := range events {
 		e := Event{Offset: int64(100 + i), Time: noon}
@@ -185,23 +306,23 @@ func feed(row Row, events ...any) (d Decision) {
 	return d
 }
 
-func TestNextTakesTheMessagesTime(t *testing.T) {
+func TestNextDefaultsToTheTimeOfTheMessage(t *testing.T) {
 	o := mixed()
 	o.PlacedOn = time.Time{}
-	d := feed(Row{}, o, Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann"})
-	got := []time.Time{feed(Row{}, o).Row.Arrived, d.Row.Order.PlacedOn, d.Row.Order.History[1].On, d.Row.Arrived}
+	d := apply(Row{}, o, Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann"})
+	got := []time.Time{apply(Row{}, o).Row.Arrived, d.Row.Order.PlacedOn, d.Row.Order.History[1].On, d.Row.Arrived}
 	if want := []time.Time{noon, noon, noon, {}}; !slices.Equal(got, want) {
-		t.Errorf("arrived, placed, finished on, arrival afterwards: %v, want %v", got, want)
+		t.Errorf("arrived, placed, completed, arrived once completed: %v, want %v", got, want)
 	}
 	own := noon.Add(time.Second)
-	d = feed(Row{}, mixed(), Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann", On: own})
+	d = apply(Row{}, mixed(), Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann", On: own})
 	got = []time.Time{d.Row.Order.PlacedOn, d.Row.Order.History[1].On}
 	if want := []time.Time{mixed().PlacedOn, own}; !slices.Equal(got, want) {
-		t.Errorf("placed, finished on %v, want their own times %v", got, want)
+		t.Errorf("placed, completed: %v, want the times of the order and of the report %v", got, want)
 	}
 }
 
-func TestNextWritesTheHistory(t *testing.T) {
+func TestNextAppendsToTheHistory(t *testing.T) {
 	o := mixed()
 	o.Unknown = []byte(`{"gift":true}`)
 	for _, c := range []struct {
@@ -215,27 +336,27 @@ func TestNextWritesTheHistory(t *testing.T) {
 		want := o
 		c.change(&want)
 		want.History = append(slices.Clone(o.History), Step{"baking", "Ann", noon})
-		d := feed(Row{}, o, c.report)
+		d := apply(Row{}, o, c.report)
 		if len(d.Emissions) != 1 || !reflect.DeepEqual(*d.Emissions[0].Order, want) || !reflect.DeepEqual(d.Row.Order, want) {
 			t.Errorf("%s: row %+v, emissions %+v, want the order %+v", c.report.Kind, d.Row.Order, d.Emissions, want)
 		}
 	}
 }
 
-func TestNextDecidesPendingReportsInTheirOrder(t *testing.T) {
+func TestNextDecidesPendingReportsInOrder(t *testing.T) {
 	r := func(id string, kind Kind, by string) Report {
 		return Report{ID: id, OrderID: "o1", Kind: kind, By: by, Digest: "of " + id}
 	}
-	d := feed(Row{}, r("r1", KindClaim, "Ann"), r("r2", KindComplete, "Bob"), r("r3", KindComplete, "Ann"), r("r4", KindComplete, "Ann"), mixed())
+	d := apply(Row{}, r("r1", KindClaim, "Ann"), r("r2", KindComplete, "Bob"), r("r3", KindComplete, "Ann"), r("r4", KindComplete, "Ann"), mixed())
 	want := []Outcome{{"r1", ResultAccepted, "of r1"}, {"r2", ResultTaken, "of r2"}, {"r3", ResultAccepted, "of r3"}, {"r4", ResultTooLate, "of r4"}}
 	if !reflect.DeepEqual(d.Row.Outcomes, want) || d.Row.State != StateCompleted || d.Row.Pending != nil || len(d.Emissions) != 1 {
-		t.Errorf("got %+v, want a finished row with the outcomes %+v", d, want)
+		t.Errorf("got %+v, want a completed row with the outcomes %+v", d, want)
 	}
 }
 
-// TestClaimLapses has Ann claim an order twice and Bob try to have it, by the
-// times that the reports name.
-func TestClaimLapses(t *testing.T) {
+// TestNextExpiresClaims has Ann claim an order twice while Bob tries to get it. The times of the
+// reports decide, not a clock.
+func TestNextExpiresClaims(t *testing.T) {
 	at := func(id string, kind Kind, by string, seconds int) Report {
 		r := Report{ID: id, OrderID: "o1", Kind: kind, By: by, On: noon.Add(time.Duration(seconds) * time.Second)}
 		if kind == KindClaim {
@@ -243,7 +364,7 @@ func TestClaimLapses(t *testing.T) {
 		}
 		return r
 	}
-	d := feed(Row{}, mixed(), at("r1", KindClaim, "Ann", 0), at("r2", KindClaim, "Bob", 59), at("r3", KindClaim, "Ann", 50), at("r4", KindComplete, "Bob", 109), at("r5", KindClaim, "Bob", 110))
+	d := apply(Row{}, mixed(), at("r1", KindClaim, "Ann", 0), at("r2", KindClaim, "Bob", 59), at("r3", KindClaim, "Ann", 50), at("r4", KindComplete, "Bob", 109), at("r5", KindClaim, "Bob", 110))
 	want := []Outcome{{"r1", ResultAccepted, ""}, {"r2", ResultTaken, ""}, {"r3", ResultAccepted, ""}, {"r4", ResultTaken, ""}, {"r5", ResultAccepted, ""}}
 	if !reflect.DeepEqual(d.Row.Outcomes, want) || d.Row.Claim != "Bob" || !d.Row.Until.Equal(noon.Add(170*time.Second)) {
 		t.Errorf("got %+v, want Bob's row with the outcomes %+v", d.Row, want)
@@ -259,30 +380,30 @@ func TestClaimLapses(t *testing.T) {
 	}
 }
 
-func TestNextIsBounded(t *testing.T) {
+func TestNextBoundsTheRow(t *testing.T) {
 	reports := func(n int) (events []any) {
 		for i := range n {
 			events = append(events, Report{ID: fmt.Sprint("r", i), OrderID: "o1", Kind: KindClaim, By: "Ann"})
 		}
 		return events
 	}
-	if d := feed(Row{}, reports(maxPending)...); d.Verdict != VerdictApplied || len(d.Row.Pending) != maxPending {
+	if d := apply(Row{}, reports(maxPending)...); d.Verdict != VerdictApplied || len(d.Row.Pending) != maxPending {
 		t.Errorf("after %d early reports: %s with %d pending", maxPending, d.Verdict, len(d.Row.Pending))
 	}
-	if d := feed(Row{}, reports(maxPending+1)...); d.Verdict != VerdictInvalid || len(d.Row.Pending) != maxPending {
+	if d := apply(Row{}, reports(maxPending+1)...); d.Verdict != VerdictInvalid || len(d.Row.Pending) != maxPending {
 		t.Errorf("after %d early reports: %s with %d pending", maxPending+1, d.Verdict, len(d.Row.Pending))
 	}
-	d := feed(Row{}, append([]any{mixed()}, reports(maxOutcomes+1)...)...)
+	d := apply(Row{}, append([]any{mixed()}, reports(maxOutcomes+1)...)...)
 	if _, known := d.Row.Outcome("r0"); known || len(d.Row.Outcomes) != maxOutcomes || d.Row.Outcomes[0].ReportID != "r1" {
 		t.Errorf("outcomes %+v, want those of the last %d reports", d.Row.Outcomes, maxOutcomes)
 	}
 	full := mixed()
 	full.History = make([]Step, maxSteps)
-	if d := feed(Row{}, full); d.Verdict != VerdictInvalid {
+	if d := apply(Row{}, full); d.Verdict != VerdictInvalid {
 		t.Errorf("an order with a full history is %s", d.Verdict)
 	}
 	full.History = full.History[1:]
-	d = feed(Row{}, full, Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann"})
+	d = apply(Row{}, full, Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann"})
 	if err := d.Row.Order.Validate(); d.Row.State != StateCompleted || err != nil {
 		t.Errorf("an order with room for one step became %s, %v", d.Row.State, err)
 	}

@@ -1,8 +1,8 @@
-// Package order is the domain: what a cupcake order is, what can happen to it
-// at one stage of the line, and Next, the pure decision about it.
+// Package order is the domain: orders, the reports of people about them, the row that a stage keeps
+// for an order, and Next, the pure function that decides what an event does to a row.
 //
-// It does no I/O, reads no clock and knows neither Kafka nor HTTP nor JSON:
-// whoever calls it brings the times and the offsets along.
+// The package does no I/O, reads no clock and imports no client of Kafka or HTTP. Callers pass
+// times and offsets as arguments.
 package order
 
 import (
@@ -13,46 +13,44 @@ import (
 	"github.com/google/uuid"
 )
 
-// Order is one customer's order with everything that has happened to it so
-// far. Every event on the line carries a whole Order, so that any topic can be
-// read alone.
+// Order is a customer's order together with its history. Every message of the line
+// except the reports carries a whole Order, so that each topic can be read without the others.
 type Order struct {
-	ID       string // See ValidID.
+	ID       string // Identifier; see ValidID.
 	Flavour  string
 	Size     string
 	Quantity int
-	PlacedOn time.Time // UTC, whole milliseconds.
+	PlacedOn time.Time // Time of placing, UTC, whole milliseconds.
 	Status   Status
-	Reason   string // Why it was rejected; empty otherwise.
-	History  []Step // One entry for each stage that has finished with it, in order.
-	RemakeOf string // The id of the rejected order in whose place it is made; empty for nearly all.
-	RemadeBy string // Who had it made again; only with RemakeOf.
+	Reason   string // Reason of the rejection; "" unless the order is rejected.
+	History  []Step // Steps of the stages that have completed or rejected the order, oldest first.
+	RemakeOf string // ID of the rejected order that this one replaces; "" if it is no remake.
+	RemadeBy string // Name of the person who ordered the remake; "" if it is no remake.
 
-	// Unknown holds the fields, as a JSON object, that this version of the
-	// program does not know. They travel on unchanged.
+	// Unknown holds the fields that this version of the program does not know, as a JSON object.
+	// Stages pass them on unchanged.
 	Unknown []byte
 }
 
-// Status says how far an order has come: Placed, then the Done word of the
-// last stage that finished it ("mixed", …), or Rejected.
+// Status is the progress of an order: StatusPlaced, then the Done status of the last stage that
+// completed it ("mixed", …), or StatusRejected.
 type Status string
 
-// The two statuses that belong to no stage.
+// Statuses that belong to no stage.
 const (
 	StatusPlaced   Status = "placed"
 	StatusRejected Status = "rejected"
 )
 
-// Step says which stage finished with an order (by doing or by rejecting it),
-// who did it and when.
+// Step records that a stage completed or rejected an order.
 type Step struct {
 	Stage string
-	By    string
-	On    time.Time // UTC, whole milliseconds.
+	By    string    // Name of the person.
+	On    time.Time // Time of the report, UTC, whole milliseconds.
 }
 
-// ArrivedOn is when the order was ready for the stage of History[i]: when the
-// step before was finished, or when the order was placed.
+// ArrivedOn returns the time at which the order became ready for the stage of History[i]: the end
+// of the step before, or the time of placing for the first step.
 func (o *Order) ArrivedOn(i int) time.Time {
 	if i == 0 {
 		return o.PlacedOn
@@ -60,20 +58,19 @@ func (o *Order) ArrivedOn(i int) time.Time {
 	return o.History[i-1].On
 }
 
-// Limits of what the line accepts from outside. They keep every event and row
-// far below Kafka's default message limit of 1 MB.
+// Limits on input from outside. They keep every event and row far below Kafka's default message
+// limit of 1 MB.
 const (
-	MaxID     = 64  // characters of an order's or a report's id
-	MaxName   = 64  // runes of a person's name
-	MaxReason = 500 // runes of the reason of a rejection
+	MaxID     = 64  // Bytes of an order's or a report's ID.
+	MaxName   = 64  // Runes of a person's name.
+	MaxReason = 500 // Runes of the reason of a rejection.
 )
 
-// NewID returns a new id, a UUIDv7: ids sort by the time they were made.
+// NewID returns a new ID, a UUIDv7. IDs sort by the time of their creation.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// DeriveID returns the id that belongs to an idempotency key: the same key
-// always gives the same id, on any instance, so that a repeated command needs
-// no store to be recognised. It is a UUIDv8 made of the key's SHA-256.
+// DeriveID returns the ID that belongs to an idempotency key, a UUIDv8 made of the key's SHA-256.
+// Equal keys give equal IDs on every instance, so a retried command is recognized without a store.
 func DeriveID(key string) string {
 	h := sha256.Sum256([]byte(key))
 	u := uuid.UUID(h[:16])
@@ -82,13 +79,13 @@ func DeriveID(key string) string {
 	return u.String()
 }
 
-// RemakeID is the id of the order that is made in the place of a rejected one.
-// There is one such id, so however often somebody asks, it is made again once.
-// No idempotency key can hold the line feed, so none gives this id.
+// RemakeID returns the ID of the order that replaces the rejected order with this id. The ID
+// depends on id alone, so remaking is idempotent. No idempotency key can contain a line feed, so
+// none derives the same ID.
 func RemakeID(id string) string { return DeriveID("remake\n" + id) }
 
-// Remake is a new order for the same, to be made in the place of o, which was
-// rejected.
+// Remake returns a new order that replaces o, which was rejected. It has o's flavour, size,
+// quantity and unknown fields.
 func (o *Order) Remake(by string, on time.Time) Order {
 	return Order{
 		ID: RemakeID(o.ID), Flavour: o.Flavour, Size: o.Size, Quantity: o.Quantity, PlacedOn: on, Status: StatusPlaced,
@@ -96,9 +93,8 @@ func (o *Order) Remake(by string, on time.Time) Order {
 	}
 }
 
-// ValidID says whether id can be the id of an order or a report: 1 to MaxID
-// letters, digits and hyphens. So goka's reserved key "__offset", which would
-// poison a table, is impossible.
+// ValidID reports whether id can be the ID of an order or a report: 1 to MaxID letters, digits and
+// hyphens. That excludes goka's reserved key "__offset", which would corrupt a table.
 func ValidID(id string) bool {
 	if id == "" || len(id) > MaxID {
 		return false
@@ -113,32 +109,30 @@ func ValidID(id string) bool {
 	return true
 }
 
-// Kind is what is reported about an order at a stage, by a person save for the
-// last one.
+// Kind is the kind of a report. People send all of them except KindExpire, which the program sends.
 type Kind string
 
-// The reports.
 const (
-	KindComplete Kind = "done"     // The stage's work is finished.
-	KindReject   Kind = "rejected" // The order cannot be made; it leaves the line.
-	KindClaim    Kind = "claimed"  // The reporter takes the order on.
-	KindRelease  Kind = "released" // The reporter gives it back.
-	KindExpire   Kind = "expired"  // The order was finished long ago: the stage may forget it.
+	KindComplete Kind = "done"     // The person has finished the work of the stage.
+	KindReject   Kind = "rejected" // The order cannot be made and leaves the line.
+	KindClaim    Kind = "claimed"  // The person claims the order, or renews the claim.
+	KindRelease  Kind = "released" // The person releases the claim.
+	KindExpire   Kind = "expired"  // The order left the stage long ago: its row can be deleted.
 )
 
-// Report is what a person says about an order at one stage.
+// Report is a statement about an order at one stage, normally by a person.
 type Report struct {
-	ID      string // See ValidID. The same id gets the same outcome again.
+	ID      string // Identifier; see ValidID. A repeated ID gets the recorded outcome.
 	OrderID string
 	Kind    Kind
-	By      string
-	On      time.Time // UTC, whole milliseconds.
-	Reason  string    // Only of a Reject.
-	Until   time.Time // Only of a Claim: when it lapses, as a screen that has gone will not give it back; zero is never.
-	Digest  string    // Fingerprint of the command it came from; empty without an idempotency key.
+	By      string    // Name of the person.
+	On      time.Time // Time of the report, UTC, whole milliseconds; zero for that of its message.
+	Reason  string    // Reason of a KindReject; "" otherwise.
+	Until   time.Time // Expiry of a KindClaim; zero otherwise, and if the claim never expires.
+	Digest  string    // Fingerprint of the command behind the report; "" without an idempotency key.
 }
 
-// Validate returns what is wrong with a report that came from outside.
+// Validate returns an error if a report from outside breaks a limit or contradicts its kind.
 func (r *Report) Validate() error {
 	switch {
 	case !ValidID(r.ID):
@@ -154,15 +148,15 @@ func (r *Report) Validate() error {
 	case r.Kind != KindReject && r.Reason != "":
 		return fmt.Errorf("a %q report has no reason", r.Kind)
 	case r.Kind != KindClaim && !r.Until.IsZero():
-		return fmt.Errorf("a %q report does not lapse", r.Kind)
+		return fmt.Errorf("a %q report has no expiry", r.Kind)
 	case len(r.Digest) > MaxID:
-		return fmt.Errorf("the digest is longer than %d characters", MaxID)
+		return fmt.Errorf("the digest has %d characters, more than %d", len(r.Digest), MaxID)
 	}
 	return nil
 }
 
-// Validate returns what is wrong with an order that came from outside, other
-// than what the menu says about it.
+// Validate returns an error if an order from outside breaks a limit. It does not look at the menu;
+// see Menu.Check.
 func (o *Order) Validate() error {
 	switch {
 	case !ValidID(o.ID):
@@ -170,35 +164,37 @@ func (o *Order) Validate() error {
 	case o.Quantity < 1 || o.Quantity > maxQuantity:
 		return fmt.Errorf("quantity %d is not 1 to %d", o.Quantity, maxQuantity)
 	case o.Flavour == "" || runesOver(o.Flavour, MaxName) || o.Size == "" || runesOver(o.Size, MaxName):
-		return fmt.Errorf("flavour or size is empty or longer than %d characters", MaxName)
+		return fmt.Errorf("flavour and size must have 1 to %d characters", MaxName)
 	case len(o.Status) > MaxID:
 		return fmt.Errorf("the status is longer than %d characters", MaxID)
 	case runesOver(o.Reason, MaxReason):
 		return fmt.Errorf("the reason is longer than %d characters", MaxReason)
 	case len(o.History) > maxSteps:
-		return fmt.Errorf("a history of %d steps is longer than any line", len(o.History))
+		return fmt.Errorf("the history has %d steps, more than %d", len(o.History), maxSteps)
 	case o.RemakeOf != "" && !ValidID(o.RemakeOf):
-		return fmt.Errorf("the id %.80q of the order it is a remake of is not 1 to %d letters, digits and hyphens", o.RemakeOf, MaxID)
+		return fmt.Errorf("remakeOf %.80q is not 1 to %d letters, digits and hyphens", o.RemakeOf, MaxID)
 	case runesOver(o.RemadeBy, MaxName):
-		return fmt.Errorf("the name of who had it made again is longer than %d characters", MaxName)
+		return fmt.Errorf("remadeBy is longer than %d characters", MaxName)
 	case len(o.Unknown) > maxUnknown:
-		return fmt.Errorf("%d bytes of unknown fields are more than %d", len(o.Unknown), maxUnknown)
+		return fmt.Errorf("the unknown fields have %d bytes, more than %d", len(o.Unknown), maxUnknown)
 	}
 	for _, s := range o.History {
 		if len(s.Stage) > MaxID || runesOver(s.By, MaxName) {
-			return fmt.Errorf("a step of the history names a stage or a person with more than %d characters", MaxName)
+			return fmt.Errorf("the history names a stage or a person with more than %d characters", MaxName)
 		}
 	}
 	return nil
 }
 
-// Bounds of what a message written by somebody else may make a row hold.
+// Bounds on the size of a row, whatever somebody else writes to an input topic.
 const (
-	maxQuantity = 1_000_000 // Far above any menu's.
-	maxSteps    = 64
-	maxUnknown  = 16 << 10 // bytes
+	maxQuantity = 1_000_000 // Cupcakes of an order; far above the limit of any menu.
+	maxSteps    = 64        // Steps of a history.
+	maxUnknown  = 16 << 10  // Bytes of unknown fields.
 )
 
+// runesOver reports whether s has more than limit runes. A string of at most limit bytes cannot, so
+// it is not decoded.
 func runesOver(s string, limit int) bool {
 	return len(s) > limit && len([]rune(s)) > limit
 }

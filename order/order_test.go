@@ -38,8 +38,7 @@ func FuzzValidID(f *testing.F) {
 	})
 }
 
-// The derived id must never change: a client may repeat its command after an
-// upgrade.
+// The derived ID must never change: a client may retry its command after an upgrade.
 func TestDeriveID(t *testing.T) {
 	for key, want := range map[string]string{
 		"":              "e3b0c442-98fc-8c14-9afb-f4c8996fb924", // The SHA-256 of nothing begins with e3b0c44298fc1c14.
@@ -51,17 +50,17 @@ func TestDeriveID(t *testing.T) {
 	}
 }
 
-func TestNewIDsSort(t *testing.T) {
+func TestNewIDsSortByCreation(t *testing.T) {
 	ids := make([]string, 1000)
 	for i := range ids {
 		ids[i] = NewID()
 	}
 	if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 1000 {
-		t.Error("ids made one after the other do not ascend")
+		t.Error("IDs created in sequence do not ascend")
 	}
 }
 
-func TestMenuCheck(t *testing.T) {
+func TestMenuCheckNamesInvalidFields(t *testing.T) {
 	menu := Menu{Flavours: []string{"Chocolate", "Vanilla"}, Sizes: []string{"S", "XL"}, MaxQuantity: 100}
 	for _, c := range []struct {
 		in   Order
@@ -83,7 +82,7 @@ func TestMenuCheck(t *testing.T) {
 				t.Errorf("the error about the %s of %+v has the value %v", e.Field, c.in, e.Value)
 			}
 			if e.Message == "" {
-				t.Errorf("the error about the %s of %+v says nothing", e.Field, c.in)
+				t.Errorf("the error about the %s of %+v has no message", e.Field, c.in)
 			}
 		}
 		if !slices.Equal(bad, c.bad) || !reflect.DeepEqual(got, c.want) {
@@ -92,7 +91,7 @@ func TestMenuCheck(t *testing.T) {
 	}
 }
 
-func TestDefaultMenu(t *testing.T) {
+func TestDefaultMenuOffersValidOrders(t *testing.T) {
 	for _, flavour := range DefaultMenu.Flavours {
 		for _, size := range DefaultMenu.Sizes {
 			o := Order{ID: NewID(), Flavour: flavour, Size: size, Quantity: DefaultMenu.MaxQuantity}
@@ -106,10 +105,10 @@ func TestDefaultMenu(t *testing.T) {
 	}
 }
 
-// wide is n characters, each of three bytes: limits count characters.
+// wide returns n characters of three bytes each: limits count characters.
 func wide(n int) string { return strings.Repeat("€", n) }
 
-func TestReportValidate(t *testing.T) {
+func TestReportValidateLimits(t *testing.T) {
 	good := Report{ID: "r1", OrderID: "o1", Kind: KindComplete, By: "Ann"}
 	reject := Report{ID: "r1", OrderID: "o1", Kind: KindReject, By: "Ann", Reason: "burnt"}
 	for _, c := range []struct {
@@ -118,25 +117,25 @@ func TestReportValidate(t *testing.T) {
 		change func(*Report)
 		want   string // Part of the error; empty when there is none.
 	}{
-		{"done", good, func(*Report) {}, ""},
+		{"completed", good, func(*Report) {}, ""},
 		{"claimed", good, func(r *Report) { r.Kind = KindClaim }, ""},
-		{"claimed for a while", good, func(r *Report) { r.Kind, r.Until = KindClaim, noon }, ""},
+		{"claimed with an expiry", good, func(r *Report) { r.Kind, r.Until = KindClaim, noon }, ""},
 		{"released", good, func(r *Report) { r.Kind = KindRelease }, ""},
-		{"released for a while", good, func(r *Report) { r.Kind, r.Until = KindRelease, noon }, "does not lapse"},
+		{"released with an expiry", good, func(r *Report) { r.Kind, r.Until = KindRelease, noon }, "has no expiry"},
 		{"expired", good, func(r *Report) { r.Kind = KindExpire }, ""},
 		{"rejected", reject, func(*Report) {}, ""},
 		{"longest", reject, func(r *Report) { r.By, r.Reason, r.Digest = wide(MaxName), wide(MaxReason), strings.Repeat("f", MaxID) }, ""},
 		{"no id", good, func(r *Report) { r.ID = "" }, "report id"},
 		{"reserved id", good, func(r *Report) { r.ID = "__offset" }, "report id"},
-		{"no order", good, func(r *Report) { r.OrderID = "" }, "order id"},
-		{"reserved order", good, func(r *Report) { r.OrderID = "__offset" }, "order id"},
+		{"no order id", good, func(r *Report) { r.OrderID = "" }, "order id"},
+		{"reserved order id", good, func(r *Report) { r.OrderID = "__offset" }, "order id"},
 		{"no kind", good, func(r *Report) { r.Kind = "" }, "kind"},
 		{"other kind", good, func(r *Report) { r.Kind = "DONE" }, "kind"},
-		{"nobody", good, func(r *Report) { r.By = "" }, "name"},
+		{"no name", good, func(r *Report) { r.By = "" }, "name"},
 		{"long name", good, func(r *Report) { r.By = wide(MaxName + 1) }, "name"},
 		{"no reason", reject, func(r *Report) { r.Reason = "" }, "reason"},
 		{"long reason", reject, func(r *Report) { r.Reason = wide(MaxReason + 1) }, "reason"},
-		{"reason of a done", good, func(r *Report) { r.Reason = "fun" }, "reason"},
+		{"completed with a reason", good, func(r *Report) { r.Reason = "fun" }, "reason"},
 		{"long digest", good, func(r *Report) { r.Digest = strings.Repeat("f", MaxID+1) }, "digest"},
 	} {
 		r := c.from
@@ -145,14 +144,14 @@ func TestReportValidate(t *testing.T) {
 	}
 }
 
-func TestOrderValidate(t *testing.T) {
+func TestOrderValidateLimits(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*Order)
 		want   string
 	}{
-		{"good", func(*Order) {}, ""},
-		{"fresh", func(o *Order) { o.Status, o.History = StatusPlaced, nil }, ""},
+		{"valid", func(*Order) {}, ""},
+		{"just placed", func(o *Order) { o.Status, o.History = StatusPlaced, nil }, ""},
 		{"largest", func(o *Order) {
 			o.ID, o.Flavour, o.Size, o.Quantity, o.Reason = strings.Repeat("x", MaxID), wide(MaxName), wide(MaxName), maxQuantity, wide(MaxReason)
 			o.History, o.Unknown = slices.Repeat([]Step{{"s", wide(MaxName), noon}}, maxSteps), make([]byte, maxUnknown)
@@ -170,9 +169,9 @@ func TestOrderValidate(t *testing.T) {
 		{"long reason", func(o *Order) { o.Reason = wide(MaxReason + 1) }, "reason"},
 		{"long history", func(o *Order) { o.History = make([]Step, maxSteps+1) }, "history"},
 		{"long stage", func(o *Order) { o.History = []Step{{Stage: strings.Repeat("x", MaxID+1)}} }, "history"},
-		{"remake of nothing that can be", func(o *Order) { o.RemakeOf = "__offset" }, "remake"},
-		{"remade by a long name", func(o *Order) { o.RemakeOf, o.RemadeBy = "o1", wide(MaxName+1) }, "made again"},
-		{"remade", func(o *Order) { o.RemakeOf, o.RemadeBy = "o1", wide(MaxName) }, ""},
+		{"invalid remake of", func(o *Order) { o.RemakeOf = "__offset" }, "remakeOf"},
+		{"long remade by", func(o *Order) { o.RemakeOf, o.RemadeBy = "o1", wide(MaxName+1) }, "remadeBy"},
+		{"a remake", func(o *Order) { o.RemakeOf, o.RemadeBy = "o1", wide(MaxName) }, ""},
 		{"long name", func(o *Order) { o.History = []Step{{By: wide(MaxName + 1)}} }, "history"},
 		{"large unknown fields", func(o *Order) { o.Unknown = make([]byte, maxUnknown+1) }, "unknown"},
 	} {
@@ -192,7 +191,7 @@ func checkError(t *testing.T, name string, err error, want string) {
 	}
 }
 
-func TestArrivedOn(t *testing.T) {
+func TestArrivedOnIsTheEndOfTheStepBefore(t *testing.T) {
 	o := mixed()
 	o.History = append(o.History, Step{"baking", "Ann", noon})
 	for i, want := range []time.Time{o.PlacedOn, o.History[0].On, noon} {
@@ -202,8 +201,8 @@ func TestArrivedOn(t *testing.T) {
 	}
 }
 
-// An order is made again once, under an id that no idempotency key gives.
-func TestRemake(t *testing.T) {
+// Remaking is idempotent, and its ID collides with that of no idempotency key.
+func TestRemakeIsIdempotent(t *testing.T) {
 	old := Order{
 		ID: "o1", Flavour: "Vanilla", Size: "M", Quantity: 2, PlacedOn: noon, Status: StatusRejected, Reason: "burnt",
 		History: []Step{{"mixing", "Ann", noon}}, Unknown: []byte(`{"gift":true}`),
@@ -214,12 +213,12 @@ func TestRemake(t *testing.T) {
 		RemakeOf: "o1", RemadeBy: "Zoe", Unknown: []byte(`{"gift":true}`),
 	}
 	if !reflect.DeepEqual(again, want) || again.Validate() != nil {
-		t.Errorf("made again it is %+v, %v, want %+v", again, again.Validate(), want)
+		t.Errorf("the remake is %+v, %v, want %+v", again, again.Validate(), want)
 	}
 	if id := old.Remake("Bob", noon).ID; id != again.ID || id == old.ID || id == DeriveID("o1") || id == DeriveID("remake o1") || again.Remake("Zoe", noon).ID == id {
-		t.Errorf("the second time it has the id %s, the first time %s", id, again.ID)
+		t.Errorf("the second remake has the ID %s, the first one %s", id, again.ID)
 	}
-	if id := RemakeID("o1"); id != "bd101558-3b25-829f-98d1-c98bebda9509" { // It must never change, as DeriveID's.
-		t.Errorf("the id is %s", id)
+	if id := RemakeID("o1"); id != "bd101558-3b25-829f-98d1-c98bebda9509" { // It must never change, like those of DeriveID.
+		t.Errorf("the ID is %s", id)
 	}
 }

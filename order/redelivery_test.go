@@ -11,43 +11,44 @@ import (
 	"pgregory.net/rapid"
 )
 
-// station is a stage that can crash at any moment. It works on one order, as
-// goka does on one partition: it takes the messages of each input in their
-// order, writes rows and emits orders without waiting for them to be durable,
-// and commits only the messages before the first whose effects are not.
-type station struct {
+// crashingStage is the model of a stage that can crash at any moment. It works on one order as goka
+// works on one partition: it consumes the messages of each input in order, writes rows and emits
+// orders without waiting until they are durable, and commits only messages whose effects, and those
+// of all messages before, are durable.
+type crashingStage struct {
 	stage     Stage
 	log       [2][]Event
-	committed [2]int // Messages that will not come again.
-	next      [2]int // The message that comes next.
-	pending   []effects
-	row       Row   // As the running process sees it.
-	writes    []Row // Rows since the last crash, and how many are acknowledged.
-	written   int
-	emits     []Emission // Emissions and dead letters since then, likewise.
-	emitted   int
-	durable   Row        // The table as of the last crash.
-	out       []Emission // What had arrived by then, dead letters included.
+	committed [2]int    // Number of committed messages of each input; they are not redelivered.
+	next      [2]int    // Index of the next message of each input.
+	pending   []effects // Effects of the messages consumed since the last crash.
+
+	row          Row        // Row as the running process sees it.
+	writes       []Row      // Rows written since the last crash.
+	writesAcked  int        // Number of writes that are acknowledged.
+	emits        []Emission // Emissions and dead letters sent since the last crash.
+	emitsAcked   int        // Number of emits that are acknowledged.
+	durableRow   Row        // Row in the table as of the last crash.
+	durableEmits []Emission // Emissions and dead letters that were durable by then.
 }
 
-// effects says what must be durable before a message may be committed.
+// effects says which writes and emits must be durable before a message may be committed.
 type effects struct {
 	in            Input
-	index         int // Of the message in its log.
-	writes, emits int
+	index         int // Index of the message in its log.
+	writes, emits int // Numbers of writes and emits up to this message, inclusive.
 }
 
-// deadLetter is where a misplaced order goes in this test.
+// deadLetter is the output of invalid orders in this model.
 const deadLetter Output = 99
 
-// take takes some messages in a row: one input can be far behind the other.
-func (s *station) take(t *rapid.T, in Input) {
+// consume consumes one or more messages of an input: one input can be far behind the other.
+func (s *crashingStage) consume(t *rapid.T, in Input) {
 	for range rapid.IntRange(1, len(s.log[in])-s.next[in]).Draw(t, "messages") {
-		s.takeOne(t, in)
+		s.consumeOne(t, in)
 	}
 }
 
-func (s *station) takeOne(t *rapid.T, in Input) {
+func (s *crashingStage) consumeOne(t *rapid.T, in Input) {
 	e := s.log[in][s.next[in]]
 	d := Next(s.stage, s.row, e)
 	if rank(d.Row.State) < rank(s.row.State) || s.row.Closed() && d.Row.State != s.row.State {
@@ -65,30 +66,30 @@ func (s *station) takeOne(t *rapid.T, in Input) {
 	s.next[in]++
 }
 
-// commit commits what may be committed.
-func (s *station) commit() {
+// commit commits all messages that may be committed.
+func (s *crashingStage) commit() {
 	var blocked [2]bool
 	for _, p := range s.pending {
-		blocked[p.in] = blocked[p.in] || p.writes > s.written || p.emits > s.emitted
+		blocked[p.in] = blocked[p.in] || p.writes > s.writesAcked || p.emits > s.emitsAcked
 		if !blocked[p.in] {
 			s.committed[p.in] = max(s.committed[p.in], p.index+1)
 		}
 	}
 }
 
-// stop ends the process with these many of its writes and emissions durable.
-func (s *station) stop(writes, emits int) {
+// restart ends the process with the first writes and emits of it durable, and starts a new one.
+func (s *crashingStage) restart(writes, emits int) {
 	if writes > 0 {
-		s.durable = s.writes[writes-1]
+		s.durableRow = s.writes[writes-1]
 	}
-	s.out = append(s.out, s.emits[:emits]...)
-	s.row, s.next = s.durable, s.committed
-	s.pending, s.writes, s.written, s.emits, s.emitted = nil, nil, 0, nil, 0
+	s.durableEmits = append(s.durableEmits, s.emits[:emits]...)
+	s.row, s.next = s.durableRow, s.committed
+	s.pending, s.writes, s.writesAcked, s.emits, s.emitsAcked = nil, nil, 0, nil, 0
 }
 
-// run processes both logs to their ends in an order, with acknowledgements and
-// with crashes that t draws.
-func (s *station) run(t *rapid.T) {
+// run consumes both logs to their ends. t draws the interleaving, the acknowledgements and the
+// crashes.
+func (s *crashingStage) run(t *rapid.T) {
 	for crashes := 0; ; {
 		actions := []string{"acknowledge", "commit"}
 		for in := range s.log {
@@ -104,25 +105,25 @@ func (s *station) run(t *rapid.T) {
 		}
 		switch rapid.SampledFrom(actions).Draw(t, "action") {
 		case "arrival":
-			s.take(t, Arrivals)
+			s.consume(t, Arrivals)
 		case "report":
-			s.take(t, Reports)
+			s.consume(t, Reports)
 		case "acknowledge":
-			s.written = rapid.IntRange(s.written, len(s.writes)).Draw(t, "written")
-			s.emitted = rapid.IntRange(s.emitted, len(s.emits)).Draw(t, "emitted")
+			s.writesAcked = rapid.IntRange(s.writesAcked, len(s.writes)).Draw(t, "written")
+			s.emitsAcked = rapid.IntRange(s.emitsAcked, len(s.emits)).Draw(t, "emitted")
 		case "commit":
 			s.commit()
-		case "crash": // What is not acknowledged may be lost or not.
+		case "crash": // Whatever is not acknowledged may survive or not.
 			crashes++
-			s.stop(rapid.IntRange(s.written, len(s.writes)).Draw(t, "writes that survive"),
-				rapid.IntRange(s.emitted, len(s.emits)).Draw(t, "emissions that survive"))
+			s.restart(rapid.IntRange(s.writesAcked, len(s.writes)).Draw(t, "writes that survive"),
+				rapid.IntRange(s.emitsAcked, len(s.emits)).Draw(t, "emissions that survive"))
 		}
 	}
-	s.stop(len(s.writes), len(s.emits))
+	s.restart(len(s.writes), len(s.emits))
 }
 
-// straight is what becomes of the order when nothing ever goes wrong.
-func straight(stage Stage, log [2][]Event) (row Row) {
+// withoutCrashes returns the row that an uninterrupted stage ends with.
+func withoutCrashes(stage Stage, log [2][]Event) (row Row) {
 	for _, events := range log {
 		for _, e := range events {
 			if d := Next(stage, row, e); d.Verdict == VerdictApplied {
@@ -137,8 +138,9 @@ func rank(s State) int {
 	return map[State]int{StateNone: 0, StateEarly: 1, StateWaiting: 2, StateCompleted: 3, StateRejected: 3}[s]
 }
 
-// logged gives the events the offsets of a topic that they share with others.
-func logged(t *rapid.T, events []Event) []Event {
+// withOffsets gives the events ascending offsets, with gaps for messages about other orders, and
+// the times that go with them.
+func withOffsets(t *rapid.T, events []Event) []Event {
 	offset := int64(-1)
 	for i := range events {
 		offset += rapid.Int64Range(1, 3).Draw(t, "offset")
@@ -147,28 +149,28 @@ func logged(t *rapid.T, events []Event) []Event {
 	return events
 }
 
-// drawArrivals draws messages that say that o came: it once or repeated, among
-// them some that do not belong to the stage.
+// drawArrivals draws one or more arrivals of o. Some of them have a status that is invalid at the
+// stage.
 func drawArrivals(t *rapid.T, o Order) (events []Event) {
 	for i := range rapid.IntRange(1, 4).Draw(t, "arrivals") {
 		o := o
-		o.Quantity = 1 + i // The first one counts.
+		o.Quantity = 1 + i // Makes the copies distinguishable: the first valid one counts.
 		if rapid.IntRange(0, 4).Draw(t, "wrong") == 0 {
 			o.Status = "shipped"
 		}
 		events = append(events, Event{Order: &o})
 	}
-	return logged(t, events)
+	return withOffsets(t, events)
 }
 
-// drawReports draws what three people report about the order, in rivalry and
-// with repetitions near and far.
+// drawReports draws competing reports of three people about the order, with duplicates near and
+// far.
 func drawReports(t *rapid.T, stage string) (events []Event) {
 	var reports []Report
 	for i := range rapid.IntRange(0, maxPending).Draw(t, "reports") {
 		var r Report
-		if i > 0 && rapid.IntRange(0, 2).Draw(t, "repeat") == 0 {
-			r = rapid.SampledFrom(reports).Draw(t, "repeated")
+		if i > 0 && rapid.IntRange(0, 2).Draw(t, "duplicate") == 0 {
+			r = rapid.SampledFrom(reports).Draw(t, "duplicated")
 		} else {
 			r = Report{
 				ID: fmt.Sprint(stage, "-", i), OrderID: "o1",
@@ -178,37 +180,37 @@ func drawReports(t *rapid.T, stage string) (events []Event) {
 			if r.Kind == KindReject {
 				r.Reason = "because of " + r.ID
 			}
-			if r.Kind == KindClaim && rapid.Bool().Draw(t, "lapses") {
+			if r.Kind == KindClaim && rapid.Bool().Draw(t, "expires") {
 				r.Until = noon.Add(time.Duration(rapid.IntRange(-1, 40).Draw(t, "until")) * time.Millisecond)
 			}
 		}
 		reports = append(reports, r)
 		events = append(events, Event{Report: &r})
 	}
-	return logged(t, events)
+	return withOffsets(t, events)
 }
 
-// TestNothingIsLostOrDoubled is the promise in Next's comment.
-func TestNothingIsLostOrDoubled(t *testing.T) {
+// TestCrashesLoseAndDoubleNothing checks the guarantee in the comment on Next.
+func TestCrashesLoseAndDoubleNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		log := [2][]Event{drawArrivals(t, mixed()), drawReports(t, "baking")}
-		s := station{stage: baking, log: log}
+		s := crashingStage{stage: baking, log: log}
 		s.run(t)
 
-		want := straight(baking, log)
-		if !reflect.DeepEqual(s.durable, want) {
-			t.Fatalf("the row became\n%+v, without interruptions it is\n%+v", s.durable, want)
+		want := withoutCrashes(baking, log)
+		if !reflect.DeepEqual(s.durableRow, want) {
+			t.Fatalf("the row became\n%+v, without crashes it is\n%+v", s.durableRow, want)
 		}
-		letters := map[*Order]bool{}
+		missing := map[*Order]bool{}
 		for _, e := range log[Arrivals] {
 			if e.Order.Status != baking.Expects {
-				letters[e.Order] = true
+				missing[e.Order] = true
 			}
 		}
 		emitted := false
-		for _, e := range s.out {
+		for _, e := range s.durableEmits {
 			if e.To == deadLetter {
-				delete(letters, e.Order)
+				delete(missing, e.Order)
 				continue
 			}
 			emitted = true
@@ -217,73 +219,73 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			}
 		}
 		if emitted != want.Closed() {
-			t.Fatalf("emitted: %t, gone: %t", emitted, want.Closed())
+			t.Fatalf("emitted: %t, row closed: %t", emitted, want.Closed())
 		}
-		if len(letters) > 0 {
-			t.Fatalf("%d misplaced orders are not among the dead letters", len(letters))
+		if len(missing) > 0 {
+			t.Fatalf("%d invalid orders are not among the dead letters", len(missing))
 		}
 	})
 }
 
-// TestTheLineTakesEachStageOnce sends an order through five stages that crash,
-// each of which reads what the one before has emitted, repetitions included.
-func TestTheLineTakesEachStageOnce(t *testing.T) {
+// TestCrashesPassEachStageOnce sends an order through five stages that crash. Each of them consumes
+// what the one before has emitted, duplicates included.
+func TestCrashesPassEachStageOnce(t *testing.T) {
 	line := []Stage{
-		{"mixing", StatusPlaced, "mixed"},
-		{"baking", "mixed", "baked"},
-		{"decorating", "baked", "decorated"},
-		{"packaging", "decorated", "packaged"},
-		{"shipping", "packaged", "shipped"},
+		{Name: "mixing", Expects: StatusPlaced, Done: "mixed"},
+		{Name: "baking", Expects: "mixed", Done: "baked"},
+		{Name: "decorating", Expects: "baked", Done: "decorated"},
+		{Name: "packaging", Expects: "decorated", Done: "packaged"},
+		{Name: "shipping", Expects: "packaged", Done: "shipped"},
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		placed := mixed()
 		placed.Status, placed.History = StatusPlaced, nil
-		arrivals := logged(t, slices.Repeat([]Event{{Order: &placed}}, rapid.IntRange(1, 3).Draw(t, "arrivals")))
+		arrivals := withOffsets(t, slices.Repeat([]Event{{Order: &placed}}, rapid.IntRange(1, 3).Draw(t, "arrivals")))
 		var steps []string
 		for i, stage := range line {
 			reports := drawReports(t, stage.Name)
-			if rapid.IntRange(0, 4).Draw(t, "done first") > 0 { // So that most orders come far.
+			if rapid.IntRange(0, 4).Draw(t, "completed first") > 0 { // Makes most orders reach late stages.
 				first := Event{Report: &Report{ID: stage.Name, OrderID: "o1", Kind: KindComplete, By: "Ann"}}
-				reports = logged(t, slices.Insert(reports, 0, first))
+				reports = withOffsets(t, slices.Insert(reports, 0, first))
 				reports = reports[:min(len(reports), maxPending)]
 			}
-			s := station{stage: stage, log: [2][]Event{arrivals, reports}}
+			s := crashingStage{stage: stage, log: [2][]Event{arrivals, reports}}
 			s.run(t)
 
-			if want := straight(stage, s.log); !reflect.DeepEqual(s.durable, want) {
-				t.Fatalf("%s: the row became\n%+v, without interruptions it is\n%+v", stage.Name, s.durable, want)
+			if want := withoutCrashes(stage, s.log); !reflect.DeepEqual(s.durableRow, want) {
+				t.Fatalf("%s: the row became\n%+v, without crashes it is\n%+v", stage.Name, s.durableRow, want)
 			}
-			if s.durable.Closed() {
+			if s.durableRow.Closed() {
 				steps = append(steps, stage.Name)
 			}
 			var passed []string
-			for _, step := range s.durable.Order.History {
+			for _, step := range s.durableRow.Order.History {
 				passed = append(passed, step.Stage)
 			}
 			if !slices.Equal(passed, steps) {
-				t.Fatalf("the order has been through %q, want %q", passed, steps)
+				t.Fatalf("the history has the stages %q, want %q", passed, steps)
 			}
 			arrivals = nil
-			for _, e := range s.out {
+			for _, e := range s.durableEmits {
 				if e.To == Onward {
 					arrivals = append(arrivals, Event{Order: e.Order})
 				}
 			}
-			if (len(arrivals) > 0) != (s.durable.State == StateCompleted) {
-				t.Fatalf("%s is %q and passes on %d orders", stage.Name, s.durable.State, len(arrivals))
+			if (len(arrivals) > 0) != (s.durableRow.State == StateCompleted) {
+				t.Fatalf("%s is %q and passes on %d orders", stage.Name, s.durableRow.State, len(arrivals))
 			}
 			if len(arrivals) == 0 {
 				return
 			}
-			arrivals = logged(t, arrivals)
-			if i == len(line)-1 && s.durable.Order.Status != "shipped" {
-				t.Fatalf("at the end of the line the order is %q", s.durable.Order.Status)
+			arrivals = withOffsets(t, arrivals)
+			if i == len(line)-1 && s.durableRow.Order.Status != "shipped" {
+				t.Fatalf("at the end of the line the order is %q", s.durableRow.Order.Status)
 			}
 		}
 	})
 }
 
-// FuzzNext gives Next rows and events that no run would ever lead to.
+// FuzzNext passes Next rows and events that no run of the line produces.
 func FuzzNext(f *testing.F) { f.Fuzz(rapid.MakeFuzz(nextIsPure)) }
 
 func TestNextIsPure(t *testing.T) { rapid.Check(t, nextIsPure) }
@@ -295,8 +297,8 @@ func nextIsPure(t *rapid.T) {
 		Claim:      drawOneOf(t, "claim", "", "Ann", "Bob"),
 		Until:      time.UnixMilli(drawOffset(t)),
 		NextOffset: [2]int64{drawOffset(t), drawOffset(t)},
-		Outcomes:   roomy(t, 12, func(t *rapid.T) Outcome { return Outcome{ReportID: drawReport(t).ID, Result: ResultAccepted} }),
-		Pending:    roomy(t, maxPending+2, drawReport),
+		Outcomes:   drawSlice(t, 12, func(t *rapid.T) Outcome { return Outcome{ReportID: drawReport(t).ID, Result: ResultAccepted} }),
+		Pending:    drawSlice(t, maxPending+2, drawReport),
 	}
 	e := Event{Offset: drawOffset(t), Time: time.UnixMilli(drawOffset(t))}
 	if o, r := drawOrder(t), drawReport(t); rapid.Bool().Draw(t, "order") {
@@ -305,8 +307,8 @@ func nextIsPure(t *rapid.T) {
 		e.Report = &r
 	}
 
-	before, again := snapshot(row, e), Next(baking, row, e)
-	d := Next(baking, row, e)
+	before, d := snapshot(row, e), Next(baking, row, e)
+	again := Next(baking, row, e)
 	if after := snapshot(row, e); !reflect.DeepEqual(before, after) {
 		t.Fatalf("the arguments changed from\n%+v to\n%+v", before, after)
 	}
@@ -315,7 +317,7 @@ func nextIsPure(t *rapid.T) {
 	}
 	if d.Verdict == VerdictForgotten {
 		if row.State == StateWaiting || !reflect.DeepEqual(d.Row, Row{}) || len(d.Emissions) > 0 {
-			t.Fatalf("dropped the row %+v: %+v", row, d)
+			t.Fatalf("deleted the row %+v: %+v", row, d)
 		}
 		return
 	}
@@ -326,7 +328,7 @@ func nextIsPure(t *rapid.T) {
 		t.Fatalf("%s changed the row", d.Verdict)
 	}
 	if (d.Verdict == VerdictInvalid) != (d.Why != "") {
-		t.Fatalf("%s, because %q", d.Verdict, d.Why)
+		t.Fatalf("the verdict is %s, the reason %q", d.Verdict, d.Why)
 	}
 	if len(d.Emissions) > 0 && !reflect.DeepEqual(d.Emissions, d.Row.Emissions()) {
 		t.Fatalf("emits\n%+v, the row says\n%+v", d.Emissions, d.Row.Emissions())
@@ -336,20 +338,20 @@ func nextIsPure(t *rapid.T) {
 	}
 }
 
-// snapshot copies the row and the event with all that they point to, the spare
-// room of slices included.
+// snapshot copies the row, the event and everything that they point to, including the spare
+// capacity of slices.
 func snapshot(row Row, e Event) any {
-	copied := []any{row, slices.Clone(whole(row.Outcomes)), slices.Clone(whole(row.Pending)), slices.Clone(whole(row.Order.History))}
+	copied := []any{row, slices.Clone(fullCapacity(row.Outcomes)), slices.Clone(fullCapacity(row.Pending)), slices.Clone(fullCapacity(row.Order.History))}
 	if e.Order != nil {
-		return append(copied, e, *e.Order, slices.Clone(whole(e.Order.History)))
+		return append(copied, e, *e.Order, slices.Clone(fullCapacity(e.Order.History)))
 	}
 	return append(copied, e, *e.Report)
 }
 
-func whole[T any](s []T) []T { return s[:cap(s)] }
+func fullCapacity[T any](s []T) []T { return s[:cap(s)] }
 
-// roomy draws a slice with spare room, into which a careless append would write.
-func roomy[T any](t *rapid.T, most int, draw func(*rapid.T) T) (s []T) {
+// drawSlice draws a slice with spare capacity, which a careless append would overwrite.
+func drawSlice[T any](t *rapid.T, most int, draw func(*rapid.T) T) (s []T) {
 	n := rapid.IntRange(0, most).Draw(t, "length")
 	for range n + 2 {
 		s = append(s, draw(t))
@@ -375,6 +377,6 @@ func drawReport(t *rapid.T) Report {
 func drawOrder(t *rapid.T) Order {
 	o := mixed()
 	o.Status = drawOneOf(t, "status", "mixed", "mixed", StatusPlaced, StatusRejected, "nonsense")
-	o.History = roomy(t, maxSteps, func(*rapid.T) Step { return Step{"mixing", "Maria", noon} })
+	o.History = drawSlice(t, maxSteps, func(*rapid.T) Step { return Step{"mixing", "Maria", noon} })
 	return o
 }

@@ -2,72 +2,70 @@ package order
 
 import "time"
 
-// State is where an order stands at one stage.
+// State is the state of an order at one stage.
+//
+// An order goes from StateNone or StateEarly to StateWaiting, and from there to StateCompleted or
+// StateRejected. It never goes back.
 type State string
 
-// The states. An order goes from StateNone or StateEarly to StateWaiting, and from there to
-// StateCompleted or StateRejected; it never goes back.
 const (
-	StateNone      State = ""         // The stage has never heard of the order.
-	StateEarly     State = "early"    // Reports came before the order itself.
-	StateWaiting   State = "waiting"  // It waits for the stage's people.
-	StateCompleted State = "done"     // The stage is done with it and has passed it on.
-	StateRejected  State = "rejected" // The stage rejected it.
+	StateNone      State = ""         // The stage has no row for the order.
+	StateEarly     State = "early"    // Reports arrived before the order itself.
+	StateWaiting   State = "waiting"  // The order waits for a person to finish it.
+	StateCompleted State = "done"     // The stage has completed the order and passed it on.
+	StateRejected  State = "rejected" // The stage has rejected the order.
 )
 
-// Input says on which of a stage's two input topics an event came.
+// Input is one of a stage's two input topics.
 type Input int
 
-// The inputs of a stage.
 const (
-	Arrivals Input = iota // The topic from which orders come.
-	Reports               // The topic of what people report about them.
+	Arrivals Input = iota // The topic of the orders that come to the stage.
+	Reports               // The topic of the reports about them.
 )
 
-// Row is all that a stage remembers about one order: the value of the stage's
-// group table. Whatever the stage emits can be rebuilt from it (Emissions).
+// Row is the value in a stage's group table for one order: everything that the stage remembers
+// about it. All that the stage has emitted can be derived from the row; see Emissions.
 type Row struct {
 	State   State
-	Order   Order     // Zero while StateEarly.
-	Arrived time.Time // When the order arrived here; UTC, whole milliseconds. Only while StateWaiting.
-	Claim   string    // Who has taken it on; empty when nobody.
-	Until   time.Time // When the claim lapses: from then on it keeps nobody out. Zero is never.
+	Order   Order     // Order as the stage knows it; zero while StateEarly.
+	Arrived time.Time // Arrival of the order at the stage, UTC, whole milliseconds; zero unless StateWaiting.
+	Claim   string    // Name of the claimant; "" without a claim.
+	Until   time.Time // Expiry of the claim; zero if it never expires.
 
-	// NextOffset holds, for each input, one more than the offset of the last
-	// event that changed this row; 0 means none did.
+	// NextOffset holds, for each Input, one more than the offset of the last event that changed
+	// the row, or 0 if none did.
 	NextOffset [2]int64
 
-	// Outcomes are those of the last maxOutcomes reports, oldest first.
+	// Outcomes holds the outcomes of the last maxOutcomes reports, oldest first.
 	Outcomes []Outcome
 
-	// Pending are the reports of an Early row, oldest first.
+	// Pending holds the undecided reports of a StateEarly row, oldest first.
 	Pending []Report
 }
 
-// Outcome is what became of a report.
+// Outcome is the recorded answer to a report.
 type Outcome struct {
 	ReportID string
 	Result   Result
-	Digest   string // That of the report.
+	Digest   string // Digest of the report.
 }
 
-// Result is the answer to a report.
+// Result is the answer of a stage to a report.
 type Result string
 
-// The results.
 const (
-	ResultAccepted Result = "accepted" // It did what it says, or that was so already.
-	ResultTooLate  Result = "late"     // The stage had finished with the order before.
-	ResultTaken    Result = "taken"    // Somebody else has claimed the order.
+	ResultAccepted Result = "accepted" // The report took effect, or changed nothing.
+	ResultTooLate  Result = "late"     // The stage had completed or rejected the order before.
+	ResultTaken    Result = "taken"    // Somebody else holds the claim on the order.
 )
 
 const (
-	maxOutcomes = 8
-	maxPending  = 32
+	maxOutcomes = 8  // Outcomes that a row keeps.
+	maxPending  = 32 // Reports that a row keeps before its order arrives.
 )
 
-// Outcome returns what became of the report with this id, as far back as the
-// row remembers.
+// Outcome returns the outcome of the report with this ID, if it is one of the last maxOutcomes.
 func (r *Row) Outcome(reportID string) (Outcome, bool) {
 	for _, o := range r.Outcomes {
 		if o.ReportID == reportID {
@@ -77,11 +75,11 @@ func (r *Row) Outcome(reportID string) (Outcome, bool) {
 	return Outcome{}, false
 }
 
-// ClaimedBy is who has taken the order on at that time; empty when nobody.
+// ClaimedBy returns the claimant at now, or "" if nobody holds the claim.
 func (r *Row) ClaimedBy(now time.Time) string { return Holder(r.Claim, r.Until, now) }
 
-// Holder is who holds an order at that time which somebody has claimed until
-// then, for ever if that is zero; empty when nobody.
+// Holder returns the claimant at now, or "" if there is no claim or it has expired. A zero until
+// never expires.
 func Holder(claim string, until, now time.Time) string {
 	if !until.IsZero() && !now.Before(until) {
 		return ""
@@ -89,5 +87,5 @@ func Holder(claim string, until, now time.Time) string {
 	return claim
 }
 
-// Closed says that the stage has finished with the order, one way or the other.
+// Closed reports whether the stage has completed or rejected the order.
 func (r *Row) Closed() bool { return r.State == StateCompleted || r.State == StateRejected }

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count what the stages of one process did.
+// Metrics counts the events, orders and dead letters of the stages of one process.
 type Metrics struct {
 	events  *prometheus.CounterVec
 	orders  *prometheus.CounterVec
@@ -21,24 +21,24 @@ type Metrics struct {
 	letters *prometheus.CounterVec
 
 	mu     sync.Mutex
-	shares map[string]*deadLetterRatio // By stage.
+	ratios map[string]*deadLetterRatio // Ratios by the name of the stage.
 }
 
-// NewMetrics registers the metrics.
+// NewMetrics registers the metrics with r. It panics if they are registered already.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		shares: map[string]*deadLetterRatio{},
+		ratios: map[string]*deadLetterRatio{},
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_stage_events_total",
-			Help: "Events that a stage has taken from its topics, by what they meant to it.",
+			Help: "Events that a stage has processed, by input and by verdict.",
 		}, []string{"stage", "input", "verdict"}),
 		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_stage_orders_total",
-			Help: "Orders that came to a stage, were done there or were rejected there.",
+			Help: "Orders that arrived at a stage, were completed there or were rejected there.",
 		}, []string{"stage", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:                            "ecupcakes_stage_duration_seconds",
-			Help:                            "Time from when an order was ready for a stage until the stage had finished with it, done or rejected.",
+			Help:                            "Time from when an order became ready for a stage until the stage completed or rejected it.",
 			Buckets:                         []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 480, 900, 1800, 3600, 7200, 14400},
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,
@@ -46,14 +46,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"stage"}),
 		letters: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_stage_dead_letters_total",
-			Help: "Messages that a stage put on the topic of the dead letters, by why.",
+			Help: "Messages that a stage sent to the dead letters, by reason.",
 		}, []string{"stage", "reason"}),
 	}
 	r.MustRegister(m.events, m.orders, m.seconds, m.letters)
 	return m
 }
 
-// outcome is what became of an order at a stage.
+// outcome is the label for the progress of an order at a stage.
 type outcome string
 
 const (
@@ -62,20 +62,21 @@ const (
 	rejected outcome = "rejected"
 )
 
-// counted are one stage's metrics. They exist from the start, so that what has
-// not happened yet is 0 instead of absent.
-type counted struct {
-	events  map[order.Verdict][2]prometheus.Counter // By order.Input.
+// stageCounters are the metrics of one stage. All of them exist from the start, so that a counter
+// is 0 and not absent before its first event.
+type stageCounters struct {
+	events  map[order.Verdict][2]prometheus.Counter // Counters by verdict and order.Input.
 	orders  map[outcome]prometheus.Counter
 	seconds prometheus.Observer
 	letters map[Reason]prometheus.Counter
-	share   *deadLetterRatio
+	ratio   *deadLetterRatio
 }
 
-func (m *Metrics) of(stage string) counted {
-	c := counted{
+// of returns the metrics of a stage.
+func (m *Metrics) of(stage string) stageCounters {
+	c := stageCounters{
 		events: map[order.Verdict][2]prometheus.Counter{}, orders: map[outcome]prometheus.Counter{}, letters: map[Reason]prometheus.Counter{},
-		seconds: m.seconds.WithLabelValues(stage), share: m.share(stage),
+		seconds: m.seconds.WithLabelValues(stage), ratio: m.ratio(stage),
 	}
 	for _, v := range []order.Verdict{order.VerdictApplied, order.VerdictRedelivered, order.VerdictForgotten, order.VerdictIgnored, order.VerdictInvalid, deadLettered} {
 		c.events[v] = [2]prometheus.Counter{
@@ -92,19 +93,19 @@ func (m *Metrics) of(stage string) counted {
 	return c
 }
 
-// event counts what an event meant.
-func (c counted) event(in order.Input, verdict order.Verdict) {
+// event counts an event by its verdict.
+func (c stageCounters) event(in order.Input, verdict order.Verdict) {
 	c.events[verdict][in].Inc()
-	c.share.count(time.Now(), verdict == deadLettered || verdict == order.VerdictInvalid)
+	c.ratio.count(time.Now(), verdict == deadLettered || verdict == order.VerdictInvalid)
 }
 
-// step counts what an event that was applied changed: the order's state was
-// before, and the row is as it is now.
-func (c counted) step(before order.State, row *order.Row) {
-	here := func(s order.State) bool {
+// step counts the change that an applied event made to an order. before is the state before the
+// event, and row the row after it.
+func (c stageCounters) step(before order.State, row *order.Row) {
+	hasArrived := func(s order.State) bool {
 		return s == order.StateWaiting || s == order.StateCompleted || s == order.StateRejected
 	}
-	if here(row.State) && !here(before) {
+	if hasArrived(row.State) && !hasArrived(before) {
 		c.orders[arrived].Inc()
 	}
 	if row.State == before || !row.Closed() {
@@ -119,25 +120,25 @@ func (c counted) step(before order.State, row *order.Row) {
 	c.seconds.Observe(max(0, row.Order.History[last].On.Sub(row.Order.ArrivedOn(last)).Seconds()))
 }
 
-// share returns the stage's, which lives longer than its processor.
-func (m *Metrics) share(stage string) *deadLetterRatio {
+// ratio returns the dead-letter ratio of a stage, which outlives a restart of the processor.
+func (m *Metrics) ratio(stage string) *deadLetterRatio {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.shares[stage] == nil {
-		m.shares[stage] = &deadLetterRatio{}
+	if m.ratios[stage] == nil {
+		m.ratios[stage] = &deadLetterRatio{}
 	}
-	return m.shares[stage]
+	return m.ratios[stage]
 }
 
-// Healthy returns an error while more than the limit, a share of 0 to 1, of a
-// stage's events within the last minute became dead letters, 20 at least. Then
-// the line goes on, but not with what it should be working on.
+// Healthy returns an error for each stage whose dead-letter ratio of the last minute is above
+// limit, a fraction from 0 to 1. Fewer than 20 dead letters are never an error. Such a stage makes
+// progress, but most likely discards orders that it should process.
 func (m *Metrics) Healthy(limit float64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var errs []error
-	for _, stage := range slices.Sorted(maps.Keys(m.shares)) {
-		if err := m.shares[stage].exceeds(time.Now(), limit); err != nil {
+	for _, stage := range slices.Sorted(maps.Keys(m.ratios)) {
+		if err := m.ratios[stage].exceeds(time.Now(), limit); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", stage, err))
 		}
 	}

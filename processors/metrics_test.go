@@ -17,10 +17,10 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// A stage counts each order once, however often its messages come, and the time
-// from when it was ready for the stage, not from when the stage heard of it.
-func TestMetrics(t *testing.T) {
-	line := start(t, topology.Cupcakes)
+// A stage counts each order once despite redeliveries. It measures the time from when the order
+// became ready for the stage, not from when the stage consumed it.
+func TestMetricsCountEachOrderOnce(t *testing.T) {
+	line := startLine(t, topology.Cupcakes)
 	for range 2 {
 		line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn, offset(7))
 		line.kafka.Consume("mixing-reports", "o1", newReport("c1", "o1", order.KindClaim), offset(7))
@@ -38,21 +38,20 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%g orders are counted as arrived at baking, want 1", got)
 	}
 	if got := testutil.ToFloat64(line.metrics.letters.WithLabelValues("mixing", string(Invalid))); got != 1 {
-		t.Errorf("%g dead letters are counted as misplaced, want 1", got)
+		t.Errorf("%g dead letters are counted as invalid, want 1", got)
 	}
 	var m dto.Metric
 	if err := line.metrics.of("mixing").seconds.(interface{ Write(*dto.Metric) error }).Write(&m); err != nil {
 		t.Fatal(err)
 	}
-	// Both reports are of two minutes after the orders were placed.
+	// Both reports were made two minutes after the orders were placed.
 	if h := m.GetHistogram(); h.GetSampleCount() != 2 || h.GetSampleSum() != 240 || h.GetSchema() == 0 {
 		t.Errorf("the times at mixing are %s, want two of 120 s in a native histogram", strings.TrimSpace(h.String()))
 	}
 }
 
-// Whoever follows an order through the logs finds every message of it, and at
-// level info only what is wrong.
-func TestLogs(t *testing.T) {
+// At level debug the log has every message of an order, at level info only dead letters.
+func TestLogHasEveryMessageAtDebugLevel(t *testing.T) {
 	for level, want := range map[slog.Level]int{slog.LevelInfo: 1, slog.LevelDebug: 3} {
 		var b bytes.Buffer
 		kafka := tester.New(t)
@@ -79,7 +78,7 @@ func TestLogs(t *testing.T) {
 				Partition, Offset           *int
 			}
 			if err := json.Unmarshal([]byte(l), &r); err != nil || r.Stage != "mixing" || r.Topic != "orderrequests" || r.Order == "" || r.Partition == nil || r.Offset == nil {
-				t.Errorf("a line without its place (%v): %s", err, l)
+				t.Errorf("a line without the origin of its message (%v): %s", err, l)
 			}
 			if level == slog.LevelInfo && r.Reason != string(WrongKey) {
 				t.Errorf("at level info there is %s", l)

@@ -1,9 +1,9 @@
-// Package processors runs the line: one generic goka processor that serves any
-// stage. It applies what order.Next decides to the stage's table and topics,
-// and puts messages that mean nothing to the line on the dead-letter topic, so
-// that none of them can stop it.
+// Package processors defines the goka processor of a stage, the same for every stage. It passes
+// each message to order.Next, and applies the decision to the stage's table and output topics.
+// Messages that cannot be decoded, or do not belong on their topic, go to the dead-letter topic, so
+// that none of them can stop a stage.
 //
-// It holds no rule of the domain and never knows HTTP.
+// The rules of the domain are in package order.
 package processors
 
 import (
@@ -21,51 +21,50 @@ import (
 	"github.com/lovoo/goka"
 )
 
-// deadLettered is the verdict on a message that was not even an event.
+// deadLettered is the verdict on a message that could not become an order.Event.
 const deadLettered order.Verdict = "unreadable"
 
-// Reason is why a message became a dead letter, as a word for programs.
+// Reason is the reason why a message became a dead letter, as a label for programs.
 type Reason string
 
-// The reasons.
 const (
-	Empty          Reason = "empty"           // It has no value.
-	Unreadable     Reason = "unreadable"      // It is not what belongs on its topic.
-	WrongKey       Reason = "wrong-key"       // Its key is not its order's id.
-	WrongPartition Reason = "wrong-partition" // Its key belongs to another partition.
-	UnreadableRow  Reason = "unreadable-row"  // What the stage knows of its order cannot be read.
-	Invalid        Reason = "misplaced"       // It cannot be right at this stage.
+	Empty          Reason = "empty"           // The message has no value.
+	Unreadable     Reason = "unreadable"      // The value cannot be decoded.
+	WrongKey       Reason = "wrong-key"       // The key is not the ID of the message's order.
+	WrongPartition Reason = "wrong-partition" // The key belongs to another partition.
+	UnreadableRow  Reason = "unreadable-row"  // The stage's row for the order cannot be decoded.
+	Invalid        Reason = "misplaced"       // The message cannot be right at this stage.
 )
 
-// maxDeadLetter bounds what is kept of a bad message, in bytes, so that a dead
-// letter always fits into a message. The header "truncated" says when it is
-// not all; the origin in the headers tells where the rest is.
+// maxDeadLetter bounds the value of a dead letter, in bytes, so that it always fits into a Kafka
+// message. If the value is cut, the header "truncated" has its original length, and the headers
+// "topic", "partition" and "offset" tell where to find all of it.
 const maxDeadLetter = 256 << 10
 
-// stage is one stage's processor.
+// stage is the processor of one stage.
 type stage struct {
 	decides    order.Stage
 	partitions int32
 	inputs     [2]string
 	outputs    [2]goka.Stream // By order.Output.
 	dead       goka.Stream
-	counted    counted
+	counters   stageCounters
 	log        *slog.Logger
 	trace      *tracing.Tracer
 }
 
-// Instruments is how others see what the stages do.
+// Instruments are the metrics, the log and the traces of the stages.
 type Instruments struct {
 	Metrics *Metrics
-	Log     *slog.Logger    // Of every event at level debug and of every dead letter at level info.
-	Trace   *tracing.Tracer // May be nil.
+	Log     *slog.Logger    // Log of every dead letter at level info, and of every event at level debug.
+	Trace   *tracing.Tracer // Tracer of the events; may be nil.
 }
 
-// Graph is what goka runs for stage i of the line, whose topics have so many
-// partitions.
+// Graph returns the goka graph of stage i of the line. partitions is the number of partitions that
+// every topic of the line has.
 //
-// Needed of the processor's options: in-order commits and an initial offset of
-// oldest, or orders can be lost; nil messages are processed (Options does so).
+// The processor must commit in order and start at the oldest offset, or orders can be lost
+// (gokaplus does both). It also needs the Options of this package.
 func Graph(line topology.Line, i int, partitions int32, w Instruments) *goka.GroupGraph {
 	s := line.Stages[i]
 	p := &stage{
@@ -74,7 +73,7 @@ func Graph(line topology.Line, i int, partitions int32, w Instruments) *goka.Gro
 		inputs:     [2]string{order.Arrivals: s.Input, order.Reports: s.Reports()},
 		outputs:    [2]goka.Stream{order.Onward: goka.Stream(line.NextTopic(i)), order.Failures: goka.Stream(line.Failures)},
 		dead:       goka.Stream(line.DeadLetters),
-		counted:    w.Metrics.of(s.Name),
+		counters:   w.Metrics.of(s.Name),
 		log:        w.Log.With("stage", s.Name),
 		trace:      w.Trace,
 	}
@@ -88,23 +87,24 @@ func Graph(line topology.Line, i int, partitions int32, w Instruments) *goka.Gro
 	)
 }
 
-// Options are the processor options that the graph relies on.
+// Options returns the goka options that a Graph relies on: tombstones are processed, not skipped.
 func Options() []goka.ProcessorOption {
 	return []goka.ProcessorOption{goka.WithNilHandling(goka.NilProcess)}
 }
 
 func (p *stage) handle(ctx goka.Context, in order.Input, msg any) {
-	ctx, end := p.traced(ctx)
-	verdict := p.take(ctx, in, msg)
+	ctx, end := p.startSpan(ctx)
+	verdict := p.process(ctx, in, msg)
 	end(verdict)
-	p.counted.event(in, verdict)
+	p.counters.event(in, verdict)
 	if p.log.Enabled(ctx.Context(), slog.LevelDebug) {
 		p.log.Debug("event", append(place(ctx), "verdict", verdict)...)
 	}
 }
 
-// traced begins the span of a message, which ends with its verdict.
-func (p *stage) traced(ctx goka.Context) (goka.Context, func(order.Verdict)) {
+// startSpan starts the span of a message. It returns a context that propagates the span, and a
+// function that ends the span with the verdict.
+func (p *stage) startSpan(ctx goka.Context) (goka.Context, func(order.Verdict)) {
 	if p.trace == nil {
 		return ctx, func(order.Verdict) {}
 	}
@@ -112,20 +112,20 @@ func (p *stage) traced(ctx goka.Context) (goka.Context, func(order.Verdict)) {
 	in, span := p.trace.Start(tracing.From(ctx.Context(), string(ctx.Headers()[codecs.TraceHeader])), ctx.Key(), p.decides.Name+" takes "+topic,
 		tracing.Receives, tracing.Place(topic, ctx.Partition(), ctx.Offset())...)
 	header := goka.WithCtxEmitHeaders(goka.Headers{codecs.TraceHeader: []byte(tracing.Header(in))})
-	return traced{ctx, header}, func(v order.Verdict) {
+	return traced{gokaContext: ctx, header: header}, func(v order.Verdict) {
 		span.SetAttributes(tracing.Verdict(string(v)))
 		span.End()
 	}
 }
 
-// traced has all that comes of a message tell of the span in which it was taken:
-// what is sent, and the row, from which the views have it.
+// traced is a goka.Context that adds the header with the span of its message to everything that it
+// writes: to the emissions, and to the row, from which the views read it.
 type traced struct {
 	gokaContext
 	header goka.ContextOption
 }
 
-type gokaContext = goka.Context // An embedded Context would hide its method of that name.
+type gokaContext = goka.Context // Under the name Context the embedded field would hide the method Context.
 
 func (c traced) Emit(topic goka.Stream, key string, value any, options ...goka.ContextOption) {
 	c.gokaContext.Emit(topic, key, value, append(options, c.header)...)
@@ -135,13 +135,14 @@ func (c traced) SetValue(value any, options ...goka.ContextOption) {
 	c.gokaContext.SetValue(value, append(options, c.header)...)
 }
 
-// place names a message for the log.
+// place returns log attributes that identify a message.
 func place(ctx goka.Context) []any {
 	return []any{"order", ctx.Key(), "topic", ctx.Topic(), "partition", ctx.Partition(), "offset", ctx.Offset()}
 }
 
-func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
-	event, reason, why := Event(msg, Origin{ctx.Key(), ctx.Partition(), ctx.Offset(), ctx.Timestamp()}, p.partitions)
+// process applies a message and returns the verdict on it.
+func (p *stage) process(ctx goka.Context, in order.Input, msg any) order.Verdict {
+	event, reason, why := Event(msg, Origin{Key: ctx.Key(), Partition: ctx.Partition(), Offset: ctx.Offset(), Time: ctx.Timestamp()}, p.partitions)
 	if why != "" {
 		p.deadLetter(ctx, msg, reason, why)
 		return deadLettered
@@ -151,8 +152,8 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	case nil:
 	case *order.Row:
 		row = *v
-	case *codecs.Undecodable: // Nobody can tell what was done for this order: touch nothing.
-		p.deadLetter(ctx, msg, UnreadableRow, "the stage's row for this order cannot be read: "+v.Why)
+	case *codecs.Undecodable: // What the stage has done for this order is unknown, so the row must stay.
+		p.deadLetter(ctx, msg, UnreadableRow, "the stage's row for this order cannot be decoded: "+v.Why)
 		return deadLettered
 	}
 	d := Decide(p.decides, row, event)
@@ -160,7 +161,7 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	case order.VerdictApplied, order.VerdictRedelivered:
 		p.apply(ctx, &d)
 		if d.Verdict == order.VerdictApplied {
-			p.counted.step(row.State, &d.Row)
+			p.counters.step(row.State, &d.Row)
 		}
 	case order.VerdictForgotten:
 		ctx.Delete()
@@ -170,7 +171,7 @@ func (p *stage) take(ctx goka.Context, in order.Input, msg any) order.Verdict {
 	return d.Verdict
 }
 
-// Origin says with what and where a message came.
+// Origin is the key, the position and the timestamp of a message.
 type Origin struct {
 	Key       string
 	Partition int32
@@ -178,12 +179,12 @@ type Origin struct {
 	Time      time.Time
 }
 
-// Event makes an event of a message as its codec decoded it, nil for a
-// tombstone, or says why it is none.
+// Event converts a message, as its codec decoded it and nil for a tombstone, to an event. If the
+// message must become a dead letter instead, Event returns the reason as a label and in words.
 //
-// A message in another partition than its key's is none: what a stage wrote for
-// it would go to the key's partition, and be read by the instance of that one
-// after a restart.
+// A message in another partition than that of its key is a dead letter. The row that a stage wrote
+// for it would go to the key's partition, and after a restart the owner of that partition would
+// read it.
 func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason, why string) {
 	e = order.Event{Offset: from.Offset, Time: from.Time.UTC()}
 	var id string
@@ -201,13 +202,13 @@ func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason
 		return e, WrongKey, fmt.Sprintf("its key %.80q is not its order's id %q", from.Key, id)
 	}
 	if p := gokaplus.Partition([]byte(from.Key), int(partitions)); p != from.Partition {
-		return e, WrongPartition, fmt.Sprintf("it is in partition %d and its key belongs to %d: produce it with the partitioner that the line uses (FNV-1a)", from.Partition, p)
+		return e, WrongPartition, fmt.Sprintf("it is in partition %d, but its key belongs to partition %d: produce it with the partitioner of the line (FNV-1a)", from.Partition, p)
 	}
 	return e, "", ""
 }
 
-// Decide is order.Next, and a panic in it is a verdict like others: it would
-// come again with the message, for ever, and the stage would stand still.
+// Decide calls order.Next and turns a panic into order.VerdictInvalid. Otherwise every redelivery
+// of the message would panic again, and its partition would make no progress.
 func Decide(stage order.Stage, row order.Row, e order.Event) (d order.Decision) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -217,8 +218,7 @@ func Decide(stage order.Stage, row order.Row, e order.Event) (d order.Decision) 
 	return order.Next(stage, row, e)
 }
 
-// apply writes the row and sends the emissions. The order is encoded once for
-// both.
+// apply writes the row and sends the emissions. It encodes the order once for both.
 func (p *stage) apply(ctx goka.Context, d *order.Decision) {
 	encoded, err := codecs.EncodeOrder(&d.Row.Order)
 	if err != nil {
@@ -234,16 +234,17 @@ func (p *stage) apply(ctx goka.Context, d *order.Decision) {
 	}
 }
 
-// fail stops the processor with the message uncommitted; it is supervised and
-// starts again. goka's Fail returns when a shutdown has begun already, and the
-// message would count as done: hence the panic.
+// fail stops the processor without committing the message; its supervisor restarts it. It panics
+// because goka's Fail returns if a shutdown has begun already, and the message would then be
+// committed.
 func fail(ctx goka.Context, err error) {
 	ctx.Fail(err)
 	panic(err)
 }
 
+// deadLetter sends the message to the dead-letter topic, with its origin and why in the headers.
 func (p *stage) deadLetter(ctx goka.Context, msg any, reason Reason, why string) {
-	p.counted.letters[reason].Inc()
+	p.counters.letters[reason].Inc()
 	p.log.Info("dead letter", append(place(ctx), "reason", reason, "why", why)...)
 	var raw []byte
 	switch m := msg.(type) {
@@ -270,7 +271,7 @@ func (p *stage) deadLetter(ctx goka.Context, msg any, reason Reason, why string)
 		raw = raw[:maxDeadLetter]
 	}
 	if raw == nil {
-		raw = []byte{} // A tombstone would say that the letter is gone.
+		raw = []byte{} // A tombstone would mean that the dead letter is deleted.
 	}
 	ctx.Emit(p.dead, ctx.Key(), raw, goka.WithCtxEmitHeaders(h))
 }

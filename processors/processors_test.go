@@ -27,8 +27,8 @@ var (
 	sentOn   = tester.WithTime(placedOn.Add(time.Minute))
 )
 
-// line is a line that runs in goka's tester.
-type line struct {
+// testLine is a line that runs in goka's tester.
+type testLine struct {
 	topology.Line
 	t       *testing.T
 	kafka   *tester.Tester
@@ -36,9 +36,10 @@ type line struct {
 	dead    *tester.QueueTracker
 }
 
-func start(t *testing.T, l topology.Line) *line {
+// startLine starts the processors of all stages.
+func startLine(t *testing.T, l topology.Line) *testLine {
 	t.Helper()
-	r := &line{l, t, tester.New(t), NewMetrics(prometheus.NewRegistry()), nil}
+	r := &testLine{Line: l, t: t, kafka: tester.New(t), metrics: NewMetrics(prometheus.NewRegistry())}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	for i, s := range l.Stages {
@@ -61,8 +62,8 @@ func start(t *testing.T, l topology.Line) *line {
 	return r
 }
 
-// offsetHeader gives a message another offset than the tester does, which
-// counts the messages of a topic: that is how a message is delivered again.
+// offsetHeader overrides the offset that the tester gives a message. The tester counts the messages
+// of a topic, so a redelivery needs the header.
 const offsetHeader = "test-offset"
 
 type atOffset struct{ gokaContext }
@@ -82,7 +83,7 @@ func offset(n int) tester.EmitOption {
 	return tester.WithHeaders(goka.Headers{offsetHeader: strconv.AppendInt(nil, int64(n), 10)})
 }
 
-func (l *line) row(stage int, id string) *order.Row {
+func (l *testLine) row(stage int, id string) *order.Row {
 	l.t.Helper()
 	switch v := l.kafka.TableValue(goka.Table(l.Stages[stage].Table()), id).(type) {
 	case nil:
@@ -95,8 +96,8 @@ func (l *line) row(stage int, id string) *order.Row {
 	}
 }
 
-// next is the next order on a topic, nil if there is none.
-func (l *line) next(q *tester.QueueTracker) *order.Order {
+// next returns the next order on a topic, or nil if there is none.
+func (l *testLine) next(q *tester.QueueTracker) *order.Order {
 	l.t.Helper()
 	key, v, ok := q.Next()
 	if !ok {
@@ -109,7 +110,7 @@ func (l *line) next(q *tester.QueueTracker) *order.Order {
 	return o
 }
 
-func (l *line) count(stage int, input string, verdict order.Verdict) int {
+func (l *testLine) count(stage int, input string, verdict order.Verdict) int {
 	l.t.Helper()
 	var m dto.Metric
 	if err := l.metrics.events.WithLabelValues(l.Stages[stage].Name, input, string(verdict)).Write(&m); err != nil {
@@ -118,14 +119,14 @@ func (l *line) count(stage int, input string, verdict order.Verdict) int {
 	return int(m.GetCounter().GetValue())
 }
 
-func (l *line) wantCount(stage int, input string, verdict order.Verdict, want int) {
+func (l *testLine) wantCount(stage int, input string, verdict order.Verdict, want int) {
 	l.t.Helper()
 	if got := l.count(stage, input, verdict); got != want {
 		l.t.Errorf("%d %s of %s are counted as %s, want %d", got, input, l.Stages[stage].Name, verdict, want)
 	}
 }
 
-func (l *line) wantNoDeadLetter() {
+func (l *testLine) wantNoDeadLetter() {
 	l.t.Helper()
 	if h, key, _, ok := l.dead.NextRawWithHeaders(); ok {
 		l.t.Errorf("a dead letter with the key %q: %s", key, h["reason"])
@@ -160,7 +161,7 @@ func TestWalk(t *testing.T) {
 			if err := l.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			line := start(t, l)
+			line := startLine(t, l)
 			out, failures := line.kafka.NewQueueTracker(l.Output), line.kafka.NewQueueTracker(l.Failures)
 			want := newOrder("o1", order.StatusPlaced)
 			line.kafka.Consume(l.Stages[0].Input, "o1", want, sentOn)
@@ -188,8 +189,8 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-func TestReject(t *testing.T) {
-	line := start(t, topology.Cupcakes)
+func TestRejectSendsTheOrderToTheFailures(t *testing.T) {
+	line := startLine(t, topology.Cupcakes)
 	failures, decorating := line.kafka.NewQueueTracker("orderfailures"), line.kafka.NewQueueTracker("readytodecorate")
 	line.kafka.Consume("readytobake", "o1", newOrder("o1", "mixed"), sentOn)
 	line.kafka.Consume("baking-reports", "o1", newReport("r1", "o1", order.KindReject))
@@ -201,7 +202,7 @@ func TestReject(t *testing.T) {
 	}
 	line.kafka.Consume("baking-reports", "o1", newReport("r2", "o1", order.KindComplete))
 	if got := line.row(1, "o1"); got.State != order.StateRejected || got.Outcomes[1].Result != order.ResultTooLate {
-		t.Errorf("done after the rejection its row is %+v", got)
+		t.Errorf("after a completion that follows the rejection the row is %+v", got)
 	}
 	if o, again := line.next(decorating), line.next(failures); o != nil || again != nil {
 		t.Errorf("decorating got %+v, orderfailures again %+v", o, again)
@@ -209,9 +210,9 @@ func TestReject(t *testing.T) {
 	line.wantNoDeadLetter()
 }
 
-// Messages that mean nothing end as dead letters that tell where they came
-// from and why, and the stage goes on.
-func TestDeadLetters(t *testing.T) {
+// Messages that cannot be decoded or do not belong on their topic become dead letters with their
+// origin and the reason. The stage makes progress.
+func TestInvalidMessagesBecomeDeadLetters(t *testing.T) {
 	encoded := func(b []byte, err error) codecs.Encoded {
 		if err != nil {
 			t.Fatal(err)
@@ -228,42 +229,42 @@ func TestDeadLetters(t *testing.T) {
 		verdict                 order.Verdict
 		why                     string
 	}{
-		{"an order of bad bytes", "arrivals", "o1", "\xff{", deadLettered, "not an order: "},
-		{"a report of bad bytes", "reports", "o1", "[]", deadLettered, "not a report: "},
+		{"an undecodable order", "arrivals", "o1", "\xff{", deadLettered, "not an order: "},
+		{"an undecodable report", "reports", "o1", "[]", deadLettered, "not a report: "},
 		{"an empty order", "arrivals", "o1", "", deadLettered, "it is empty"},
-		{"more bytes than a dead letter keeps", "arrivals", "o1", string(large), deadLettered, "not an order: "},
-		{"an order of a version to come", "arrivals", "o1", string(newer), deadLettered, "upgrade"},
+		{"more bytes than a dead letter holds", "arrivals", "o1", string(large), deadLettered, "not an order: "},
+		{"an order of a newer version", "arrivals", "o1", string(newer), deadLettered, "upgrade"},
 		{"an order with another key", "arrivals", "o2", string(placed), deadLettered, `its key "o2" is not its order's id "o1"`},
 		{"a report with another key", "reports", "o2", string(done), deadLettered, `its key "o2" is not its order's id "o1"`},
 		{"goka's own key", "arrivals", "__offset", string(placed), deadLettered, `its key "__offset" is not its order's id`},
-		{"an order with the status of another stage", "arrivals", "o1", string(mixed), order.VerdictInvalid, "must be placed, this one is mixed"},
+		{"an order with the status of another stage", "arrivals", "o1", string(mixed), order.VerdictInvalid, `its status is "mixed", but mixing expects orders that are "placed"`},
 		{"a report of an unknown kind", "reports", "o1", string(unknown), deadLettered, `unknown kind of report "eaten"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			line := start(t, topology.Cupcakes)
+			line := startLine(t, topology.Cupcakes)
 			topic := map[string]string{"arrivals": "orderrequests", "reports": "mixing-reports"}[c.input]
 			line.kafka.Consume(topic, c.key, codecs.Encoded(c.value), offset(41))
-			line.wantLetter(c.key, []byte(c.value), c.why, topic, "41")
+			line.wantDeadLetter(c.key, []byte(c.value), c.why, topic, "41")
 			line.wantCount(0, c.input, c.verdict, 1)
-			line.wantGoingOn()
+			line.wantProgress()
 		})
 	}
 	for input, topic := range map[string]string{"arrivals": "orderrequests", "reports": "mixing-reports"} {
 		t.Run("no value in "+input, func(t *testing.T) {
-			line := start(t, topology.Cupcakes)
+			line := startLine(t, topology.Cupcakes)
 			line.kafka.Consume(topic, "o1", nil, offset(41))
-			line.wantLetter("o1", nil, "it has no value", topic, "41")
+			line.wantDeadLetter("o1", nil, "it has no value", topic, "41")
 			line.wantCount(0, input, deadLettered, 1)
-			line.wantGoingOn()
+			line.wantProgress()
 		})
 	}
 }
 
-// A dead letter tells the trace of its message, if that is one.
-func TestTraceOfADeadLetter(t *testing.T) {
+// A dead letter has the trace header of its message if that is valid.
+func TestDeadLetterKeepsTheTrace(t *testing.T) {
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	for sent, want := range map[string]string{trace: trace, "": "", "rubbish": "", trace + "\n": ""} {
-		line := start(t, topology.Cupcakes)
+		line := startLine(t, topology.Cupcakes)
 		line.kafka.Consume("orderrequests", "o1", codecs.Encoded("rubbish"), offset(41), tester.WithHeaders(goka.Headers{"traceparent": []byte(sent)}))
 		if h, _, _, ok := line.dead.NextRawWithHeaders(); !ok || string(h["traceparent"]) != want {
 			t.Errorf("%q becomes %q", sent, h["traceparent"])
@@ -271,8 +272,8 @@ func TestTraceOfADeadLetter(t *testing.T) {
 	}
 }
 
-// wantLetter checks the next dead letter, which must be the only one.
-func (l *line) wantLetter(key string, value []byte, why, topic, offset string) {
+// wantDeadLetter checks the next dead letter, which must be the only one.
+func (l *testLine) wantDeadLetter(key string, value []byte, why, topic, offset string) {
 	l.t.Helper()
 	h, gotKey, got, ok := l.dead.NextRawWithHeaders()
 	if !ok {
@@ -296,21 +297,21 @@ func (l *line) wantLetter(key string, value []byte, why, topic, offset string) {
 	l.wantNoDeadLetter()
 }
 
-// wantGoingOn checks that the first stage still does its work.
-func (l *line) wantGoingOn() {
+// wantProgress checks that the first stage still processes orders.
+func (l *testLine) wantProgress() {
 	l.t.Helper()
 	l.kafka.Consume("orderrequests", "good", newOrder("good", order.StatusPlaced), offset(42))
 	l.kafka.Consume("mixing-reports", "good", newReport("r9", "good", order.KindComplete), offset(42))
 	if row := l.row(1, "good"); row.State != order.StateWaiting {
-		l.t.Errorf("an order after it has not come to the next stage: %+v", row)
+		l.t.Errorf("the order after it has not arrived at the next stage: %+v", row)
 	}
 	if row := l.row(0, "o1"); row.State != order.StateNone {
-		l.t.Errorf("the bad message has left the row %+v", row)
+		l.t.Errorf("the dead letter created the row %+v", row)
 	}
 }
 
-func TestReportBeforeItsOrder(t *testing.T) {
-	line := start(t, topology.Cupcakes)
+func TestReportThatOvertakesItsOrderIsParked(t *testing.T) {
+	line := startLine(t, topology.Cupcakes)
 	baking := line.kafka.NewQueueTracker("readytobake")
 	line.kafka.Consume("mixing-reports", "o1", newReport("r1", "o1", order.KindComplete))
 	if row, o := line.row(0, "o1"), line.next(baking); row.State != order.StateEarly || o != nil {
@@ -323,14 +324,14 @@ func TestReportBeforeItsOrder(t *testing.T) {
 	line.wantNoDeadLetter()
 }
 
-func TestDuplicates(t *testing.T) {
-	line := start(t, topology.Cupcakes)
+func TestDuplicatesAreIgnored(t *testing.T) {
+	line := startLine(t, topology.Cupcakes)
 	baking := line.kafka.NewQueueTracker("readytobake")
 	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
 	line.kafka.Consume("mixing-reports", "o1", newReport("c1", "o1", order.KindClaim))
 	before := line.row(0, "o1")
 	line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn)
-	release := newReport("c1", "o1", order.KindRelease) // The same id: it is not looked at again.
+	release := newReport("c1", "o1", order.KindRelease) // A duplicate by its ID, although its kind differs.
 	line.kafka.Consume("mixing-reports", "o1", release)
 	if after := line.row(0, "o1"); !reflect.DeepEqual(after, before) {
 		t.Errorf("a duplicate of the waiting order or of the report changed its row from %+v to %+v", before, after)
@@ -353,10 +354,10 @@ func TestDuplicates(t *testing.T) {
 	line.wantNoDeadLetter()
 }
 
-// A message that comes again at its own offset is one whose effects may have
-// been lost in a crash: they are repeated, byte for byte.
-func TestRedelivery(t *testing.T) {
-	line := start(t, topology.Cupcakes)
+// The effects of a redelivered message may have been lost in a crash. They are written again, byte
+// for byte.
+func TestRedeliveryWritesTheSameBytesAgain(t *testing.T) {
+	line := startLine(t, topology.Cupcakes)
 	changelog, baking := line.kafka.NewQueueTracker("mixing-table"), line.kafka.NewQueueTracker("readytobake")
 	deliver := func() {
 		line.kafka.Consume("orderrequests", "o1", newOrder("o1", order.StatusPlaced), sentOn, offset(7))
@@ -385,13 +386,13 @@ func TestRedelivery(t *testing.T) {
 	}
 	line.wantCount(0, "arrivals", order.VerdictRedelivered, 1)
 	line.wantCount(0, "reports", order.VerdictRedelivered, 1)
-	line.wantCount(1, "arrivals", order.VerdictIgnored, 2) // Two copies, which the next stage knows.
+	line.wantCount(1, "arrivals", order.VerdictIgnored, 2) // The two copies are duplicates at the next stage.
 }
 
-// Nobody knows what a row that cannot be read says, so it must stay, and what
-// came for it must not be lost.
-func TestUnreadableRow(t *testing.T) {
-	line := start(t, topology.Cupcakes)
+// The contents of an undecodable row are unknown, so the row must stay, and the messages about its
+// order must not be lost.
+func TestMessagesOfAnUndecodableRowBecomeDeadLetters(t *testing.T) {
+	line := startLine(t, topology.Cupcakes)
 	baking := line.kafka.NewQueueTracker("readytobake")
 	line.kafka.SetTableValue("mixing-table", "o1", codecs.Encoded(`{"v":1`))
 	o := newOrder("o1", order.StatusPlaced)
@@ -400,13 +401,13 @@ func TestUnreadableRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	line.kafka.Consume("orderrequests", "o1", o, offset(3))
-	line.wantLetter("o1", raw, "the stage's row for this order cannot be read: not a row", "orderrequests", "3")
+	line.wantDeadLetter("o1", raw, "the stage's row for this order cannot be decoded: not a row", "orderrequests", "3")
 	report := newReport("r1", "o1", order.KindComplete)
 	if raw, err = codecs.EncodeReport(report); err != nil {
 		t.Fatal(err)
 	}
 	line.kafka.Consume("mixing-reports", "o1", report, offset(4))
-	line.wantLetter("o1", raw, "the stage's row for this order cannot be read: not a row", "mixing-reports", "4")
+	line.wantDeadLetter("o1", raw, "the stage's row for this order cannot be decoded: not a row", "mixing-reports", "4")
 	if bad, ok := line.kafka.TableValue("mixing-table", "o1").(*codecs.Undecodable); !ok || string(bad.Raw) != `{"v":1` {
 		t.Errorf("the row is %+v now", bad)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// edge is one arrow of the line's graph; a node is a topic or a group.
+// edge is an arrow of the line's graph. Its ends are topics and consumer groups.
 type edge struct{ from, to string }
 
 func (l Line) edges() (edges []edge) {
@@ -16,19 +16,19 @@ func (l Line) edges() (edges []edge) {
 	return edges
 }
 
-// Text describes the line for a terminal, one stage a line.
+// Text returns the line as text for a terminal, one stage per line.
 func (l Line) Text() string {
 	var b strings.Builder
 	for i, s := range l.Stages {
 		fmt.Fprintf(&b, "%-11s %-16s → %-16s table %-17s reports %-19s POST /order/%-9s %s\n",
 			s.Name, s.Input, l.NextTopic(i), s.Table(), s.Reports(), s.Verb, s.Event)
 	}
-	fmt.Fprintf(&b, "rejected orders: %s   messages that mean nothing: %s\n", l.Failures, l.DeadLetters)
+	fmt.Fprintf(&b, "rejected orders: %s   dead letters: %s\n", l.Failures, l.DeadLetters)
 	return b.String()
 }
 
-// Mermaid is the line as a Mermaid flow chart, as Markdown pages show it.
-// Dead letters are left out: every stage has them.
+// Mermaid returns the line as a Mermaid flow chart for Markdown pages. It omits the dead letters,
+// because every stage has them.
 func (l Line) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
@@ -41,7 +41,7 @@ func (l Line) Mermaid() string {
 	return b.String()
 }
 
-// DOT is the line in Graphviz's language, with every topic.
+// DOT returns the line as a Graphviz graph with every topic.
 func (l Line) DOT() string {
 	var b strings.Builder
 	b.WriteString("digraph line {\n  rankdir=LR;\n")

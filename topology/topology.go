@@ -1,8 +1,7 @@
-// Package topology is the line as data: its stages, and the topics, tables,
-// groups, routes and hub events that follow from them. Everything that the
-// program does for a stage derives from its entry here.
+// Package topology declares the line as data: its stages, and the topics, tables, consumer groups,
+// routes and hub events that derive from them. To add a stage, add its entry to Cupcakes.
 //
-// It never knows how a topic is read nor how a route is served.
+// The package imports no client of Kafka or HTTP.
 package topology
 
 import (
@@ -15,56 +14,60 @@ import (
 	"github.com/ecupcakes/ecupcakes/order"
 )
 
-// Stage is one station of the line.
+// Stage is one step of the line: a goka processor, its topics, and the people who work there.
 type Stage struct {
-	Name  string       // "mixing": group, table, labels.
-	Role  string       // "mixer": who works there.
-	Verb  string       // "mix": the route of the command that finishes an order here.
-	Label string       // "MIX": what the button says.
-	Page  string       // "mixer": the page of the web client.
-	Input string       // "orderrequests": the topic from which orders come.
-	Event string       // "InformNewOrderToMix": the hub's event for an arrival.
-	Done  order.Status // "mixed": the status of an order that is finished here.
-	Age   Age          // From when on an order waits too long here.
+	Name  string       // Name of the consumer group, of the table and in labels: "mixing".
+	Role  string       // Role of the people who work at the stage: "mixer".
+	Verb  string       // Route of the command that completes an order: "mix".
+	Label string       // Text of the button: "MIX".
+	Page  string       // Page of the web client: "mixer".
+	Input string       // Topic of the orders that come to the stage: "orderrequests".
+	Event string       // Hub event for an arrival: "InformNewOrderToMix".
+	Done  order.Status // Status of an order that the stage has completed: "mixed".
+	Age   Age          // Waiting times at which an order becomes urgent.
 }
 
-// Age says how long an order may wait at a station. Warn is less than Late.
+// Age holds the waiting times at a stage from which an order is urgent. Both are whole seconds, and
+// Warn is less than Late.
 type Age struct {
-	Warn time.Duration // From then on somebody should hurry.
-	Late time.Duration // From then on it is late.
+	Warn time.Duration // Waiting time from which an order should be hurried.
+	Late time.Duration // Waiting time from which an order is late.
 }
 
-// usual is what common kitchen displays begin with.
-var usual = Age{5 * time.Minute, 8 * time.Minute}
+// usual holds the default times of common kitchen displays.
+var usual = Age{Warn: 5 * time.Minute, Late: 8 * time.Minute}
 
 func (a Age) valid() bool {
 	return a.Warn >= time.Second && a.Warn < a.Late && a.Warn%time.Second == 0 && a.Late%time.Second == 0
 }
 
-// Reports is the topic of what the stage's people report.
+// Reports returns the topic of the reports about the stage's orders.
 func (s Stage) Reports() string { return s.Name + "-reports" }
 
-// Group is the consumer group of the stage's processor.
+// Group returns the consumer group of the stage's processor.
 func (s Stage) Group() string { return s.Name }
 
-// Table is the topic of the stage's group table: goka names it so.
+// Table returns the topic of the stage's group table, its changelog. goka prescribes the name.
 func (s Stage) Table() string { return s.Name + "-table" }
 
-// By is the name of the field that names who finished an order: "MixedBy".
+// By returns the name of the field for the person who completed an order: "MixedBy".
 func (s Stage) By() string { return title(string(s.Done)) + "By" }
 
-// On is the name of the field that says when: "MixedOn".
+// On returns the name of the field for the time at which an order was completed: "MixedOn".
 func (s Stage) On() string { return title(string(s.Done)) + "On" }
 
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// Line is a whole line. The output of a stage is the input of the next one.
+// Line is a sequence of stages. The output of a stage is the input of the next one.
 type Line struct {
 	Stages      []Stage
-	Output      string // The topic of the last stage's output.
-	Failures    string // The topic of rejected orders.
-	DeadLetters string // The topic of messages that mean nothing to the line.
-	Ingredients string // The topic on which Kafka Connect tells of the inventory; no order passes through it. Empty for none.
+	Output      string // Output topic of the last stage.
+	Failures    string // Topic of rejected orders.
+	DeadLetters string // Topic of messages that cannot be decoded or do not belong on their topic.
+
+	// Ingredients is the topic to which Kafka Connect writes the changes of the inventory, or ""
+	// for a line without inventory. No order passes through it.
+	Ingredients string
 }
 
 // Cupcakes is the factory's line.
@@ -132,8 +135,8 @@ var Cupcakes = Line{
 	Ingredients: "rawmaterial.inventory.ingredients",
 }
 
-// WithAges is the line with other ages at the named stages. An age is written
-// as "5m/8m": when to warn and when an order is late.
+// WithAges returns a copy of the line with other ages at the named stages. An age has the form
+// "WARN/LATE", as in "5m/8m".
 func (l Line) WithAges(ages map[string]string) (Line, error) {
 	l.Stages = slices.Clone(l.Stages)
 	for name, text := range ages {
@@ -146,14 +149,14 @@ func (l Line) WithAges(ages map[string]string) (Line, error) {
 		age.Warn, errs[0] = time.ParseDuration(warn)
 		age.Late, errs[1] = time.ParseDuration(late)
 		if errs[0] != nil || errs[1] != nil || !age.valid() {
-			return l, fmt.Errorf("%.80q is no age for %s: give from when on to warn and from when on it is late, in whole seconds, the first less than the second, as in 5m/8m", text, name)
+			return l, fmt.Errorf("invalid age %.80q for %s: use WARN/LATE in whole seconds with WARN less than LATE, as in 5m/8m", text, name)
 		}
 		l.Stages[i].Age = age
 	}
 	return l, nil
 }
 
-// NextTopic is the topic to which stage i passes its orders on.
+// NextTopic returns the topic to which stage i passes its orders on.
 func (l Line) NextTopic(i int) string {
 	if i+1 < len(l.Stages) {
 		return l.Stages[i+1].Input
@@ -161,7 +164,7 @@ func (l Line) NextTopic(i int) string {
 	return l.Output
 }
 
-// Expects is the status of an order that arrives at stage i.
+// Expects returns the status of an order when it arrives at stage i.
 func (l Line) Expects(i int) order.Status {
 	if i == 0 {
 		return order.StatusPlaced
@@ -169,13 +172,13 @@ func (l Line) Expects(i int) order.Status {
 	return l.Stages[i-1].Done
 }
 
-// DecisionStage is what order.Next needs to know of stage i.
+// DecisionStage returns stage i in the form that order.Next takes.
 func (l Line) DecisionStage(i int) order.Stage {
 	return order.Stage{Name: l.Stages[i].Name, Expects: l.Expects(i), Done: l.Stages[i].Done}
 }
 
-// Statuses are all that an order can have, in the order in which it comes to
-// them, and Rejected.
+// Statuses returns every status that an order can have: those of an order that passes the whole
+// line, in that order, then order.StatusRejected.
 func (l Line) Statuses() []order.Status {
 	statuses := []order.Status{order.StatusPlaced}
 	for _, s := range l.Stages {
@@ -184,7 +187,7 @@ func (l Line) Statuses() []order.Status {
 	return append(statuses, order.StatusRejected)
 }
 
-// Index is the place of the named stage in the line, -1 if there is none.
+// Index returns the index of the named stage, or -1 if the line has none of that name.
 func (l Line) Index(name string) int {
 	for i, s := range l.Stages {
 		if s.Name == name {
@@ -194,12 +197,12 @@ func (l Line) Index(name string) int {
 	return -1
 }
 
-// StageOf is the index of the stage whose input is the topic, -1 if there is none.
+// StageOf returns the index of the stage whose input is the topic, or -1 if the line has none.
 func (l Line) StageOf(topic string) int {
 	return slices.IndexFunc(l.Stages, func(s Stage) bool { return s.Input == topic })
 }
 
-// Names are the names of the stages, in the order of the line.
+// Names returns the names of the stages, in the order of the line.
 func (l Line) Names() []string {
 	names := make([]string, len(l.Stages))
 	for i, s := range l.Stages {
@@ -208,17 +211,16 @@ func (l Line) Names() []string {
 	return names
 }
 
-// Kind says how a topic is kept.
+// Kind is the cleanup policy of a topic.
 type Kind int
 
-// The kinds of topics.
 const (
-	Stream Kind = iota // Events, kept for a time.
-	Table              // The changelog of a group table: compacted, kept for ever.
+	Stream Kind = iota // A topic of events, deleted after the retention time.
+	Table              // The changelog of a group table, compacted and never deleted.
 )
 
-// Topics are all topics that orders pass through, in the order in which an order meets them,
-// with their kind.
+// Topics returns all topics that orders pass through with their kinds, in the order in which an
+// order reaches them.
 func (l Line) Topics() iter.Seq2[string, Kind] {
 	return func(yield func(string, Kind) bool) {
 		for _, s := range l.Stages {
@@ -230,8 +232,8 @@ func (l Line) Topics() iter.Seq2[string, Kind] {
 	}
 }
 
-// OrderTopics are the topics that have each order as it came to a stage, or as it was
-// rejected: what is copied to where people keep their records.
+// OrderTopics returns the topics that hold each order as it arrived at a stage or as it was
+// rejected. They are the ones to archive.
 func (l Line) OrderTopics() []string {
 	topics := make([]string, 0, len(l.Stages)+1)
 	for _, s := range l.Stages {
@@ -240,8 +242,8 @@ func (l Line) OrderTopics() []string {
 	return append(topics, l.Failures)
 }
 
-// Validate returns why the line cannot run: a name that is missing or stands
-// for two things.
+// Validate returns an error if the line cannot run: a name is missing, used twice or reserved, or
+// an age is invalid.
 func (l Line) Validate() error {
 	if len(l.Stages) == 0 {
 		return fmt.Errorf("the line has no stage")
@@ -276,12 +278,12 @@ func (l Line) Validate() error {
 	}
 	for _, s := range l.Stages {
 		if !s.Age.valid() {
-			return fmt.Errorf("at the stage %q orders warn after %s and are late after %s: both must be whole seconds, and the first less than the second", s.Name, s.Age.Warn, s.Age.Late)
+			return fmt.Errorf("the age of stage %q is %s/%s: both times must be whole seconds, and the first less than the second", s.Name, s.Age.Warn, s.Age.Late)
 		}
 	}
 	for _, reserved := range []order.Status{order.StatusPlaced, order.StatusRejected} {
 		if _, used := seen["status"+string(reserved)]; used {
-			return fmt.Errorf("the status %q belongs to no stage", reserved)
+			return fmt.Errorf("the status %q is reserved: give the stage another one", reserved)
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/ecupcakes/ecupcakes/order"
 )
 
-func TestValidate(t *testing.T) {
+func TestValidateFindsInvalidLines(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*Line)
@@ -23,7 +23,10 @@ func TestValidate(t *testing.T) {
 		{"the factory's line", func(*Line) {}, ""},
 		{"one stage", func(l *Line) { l.Stages = l.Stages[:1] }, ""},
 		{"one more stage", func(l *Line) {
-			l.Stages = append(l.Stages, Stage{"eating", "eater", "eat", "EAT", "eater", "readytoeat", "InformNewOrderToEat", "eaten", usual})
+			l.Stages = append(l.Stages, Stage{
+				Name: "eating", Role: "eater", Verb: "eat", Label: "EAT", Page: "eater", Input: "readytoeat",
+				Event: "InformNewOrderToEat", Done: "eaten", Age: usual,
+			})
 		}, ""},
 		{"no stage", func(l *Line) { l.Stages = nil }, "no stage"},
 		{"no name", func(l *Line) { l.Stages[1].Name = "" }, "no stage"},
@@ -33,7 +36,7 @@ func TestValidate(t *testing.T) {
 		{"no input", func(l *Line) { l.Stages[1].Input = "" }, "no topic"},
 		{"no event", func(l *Line) { l.Stages[1].Event = "" }, "no event"},
 		{"no status", func(l *Line) { l.Stages[1].Done = "" }, "no status"},
-		{"no ages", func(l *Line) { l.Stages[1].Age = Age{} }, "orders warn after 0s"},
+		{"no ages", func(l *Line) { l.Stages[1].Age = Age{} }, "is 0s/0s"},
 		{"no output", func(l *Line) { l.Output = "" }, "no topic"},
 		{"no failures", func(l *Line) { l.Failures = "" }, "no topic"},
 		{"no dead letters", func(l *Line) { l.DeadLetters = "" }, "no topic"},
@@ -47,8 +50,8 @@ func TestValidate(t *testing.T) {
 		{"a loop", func(l *Line) { l.Output = "orderrequests" }, `topic "orderrequests" twice`},
 		{"an input that is a table", func(l *Line) { l.Stages[1].Input = "mixing-table" }, `topic "mixing-table" twice`},
 		{"failures to the output", func(l *Line) { l.Failures = l.Output }, "twice"},
-		{"placed by a stage", func(l *Line) { l.Stages[1].Done = order.StatusPlaced }, `"placed" belongs to no stage`},
-		{"rejected by a stage", func(l *Line) { l.Stages[1].Done = order.StatusRejected }, `"rejected" belongs to no stage`},
+		{"placed by a stage", func(l *Line) { l.Stages[1].Done = order.StatusPlaced }, `"placed" is reserved`},
+		{"rejected by a stage", func(l *Line) { l.Stages[1].Done = order.StatusRejected }, `"rejected" is reserved`},
 	} {
 		line := Cupcakes
 		line.Stages = slices.Clone(line.Stages)
@@ -60,11 +63,11 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// The names that others rely on: clients, dashboards, whoever reads a topic.
-func TestNames(t *testing.T) {
+// Clients, dashboards and consumers of the topics rely on these names.
+func TestStagesKeepTheirNames(t *testing.T) {
 	for i, want := range []struct {
-		name, input, reports, group, table, after, by, on string
-		before                                            order.Status
+		name, input, reports, group, table, next, by, on string
+		expects                                          order.Status
 	}{
 		{"mixing", "orderrequests", "mixing-reports", "mixing", "mixing-table", "readytobake", "MixedBy", "MixedOn", "placed"},
 		{"baking", "readytobake", "baking-reports", "baking", "baking-table", "readytodecorate", "BakedBy", "BakedOn", "mixed"},
@@ -74,7 +77,7 @@ func TestNames(t *testing.T) {
 	} {
 		s, got := Cupcakes.Stages[i], want
 		got.name, got.input, got.reports, got.group, got.table = s.Name, s.Input, s.Reports(), s.Group(), s.Table()
-		got.after, got.by, got.on, got.before = Cupcakes.NextTopic(i), s.By(), s.On(), Cupcakes.Expects(i)
+		got.next, got.by, got.on, got.expects = Cupcakes.NextTopic(i), s.By(), s.On(), Cupcakes.Expects(i)
 		if got != want {
 			t.Errorf("stage %d has %+v, want %+v", i, got, want)
 		}
@@ -83,16 +86,16 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if i := Cupcakes.Index("eating"); i != -1 {
-		t.Errorf("a stage that is not there has the index %d", i)
+		t.Errorf("an unknown stage has the index %d", i)
 	}
 }
 
-func TestStagesFitTogether(t *testing.T) {
+func TestEachStageConsumesTheOutputOfTheOneBefore(t *testing.T) {
 	l := Cupcakes
 	for i, s := range l.Stages {
 		d := l.DecisionStage(i)
 		if want := (order.Stage{Name: s.Name, Expects: l.Expects(i), Done: s.Done}); d != want {
-			t.Errorf("the decision of %s is made for %+v, want %+v", s.Name, d, want)
+			t.Errorf("the decision stage of %s is %+v, want %+v", s.Name, d, want)
 		}
 		if i+1 == len(l.Stages) {
 			if l.NextTopic(i) != l.Output {
@@ -101,13 +104,13 @@ func TestStagesFitTogether(t *testing.T) {
 			continue
 		}
 		if next := l.Stages[i+1]; l.NextTopic(i) != next.Input || l.DecisionStage(i+1).Expects != s.Done {
-			t.Errorf("%s passes orders that are %s on to %s; %s takes those that are %s from %s",
+			t.Errorf("%s passes %s orders on to %s; %s expects %s orders from %s",
 				s.Name, s.Done, l.NextTopic(i), next.Name, l.DecisionStage(i+1).Expects, next.Input)
 		}
 	}
 }
 
-func TestTopics(t *testing.T) {
+func TestTopicsAreThoseOfTheGraph(t *testing.T) {
 	topics := maps.Collect(Cupcakes.Topics())
 	if want := 3*len(Cupcakes.Stages) + 3; len(topics) != want {
 		t.Errorf("the line has %d topics, want %d", len(topics), want)
@@ -119,13 +122,13 @@ func TestTopics(t *testing.T) {
 	legal := regexp.MustCompile(`^[a-z0-9-]{1,249}$`)
 	for topic, kind := range topics {
 		if !legal.MatchString(topic) {
-			t.Errorf("%q is no name for a topic", topic)
+			t.Errorf("%q is not a legal topic name", topic)
 		}
 		if !nodes[topic] {
 			t.Errorf("nothing reads or writes %s", topic)
 		}
 		if isTable := strings.HasSuffix(topic, "-table"); isTable != (kind == Table) {
-			t.Errorf("%s is kept as kind %d", topic, kind)
+			t.Errorf("%s has the kind %d", topic, kind)
 		}
 	}
 	for node := range nodes {
@@ -133,7 +136,7 @@ func TestTopics(t *testing.T) {
 			t.Errorf("the graph has %s, which is neither a topic nor a group", node)
 		}
 	}
-	for first := range Cupcakes.Topics() { // It must be possible to stop early.
+	for first := range Cupcakes.Topics() { // Breaking off the iteration must be possible.
 		if first != "orderrequests" {
 			t.Errorf("the first topic is %s", first)
 		}
@@ -141,7 +144,7 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-func TestDOTHasEverything(t *testing.T) {
+func TestDOTHasEveryTopicAndArrow(t *testing.T) {
 	dot := Cupcakes.DOT()
 	for topic := range Cupcakes.Topics() {
 		if !strings.Contains(dot, `"`+topic+`" [shape=`) {
@@ -157,7 +160,7 @@ func TestDOTHasEverything(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func TestGraphs(t *testing.T) {
+func TestGraphsMatchGoldenFiles(t *testing.T) {
 	for name, got := range map[string]string{"line.txt": Cupcakes.Text(), "line.mmd": Cupcakes.Mermaid(), "line.dot": Cupcakes.DOT()} {
 		path := filepath.Join("testdata", name)
 		if *update {
@@ -170,12 +173,12 @@ func TestGraphs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s is\n%s\nwant\n%s\nIf that is meant: go test ./topology -update", name, got, want)
+			t.Errorf("%s is\n%s\nwant\n%s\nIf the change is intended, run: go test ./topology -update", name, got, want)
 		}
 	}
 }
 
-func TestWithAges(t *testing.T) {
+func TestWithAgesParsesWarnAndLate(t *testing.T) {
 	for text, want := range map[string]Age{
 		"5m/8m": {5 * time.Minute, 8 * time.Minute}, "1s/1h30m": {time.Second, 90 * time.Minute},
 		"": {}, "5m": {}, "5m/": {}, "/8m": {}, "8m/5m": {}, "5m/5m": {}, "0s/1s": {}, "-1s/1s": {}, "1.5s/2s": {}, "1s/1500ms": {}, "5/8": {}, "5m/8m/9m": {}, "5m 8m": {},
@@ -192,6 +195,6 @@ func TestWithAges(t *testing.T) {
 		}
 	}
 	if _, err := Cupcakes.WithAges(map[string]string{"backing": "5m/8m"}); err == nil || !strings.Contains(err.Error(), "mixing, baking") {
-		t.Errorf("an age of no stage: %v", err)
+		t.Errorf("an age for an unknown stage: error %v", err)
 	}
 }

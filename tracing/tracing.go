@@ -1,10 +1,8 @@
-// Package tracing shows an order's whole life in one trace: the trace's id
-// follows from the order's, so that every request, stage and screen finds it
-// without being told, and so does who looks for it. What caused what travels in
-// the header of messages, as W3C has it.
+// Package tracing puts all spans of an order into one trace. The trace ID derives from the order's
+// ID, so every request, stage and screen computes it, and so can a person who looks for the trace.
+// Parent spans are propagated in the W3C traceparent header of records and requests.
 //
-// It never knows what a stage does. A nil Tracer does nothing: tracing is off
-// unless somebody says where the traces go.
+// A nil Tracer does nothing: tracing is off unless an exporter is configured.
 package tracing
 
 import (
@@ -29,18 +27,18 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Tracer makes spans of orders.
+// Tracer starts spans of orders.
 type Tracer struct {
 	provider *trace.TracerProvider
 	tracer   api.Tracer
 }
 
-// Exporter is where traces go.
+// Exporter is a destination of traces.
 type Exporter = trace.SpanExporter
 
-// OTLP sends traces to the URL of an OpenTelemetry collector, such as
-// http://127.0.0.1:4318/v1/traces. It connects when it first sends, and what it
-// cannot send is lost.
+// OTLP returns an exporter to the URL of an OpenTelemetry collector, such as
+// http://127.0.0.1:4318/v1/traces. The exporter connects when it first sends, and drops spans that
+// it cannot send.
 func OTLP(ctx context.Context, url string) (Exporter, error) {
 	e, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(url))
 	if err != nil {
@@ -49,27 +47,27 @@ func OTLP(ctx context.Context, url string) (Exporter, error) {
 	return e, nil
 }
 
-// LogTo has what fails on the way of traces logged: OpenTelemetry has one place
-// for that in the whole program.
+// LogTo logs failures to export traces. It sets OpenTelemetry's error handler, which the whole
+// program shares.
 func LogTo(log *slog.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are lost", "error", err) }))
 }
 
-// maxWaiting bounds the spans that wait to be exported; more are dropped.
-const maxWaiting = 2048
+// maxQueued bounds the number of spans that wait for export. Further spans are dropped.
+const maxQueued = 2048
 
-// New returns a tracer; it must be closed.
+// New returns a tracer that sends its spans to e. It must be closed.
 func New(e Exporter, version, instance string) *Tracer {
 	p := trace.NewTracerProvider(
-		trace.WithBatcher(e, trace.WithBatchTimeout(time.Second), trace.WithMaxQueueSize(maxWaiting)),
+		trace.WithBatcher(e, trace.WithBatchTimeout(time.Second), trace.WithMaxQueueSize(maxQueued)),
 		trace.WithIDGenerator(ids{}),
 		trace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "ecupcakes"), attribute.String("service.version", version), attribute.String("service.instance.id", instance))),
 	)
-	return &Tracer{p, p.Tracer("ecupcakes")}
+	return &Tracer{provider: p, tracer: p.Tracer("ecupcakes")}
 }
 
-// Close exports what has ended until ctx does.
+// Close exports the spans that have ended. It gives up when ctx ends.
 func (t *Tracer) Close(ctx context.Context) error {
 	if err := t.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("exporting the last traces: %w", err)
@@ -77,17 +75,17 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return nil
 }
 
-// The kinds of spans.
+// Kinds of spans.
 const (
 	Sends    = api.SpanKindProducer
 	Receives = api.SpanKindConsumer
 )
 
-// Failed is the status of a span of what has failed.
+// Failed is the status of a span whose work has failed.
 const Failed = codes.Error
 
-// Start begins a span in the order's trace, below the span in ctx if that is of
-// the same trace, and with a link to it if it is of another one.
+// Start starts a span in the order's trace. The span in ctx becomes its parent if it belongs to the
+// same trace, and is linked to if it belongs to another one.
 func (t *Tracer) Start(ctx context.Context, orderID, name string, kind api.SpanKind, attributes ...attribute.KeyValue) (context.Context, api.Span) {
 	if t == nil {
 		return ctx, noop.Span{}
@@ -104,7 +102,7 @@ func (t *Tracer) Start(ctx context.Context, orderID, name string, kind api.SpanK
 	return t.tracer.Start(ctx, name, options...)
 }
 
-// Place says which message a span is about.
+// Place returns the attributes that identify the message of a span.
 func Place(topic string, partition int32, offset int64) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		attribute.String("messaging.system", "kafka"), attribute.String("messaging.destination.name", topic),
@@ -112,11 +110,10 @@ func Place(topic string, partition int32, offset int64) []attribute.KeyValue {
 	}
 }
 
-// Verdict says what came of it.
+// Verdict returns the attribute for the verdict on the message of a span.
 func Verdict(v string) attribute.KeyValue { return attribute.String("verdict", v) }
 
-// traceOf is the id of an order's trace: the order's own, as far as it is a
-// UUID.
+// traceOf returns the trace ID of an order: the order's own ID if it is a UUID, else a hash of it.
 func traceOf(orderID string) api.TraceID {
 	if u, err := uuid.Parse(orderID); err == nil {
 		return api.TraceID(u)
@@ -125,9 +122,10 @@ func traceOf(orderID string) api.TraceID {
 	return api.TraceID(h[:16])
 }
 
-// root is the key, in a context, of the id that a trace gets which begins.
+// root is the context key of the ID for a new trace.
 type root struct{}
 
+// ids generates trace IDs from the context and span IDs at random.
 type ids struct{}
 
 func (ids) NewIDs(ctx context.Context) (api.TraceID, api.SpanID) {
@@ -140,8 +138,8 @@ func (ids) NewSpanID(context.Context, api.TraceID) (id api.SpanID) {
 	return id
 }
 
-// From is ctx with the span of a message's or a request's header, if it is
-// valid.
+// From returns ctx with the span that the traceparent header of a message or request names as
+// parent. It returns ctx itself if the header is invalid.
 func From(ctx context.Context, header string) context.Context {
 	if codecs.Trace([]byte(header)) == "" {
 		return ctx
@@ -149,7 +147,7 @@ func From(ctx context.Context, header string) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{codecs.TraceHeader: header})
 }
 
-// Header is what tells of the span in ctx; empty when there is none of ours.
+// Header returns the traceparent header for the span in ctx, or "" if that span is not recorded.
 func Header(ctx context.Context) string {
 	if !api.SpanFromContext(ctx).IsRecording() {
 		return ""

@@ -6,32 +6,32 @@ import (
 	"sync"
 )
 
-// Change is what happened to one order, seen from the stations.
+// Change is a change of one order that concerns the queue of a stage.
 type Change struct {
-	Position uint64 // Grows by one with each change.
-	ID       string // The order's.
-	Left     int    // The stage that it left, -1 if none.
-	Arrived  int    // The stage where it waits now, -1 if none; without Left it may be an update.
-	Trace    string // The header of the row that says so; empty without tracing.
+	Position uint64 // Position of the change: one more than that of the change before.
+	ID       string // ID of the order.
+	Left     int    // Stage whose queue the order left, or -1.
+	Arrived  int    // Stage where the order waits now, or -1; without Left it may have waited there before.
+	Trace    string // Trace header of the row behind the change; "" without tracing.
 	entry    *entry
 }
 
-// Order is the order as it was right after the change. Only with Arrived.
+// Order returns the order as it was directly after the change. It panics if Arrived is -1.
 func (c Change) Order() Order { return c.entry.order() }
 
-// Lazy is the same for those who may not need all. Only with Arrived.
+// Lazy is like Order, but decodes the order on demand. It panics if Arrived is -1 on use.
 func (c Change) Lazy() Lazy { return Lazy{c.entry} }
 
-// ErrGap says that changes were asked for that are no longer kept: look at the
-// present state instead.
-var ErrGap = errors.New("these changes are no longer kept")
+// ErrGap is the error for a position whose following changes are no longer kept. The reader must
+// start over from the current state.
+var ErrGap = errors.New("changes after this position are no longer kept: read the current state")
 
-// feed keeps the last changes. Pushing never waits for who reads.
+// feed is a ring buffer of the last changes. push never waits for a reader.
 type feed struct {
 	mu   sync.Mutex
 	ring []Change
 	next uint64        // Position of the next change; positions start with 1.
-	more chan struct{} // Closed and replaced when there are more.
+	more chan struct{} // Closed and replaced by each push.
 }
 
 func newFeed(length int) *feed {
@@ -48,15 +48,14 @@ func (f *feed) push(c Change) {
 	f.more = make(chan struct{})
 }
 
-// position is that of the last change.
+// position returns the position of the last change, or 0 if there was none.
 func (f *feed) position() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.next - 1
 }
 
-// changes blocks until there is a change after the position, and returns all
-// that there are.
+// changes blocks until there is a change after the position, and returns all of them.
 func (f *feed) changes(ctx context.Context, after uint64) ([]Change, error) {
 	for {
 		f.mu.Lock()

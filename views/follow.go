@@ -11,30 +11,31 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
+// partition is a partition of a stage's table.
 type partition struct {
 	stage  int
 	number int32
 }
 
-// progress is how far the first reading of a table's partition has come.
+// progress is the progress of reading a partition of a table.
 type progress struct {
-	next, end int64
-	recovered bool
+	next, end int64 // Next offset to read, and the end offset when the view was built.
+	recovered bool  // Everything up to end has been read.
 }
 
-// Ends tells where the partitions of a topic end now, by their number.
+// Ends returns the current end offsets of a topic by partition.
 type Ends func(ctx context.Context, topic string) (map[int32]int64, error)
 
-// View makes a view of one stage's table, to be run. Each call gives a new one,
-// as a restart needs it; what is known already stays.
+// View returns a new goka view of a stage's table. After a view has failed, the caller must build
+// and run another one; the orders that are known already stay.
 //
-// The goka view keeps no rows itself: its callback puts them into the index,
-// which holds the furthest stage's row of each order only.
+// The goka view stores no rows. Its callback puts them into the index, which keeps only the
+// furthest stage's row of each order.
 func (v *Views) View(ctx context.Context, stage int, brokers []string, ends Ends, o gokaplus.Options) (gokaplus.Runner, error) {
 	name := v.line.Stages[stage].Table()
 	end, err := ends(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("asking where %s ends: %w", name, err)
+		return nil, fmt.Errorf("reading the end offsets of %s: %w", name, err)
 	}
 	v.mu.Lock()
 	for number, end := range end {
@@ -44,11 +45,11 @@ func (v *Views) View(ctx context.Context, stage int, brokers []string, ends Ends
 	build := gokaplus.MapStorage()
 	o.Storage = func(topic string, number int32) (storage.Storage, error) {
 		s, err := build(topic, number)
-		return table{s, func() { v.recovered(stage, number) }}, err
+		return table{Storage: s, recovered: func() { v.recovered(stage, number) }}, err
 	}
 	view, err := gokaplus.NewView(brokers, goka.Table(name), codecs.Row{}, o,
 		goka.WithViewCallback(func(ctx goka.UpdateContext, _ storage.Storage, key string, value []byte) error {
-			v.take(stage, ctx, key, value)
+			v.apply(stage, ctx, key, value)
 			return nil
 		}))
 	if err != nil {
@@ -57,28 +58,27 @@ func (v *Views) View(ctx context.Context, stage int, brokers []string, ends Ends
 	return view, nil
 }
 
-// table says when its partition has been read. goka's own WaitRunning can come
-// too early: it looks only at those partitions that have reported their state.
+// table is a storage that calls recovered when its partition has been read. goka's own WaitRunning
+// can return too early: it considers only partitions that have reported their state.
 type table struct {
 	storage.Storage
 	recovered func()
 }
 
-// MarkRecovered is called by goka after it has handed over all that the
-// partition held when it began.
+// MarkRecovered implements storage.Storage. goka calls it when it has passed on every record up to
+// the end of the partition at the start of the view.
 func (t table) MarkRecovered() error {
 	t.recovered()
 	return t.Storage.MarkRecovered()
 }
 
-// recovered takes in that a partition has been read. Its stage has caught up
-// when all of them have.
+// recovered marks a partition as read. Its stage has caught up when all of its partitions are read.
 func (v *Views) recovered(stage int, number int32) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if p := v.progress[partition{stage, number}]; p != nil {
 		p.recovered = true
-		p.next = max(p.next, p.end) // The last rows before the end may have been compacted away.
+		p.next = max(p.next, p.end) // Compaction may have removed the last records before the end.
 	}
 	for of, p := range v.progress {
 		if of.stage == stage && !p.recovered {
@@ -88,15 +88,16 @@ func (v *Views) recovered(stage int, number int32) {
 	v.caughtUp[stage] = true
 }
 
-// take never fails and never panics: goka would stop the view, or the program.
-func (v *Views) take(stage int, ctx goka.UpdateContext, key string, value []byte) {
+// apply puts a record of a table into the index. It returns no error and recovers from panics,
+// because goka would stop the view or the program.
+func (v *Views) apply(stage int, ctx goka.UpdateContext, key string, value []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			v.log.Error("a row was skipped", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "panic", r)
+			v.log.Error("skipping a row after a panic", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "panic", r)
 		}
 	}()
 	if bad := v.index.update(stage, key, ctx.Offset(), value, string(ctx.Headers()[codecs.TraceHeader])); bad != nil {
-		v.log.Error("a row cannot be read", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "why", bad.Why)
+		v.log.Error("skipping an undecodable row", "table", v.line.Stages[stage].Table(), "key", key, "offset", ctx.Offset(), "why", bad.Why)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -14,32 +14,32 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// index is what the views know, by order: of all rows of an order only the
-// furthest stage's, because that one tells the whole story. It is pure data;
-// update puts a row in, whatever the order in which the tables deliver them.
+// index is the state of all orders. Of an order's rows it keeps only that of the furthest stage,
+// because that row contains the whole history. update applies a row. The result does not depend on
+// the order in which the tables deliver their rows.
 type index struct {
 	line topology.Line
 	feed *feed
 
 	mu      sync.RWMutex
-	slots   map[string]*slot          // By order id.
+	slots   map[string]*slot          // Slots by the ID of the order.
 	latest  *btree.BTreeG[*slot]      // All orders, newest first.
-	queues  []*btree.BTreeG[*slot]    // For each stage, those that wait there, oldest arrival first.
-	claimed map[*slot]struct{}        // Those with a claim, lapsed or not.
-	reports map[uuid.UUID]*reportSlot // Reports that came with an idempotency key, by id.
-	watched map[string][]*watcher     // By order id.
-	counts  map[order.Status]int
+	queues  []*btree.BTreeG[*slot]    // Waiting orders by stage, oldest arrival first.
+	claimed map[*slot]struct{}        // Orders with a claim, expired or not.
+	reports map[uuid.UUID]*reportSlot // Reports with an idempotency key, by ID.
+	watched map[string][]*watcher     // Watchers by the ID of the order.
+	counts  map[order.Status]int      // Number of orders by status.
 	stats   *stats.Figures
 }
 
-// slot holds what is known of one order now.
+// slot holds the current entry of one order.
 type slot struct {
 	now     *entry
-	reports []uuid.UUID // Its keys in index.reports.
+	reports []uuid.UUID // Keys of the order in index.reports.
 }
 
-// entry is the row of the furthest stage. It never changes once made, so that
-// readers need the lock only to find it.
+// entry is the row of the furthest stage. It is immutable, so readers need the lock only to find
+// it.
 type entry struct {
 	id      string
 	stage   int
@@ -47,33 +47,34 @@ type entry struct {
 	status  order.Status
 	placed  time.Time
 	arrived time.Time
-	claim   string    // Empty unless it waits.
-	until   time.Time // When the claim lapses; zero is never.
-	applied [2]int64
-	steps   int       // How many the order's history has.
-	ended   int       // The stage of the last one, -1 if there is none or it is none of the line's.
-	since   time.Time // The last one's time; that of placing if there is none.
-	offset  int64     // Of the row in the changelog.
-	raw     []byte    // The row as JSON.
+	claim   string    // Name of the claimant, even of an expired claim; "" unless the order waits.
+	until   time.Time // Expiry of the claim; zero if it never expires.
+	applied [2]int64  // NextOffset of the row.
+	steps   int       // Number of steps in the history.
+	ended   int       // Stage of the last step; -1 without one, or if the line has no such stage.
+	since   time.Time // Time of the last step; that of placing without one.
+	offset  int64     // Offset of the row in the changelog.
+	raw     []byte    // Row as JSON.
 }
 
 func (e *entry) waiting() bool { return e.state == order.StateWaiting }
 
 func (e *entry) claimedBy(now time.Time) string { return order.Holder(e.claim, e.until, now) }
 
+// reportSlot is the outcome of a report with an idempotency key.
 type reportSlot struct {
 	orderID string
 	stage   int
 	outcome order.Outcome
 }
 
-// watcher waits for news of one order, and for the outcome of one report about
-// it if it names one.
+// watcher waits for changes of one order, and if it has a reportID also for the outcome of that
+// report at the stage.
 type watcher struct {
 	reportID string
 	stage    int
-	outcome  *order.Outcome // Guarded by index.mu.
-	news     chan struct{}  // Capacity 1.
+	outcome  *order.Outcome // Outcome of the report, once known; guarded by index.mu.
+	changed  chan struct{}  // Signal of a change, with capacity 1.
 }
 
 func newIndex(line topology.Line, f *feed) *index {
@@ -93,7 +94,7 @@ func newIndex(line topology.Line, f *feed) *index {
 	return x
 }
 
-// newer sorts by the time of placing, newest first.
+// newer orders by the time of placing, newest first.
 func newer(a, b *slot) bool {
 	if c := a.now.placed.Compare(b.now.placed); c != 0 {
 		return c > 0
@@ -101,7 +102,7 @@ func newer(a, b *slot) bool {
 	return a.now.id > b.now.id
 }
 
-// earlier sorts by the time of arrival at the present station, oldest first.
+// earlier orders by the time of arrival at the present stage, oldest first.
 func earlier(a, b *slot) bool {
 	if c := a.now.arrived.Compare(b.now.arrived); c != 0 {
 		return c < 0
@@ -109,15 +110,14 @@ func earlier(a, b *slot) bool {
 	return a.now.id < b.now.id
 }
 
-// update takes in the value that the changelog of a stage's table has for an
-// order; nil is a tombstone. It returns why a value was ignored that nobody can
-// read. Memory that data shares with others is not kept.
+// update applies a record of the changelog of a stage's table; data is nil for a tombstone. It
+// ignores an undecodable row and returns it. It does not retain data.
 func (x *index) update(stage int, id string, offset int64, data []byte, trace string) *codecs.Undecodable {
 	if data == nil {
 		x.remove(stage, id)
 		return nil
 	}
-	data = bytes.Clone(data) // A fetch buffer must not live as long as the row.
+	data = bytes.Clone(data) // The row must not keep the whole fetch buffer alive.
 	v, _ := codecs.Row{}.Decode(data)
 	row, ok := v.(*order.Row)
 	if !ok {
@@ -133,45 +133,44 @@ func (x *index) update(stage int, id string, offset int64, data []byte, trace st
 		s = &slot{}
 		x.slots[id] = s
 	}
-	x.note(s, stage, row)
-	if s.now == nil || s.now.before(stage, row, offset) {
+	x.rememberOutcomes(s, stage, row)
+	if s.now == nil || s.now.olderThan(stage, row, offset) {
 		e := &entry{
 			id: row.Order.ID, stage: stage, state: row.State, status: row.Order.Status,
 			placed: row.Order.PlacedOn, arrived: row.Arrived, claim: row.Claim, until: row.Until, applied: row.NextOffset, offset: offset, raw: data,
 		}
 		if s.now != nil {
-			e.placed = s.now.placed // The place in x.latest must not change.
+			e.placed = s.now.placed // The order must keep its place in x.latest.
 		}
 		e.steps, e.ended, e.since = len(row.Order.History), -1, e.placed
 		if e.steps > 0 {
 			last := row.Order.History[e.steps-1]
 			e.ended, e.since = x.line.Index(last.Stage), last.On
 		}
-		x.count(s.now, e, &row.Order)
+		x.updateStats(s.now, e, &row.Order)
 		x.replace(s, e, trace)
 	}
 	for _, w := range x.watched[id] {
 		if o, found := row.Outcome(w.reportID); found && stage == w.stage {
 			w.outcome = &o
 		}
-		w.poke()
+		w.notify()
 	}
 	return nil
 }
 
-// before says whether e is older than a row of the stage. Nothing moves
-// backwards: not when the tables deliver in another order than things
-// happened, not when a table is read again from its start, and not when the
-// late write of a processor that has lost its partitions follows newer ones.
-func (e *entry) before(stage int, row *order.Row, offset int64) bool {
+// olderThan reports whether e is older than a row of the stage. An order never moves backwards,
+// neither when the tables deliver their rows in another order than they were written, nor when a
+// table is read again from its start, nor when a processor that has lost its partitions writes an
+// old row late, behind newer ones.
+func (e *entry) olderThan(stage int, row *order.Row, offset int64) bool {
 	if stage != e.stage {
 		return stage > e.stage
 	}
 	return offset > e.offset && row.NextOffset[order.Arrivals] >= e.applied[order.Arrivals] && row.NextOffset[order.Reports] >= e.applied[order.Reports]
 }
 
-// replace makes e the state of the order in s and tells the feed what that
-// means to the stations.
+// replace makes e the current entry of s and pushes the change, if it concerns the stages' queues.
 func (x *index) replace(s *slot, e *entry, trace string) {
 	change := Change{Left: -1, Arrived: -1, ID: e.id, Trace: trace}
 	old := s.now
@@ -202,8 +201,8 @@ func (x *index) replace(s *slot, e *entry, trace string) {
 	}
 }
 
-// note remembers the outcomes of reports that came with an idempotency key.
-func (x *index) note(s *slot, stage int, row *order.Row) {
+// rememberOutcomes stores the outcomes of reports with an idempotency key.
+func (x *index) rememberOutcomes(s *slot, stage int, row *order.Row) {
 	for _, o := range row.Outcomes {
 		if o.Digest == "" {
 			continue
@@ -212,11 +211,12 @@ func (x *index) note(s *slot, stage int, row *order.Row) {
 		if err != nil || x.reports[id] != nil {
 			continue
 		}
-		x.reports[id] = &reportSlot{row.Order.ID, stage, o}
+		x.reports[id] = &reportSlot{orderID: row.Order.ID, stage: stage, outcome: o}
 		s.reports = append(s.reports, id)
 	}
 }
 
+// remove deletes the order if the tombstone is one of the furthest stage that has a row for it.
 func (x *index) remove(stage int, id string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -226,7 +226,7 @@ func (x *index) remove(stage int, id string) {
 	}
 	x.counts[s.now.status]--
 	x.latest.Delete(s)
-	x.count(s.now, nil, nil)
+	x.updateStats(s.now, nil, nil)
 	if s.now.waiting() {
 		x.queues[stage].Delete(s)
 		x.feed.push(Change{Left: stage, Arrived: -1, ID: id})
@@ -239,7 +239,7 @@ func (x *index) remove(stage int, id string) {
 }
 
 func (x *index) watch(id, reportID string, stage int) *watcher {
-	w := &watcher{reportID: reportID, stage: stage, news: make(chan struct{}, 1)}
+	w := &watcher{reportID: reportID, stage: stage, changed: make(chan struct{}, 1)}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.watched[id] = append(x.watched[id], w)
@@ -261,9 +261,10 @@ func (x *index) unwatch(id string, w *watcher) {
 	}
 }
 
-func (w *watcher) poke() {
+// notify wakes the watcher. It never blocks: one pending signal stands for any number of changes.
+func (w *watcher) notify() {
 	select {
-	case w.news <- struct{}{}:
+	case w.changed <- struct{}{}:
 	default:
 	}
 }

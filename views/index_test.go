@@ -40,12 +40,12 @@ func (v *Views) put(rows ...row) {
 	}
 }
 
-// factory walks orders through the line as the processors do, and keeps what
-// they write to the tables.
+// factory passes orders through the line like the processors, and records what they write to the
+// tables.
 type factory struct {
-	rows    []map[string]order.Row // By stage, the newest.
-	written [][]row                // By stage, in the order of writing.
-	events  int64                  // So far; stands for the offsets and the time.
+	rows    []map[string]order.Row // Current rows by stage and order.
+	written [][]row                // Records by stage, in the sequence of writing.
+	events  int64                  // Number of events so far, from which offsets and times derive.
 }
 
 func newFactory() *factory {
@@ -56,7 +56,7 @@ func newFactory() *factory {
 	return f
 }
 
-// now is later with each event.
+// now returns a time that advances with each event.
 func (f *factory) now() time.Time { return placedOn.Add(time.Duration(f.events) * time.Second) }
 
 func (f *factory) event(stage int, id string, e order.Event) {
@@ -83,14 +83,14 @@ func (f *factory) place(id string) {
 	f.event(0, id, order.Event{Order: &order.Order{ID: id, Flavour: "Vanilla", Size: "M", Quantity: 1, PlacedOn: f.now(), Status: order.StatusPlaced}})
 }
 
-// report reports with an idempotency key if there is a digest.
+// report sends a report, with an idempotency key if digest is not empty.
 func (f *factory) report(stage int, id string, kind order.Kind, reportID, digest string) {
 	r := &order.Report{ID: reportID, OrderID: id, Kind: kind, By: "Ana", On: f.now(), Digest: digest}
 	if kind == order.KindReject {
 		r.Reason = "burnt"
 	}
 	if kind == order.KindClaim && f.events%3 == 0 {
-		r.Until = time.UnixMilli(1) // It has lapsed by now.
+		r.Until = time.UnixMilli(1) // It has expired by now.
 	}
 	f.event(stage, id, order.Event{Report: r})
 }
@@ -101,11 +101,10 @@ func (f *factory) done(id string, stages ...int) {
 	}
 }
 
-// all is what the tables hold, stage by stage.
+// all returns the records of all tables, stage by stage.
 func (f *factory) all() []row { return slices.Concat(f.written...) }
 
-// aFactory draws what happened to some orders: also reports that came too
-// early, too late or twice.
+// aFactory draws the events of some orders, including reports that are early, late or duplicated.
 func aFactory(t *rapid.T) *factory {
 	f := newFactory()
 	orders := rapid.IntRange(1, 5).Draw(t, "orders")
@@ -120,14 +119,14 @@ func aFactory(t *rapid.T) *factory {
 		if rapid.Bool().Draw(t, "where it is") {
 			stage = f.furthest(id)
 		}
-		key := fmt.Sprint(id, rapid.IntRange(1, 8).Draw(t, "report"), stage) // As many as a row remembers.
+		key := fmt.Sprint(id, rapid.IntRange(1, 8).Draw(t, "report"), stage) // As many as a row keeps.
 		digest := rapid.SampledFrom([]string{"", "d"}).Draw(t, "digest")
 		f.report(stage, id, kind, order.DeriveID(key), digest)
 	}
 	return f
 }
 
-// furthest is the last stage where the order has arrived, 0 if it is unknown.
+// furthest returns the last stage at which the order has arrived, 0 if it is unknown.
 func (f *factory) furthest(id string) int {
 	for s := len(f.rows) - 1; s > 0; s-- {
 		if r := f.rows[s][id]; r.State != order.StateNone && r.State != order.StateEarly {
@@ -137,7 +136,7 @@ func (f *factory) furthest(id string) int {
 	return 0
 }
 
-// merge draws one of the orders in which the tables can deliver their rows.
+// merge draws one of the sequences in which the tables can deliver their records.
 func (f *factory) merge(t *rapid.T) (merged []row) {
 	rest := slices.Clone(f.written)
 	for {
@@ -150,7 +149,7 @@ func (f *factory) merge(t *rapid.T) (merged []row) {
 	}
 }
 
-// answers is everything that views can say without waiting.
+// answers holds the results of all queries that do not block.
 type answers struct {
 	Latest   []Order
 	Waiting  [][]Order
@@ -184,8 +183,7 @@ func (v *Views) answers() (a answers) {
 	return a
 }
 
-// answers is what views must say that know all tables, computed anew from the
-// newest rows.
+// answers returns the right answers once all tables are read, computed from the current rows.
 func (f *factory) answers() answers {
 	a := answers{Counts: map[order.Status]int{}, Reports: map[string]Known{}}
 	a.Waiting, a.Stations = make([][]Order, len(line.Stages)), make([]Station, len(line.Stages))
@@ -238,9 +236,8 @@ func wantAnswers(t rapid.TB, v *Views, want answers) {
 	}
 }
 
-// The tables have no order between them. Whatever comes first, the answers are
-// the same in the end.
-func TestAnyOrderOfTables(t *testing.T) {
+// Kafka guarantees no order between tables. The answers do not depend on it.
+func TestAnswersDoNotDependOnTheOrderOfTables(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f, v := aFactory(t), New(line, quiet)
 		v.put(f.merge(t)...)
@@ -254,8 +251,8 @@ func TestAnyOrderOfTables(t *testing.T) {
 	})
 }
 
-// A table may be read again, from its start or from anywhere.
-func TestNothingMovesBackwards(t *testing.T) {
+// A table may be reread from any offset.
+func TestRereadingMovesNoOrderBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f, v := aFactory(t), New(line, quiet)
 		rows := f.merge(t)
@@ -268,14 +265,14 @@ func TestNothingMovesBackwards(t *testing.T) {
 			}
 		}
 		if got := v.feed.position(); got != position {
-			t.Fatalf("reading again made %d changes", got-position)
+			t.Fatalf("rereading made %d changes", got-position)
 		}
 	})
 }
 
-// A processor that has lost its partitions may still write what it had in
-// flight: an older row at a higher offset.
-func TestLateWriteOfAnOldRow(t *testing.T) {
+// A processor that has lost its partitions may still write a row that was in flight: an older row
+// at a higher offset.
+func TestLateWriteOfAnOldRowIsIgnored(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	f.place("o1")
 	f.done("o1", 0)
@@ -287,7 +284,7 @@ func TestLateWriteOfAnOldRow(t *testing.T) {
 	wantAnswers(t, v, want)
 }
 
-func TestTombstones(t *testing.T) {
+func TestTombstoneOfTheFurthestStageDeletes(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	f.place("o1")
 	f.report(0, "o1", order.KindComplete, order.DeriveID("k"), "d")
@@ -314,7 +311,7 @@ func TestTombstones(t *testing.T) {
 	wantAnswers(t, v, alone.answers())
 }
 
-// ids are the ids of orders.
+// ids returns the IDs of orders.
 func ids(orders []Order) (ids []string) {
 	for _, o := range orders {
 		ids = append(ids, o.ID)
@@ -345,14 +342,14 @@ func TestQueuesAreSortedByArrival(t *testing.T) {
 	if stations[1] != (Station{3, waiting[0].Arrived}) || stations[0] != (Station{}) {
 		t.Errorf("the stations are %+v", stations)
 	}
-	f.report(1, "c", order.KindClaim, "r1", "") // An update keeps the place.
+	f.report(1, "c", order.KindClaim, "r1", "") // An update keeps the place in the queue.
 	v.put(f.all()...)
 	if waiting, _, _ := v.Waiting(1, 10); !slices.Equal(ids(waiting), []string{"c", "a", "b"}) || waiting[0].Claim != "Ana" {
 		t.Errorf("after a claim %+v wait", waiting)
 	}
 }
 
-func TestPagesDoNotShift(t *testing.T) {
+func TestLatestPagesDoNotShift(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	var want []string
 	for i := range 10 {
@@ -374,7 +371,7 @@ func TestPagesDoNotShift(t *testing.T) {
 		f.place(fmt.Sprint("new", page))
 		f.done(next.ID, 0)
 		v.put(f.all()...)
-		if page == 1 { // Even the order at the cursor may go.
+		if page == 1 { // Even the order at the cursor may be deleted.
 			v.put(row{stage: 1, id: next.ID, offset: 1 << 20})
 		}
 	}
@@ -389,7 +386,7 @@ func TestPagesDoNotShift(t *testing.T) {
 	}
 }
 
-func TestFilters(t *testing.T) {
+func TestLatestFiltersByStatusAndStage(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	for _, id := range []string{"placed", "mixed", "moving", "leaving", "shipped", "rejected"} {
 		f.place(id)
@@ -400,7 +397,7 @@ func TestFilters(t *testing.T) {
 	f.done("shipped", 0, 1, 2, 3, 4)
 	f.report(0, "rejected", order.KindReject, "r1", "")
 	for _, r := range f.all() {
-		next := map[string]int{"moving": 2, "leaving": 4}[r.id] // Where the order is not known yet.
+		next := map[string]int{"moving": 2, "leaving": 4}[r.id] // The stage to which the order is on its way.
 		if next == 0 || r.stage < next {
 			v.put(r)
 		}
@@ -424,7 +421,7 @@ func TestFilters(t *testing.T) {
 		{Filter{Status: "mixed", Stage: at(0)}, nil},
 	} {
 		if got, _, more := v.Latest(c.Filter, Cursor{}, len(c.want)+1); !slices.Equal(ids(got), c.want) || more {
-			t.Errorf("%+v chooses %v, more %v, want %v", c.Filter, ids(got), more, c.want)
+			t.Errorf("%+v selects %v, more %v, want %v", c.Filter, ids(got), more, c.want)
 		}
 	}
 	counts := v.answers().Counts
@@ -438,8 +435,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// The next stage's row may come before the one that tells the outcome.
-func TestWatchReport(t *testing.T) {
+// The row of the next stage may be read before the row with the outcome.
+func TestPendingReportFindsItsOutcome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	for _, order := range [][]int{{0, 1}, {1, 0}} {
@@ -457,12 +454,12 @@ func TestWatchReport(t *testing.T) {
 		}
 		w.Close()
 		if len(v.index.watched) > 0 {
-			t.Errorf("watches are left: %v", v.index.watched)
+			t.Errorf("watchers are left: %v", v.index.watched)
 		}
 	}
 }
 
-func TestWaitsAreWoken(t *testing.T) {
+func TestAwaitReturnsOnceTheOrderChanges(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	f, v := newFactory(), New(line, quiet)
@@ -498,7 +495,7 @@ func TestWaitsAreWoken(t *testing.T) {
 	}
 }
 
-func TestWaitsEnd(t *testing.T) {
+func TestAwaitEndsWithItsContext(t *testing.T) {
 	v := New(line, quiet)
 	w := v.AwaitReport(0, "o1", "r1")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -513,11 +510,11 @@ func TestWaitsEnd(t *testing.T) {
 	}
 	w.Close()
 	if len(v.index.watched) > 0 {
-		t.Errorf("watches are left: %v", v.index.watched)
+		t.Errorf("watchers are left: %v", v.index.watched)
 	}
 }
 
-func TestReportByKey(t *testing.T) {
+func TestReportIsKnownByItsKey(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	key, late, without := order.DeriveID("k"), order.DeriveID("late"), order.DeriveID("without")
 	f.place("o1")
@@ -541,14 +538,14 @@ func TestReportByKey(t *testing.T) {
 	}
 }
 
-func TestBadRows(t *testing.T) {
+func TestUndecodableRowsAreIgnored(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	f.place("o1")
 	v.put(f.all()...)
 	want, position := v.answers(), v.feed.position()
 	for _, bad := range []string{"", "{", "\xff", `{"v":2}`, `{"state":"lost"}`, `{"state":"waiting"}`, "null"} {
 		if got := v.index.update(1, "o1", 1, []byte(bad), ""); got == nil || got.Why == "" {
-			t.Errorf("the row %q is bad because %v", bad, got)
+			t.Errorf("the row %q is undecodable because %v", bad, got)
 		}
 	}
 	early, other := newFactory(), newFactory()
@@ -556,16 +553,16 @@ func TestBadRows(t *testing.T) {
 	other.place("o2")
 	for name, r := range map[string]row{"an early row": early.written[1][0], "a row under another key": {1, "o1", 1, other.written[0][0].value}} {
 		if bad := v.index.update(r.stage, r.id, r.offset, r.value, ""); bad != nil {
-			t.Errorf("%s is bad: %s", name, bad.Why)
+			t.Errorf("%s is undecodable: %s", name, bad.Why)
 		}
 	}
 	wantAnswers(t, v, want)
 	if got := v.feed.position(); got != position {
-		t.Errorf("bad rows made %d changes", got-position)
+		t.Errorf("undecodable rows made %d changes", got-position)
 	}
 }
 
-func TestChanges(t *testing.T) {
+func TestChangesReportQueues(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	seen := 0
 	want := func(what string, changes ...Change) {
@@ -606,7 +603,7 @@ func TestChanges(t *testing.T) {
 	want("a late report")
 	last := f.written[1][len(f.written[1])-1]
 	f.done("o1", 1)
-	for i, rows := range f.written { // The next table comes first.
+	for i, rows := range f.written { // The tables of later stages are read first.
 		if i != 1 {
 			v.put(rows...)
 		}
@@ -620,7 +617,7 @@ func TestChanges(t *testing.T) {
 	want("a rejection", Change{Left: 2, Arrived: -1})
 }
 
-func TestGap(t *testing.T) {
+func TestChangesReturnErrGap(t *testing.T) {
 	f := newFeed(4)
 	for range 6 {
 		f.push(Change{})
@@ -638,15 +635,15 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// Who takes what waits and then follows the changes knows at any time what
-// waits: that is what the screens do.
+// A reader that takes a snapshot of a queue and then follows the changes has the current queue at
+// any time. The screens work like this.
 func TestChangesContinueTheSnapshot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f, v := aFactory(t), New(line, quiet)
 		rows := f.merge(t)
 		start := rapid.IntRange(0, len(rows)).Draw(t, "snapshot")
 		v.put(rows[:start]...)
-		screens := make([]map[string]string, len(line.Stages)) // ETags by id.
+		screens := make([]map[string]string, len(line.Stages)) // ETags by order ID.
 		var from uint64
 		for i := range screens {
 			screens[i] = map[string]string{}
@@ -665,7 +662,7 @@ func TestChangesContinueTheSnapshot(t *testing.T) {
 			for _, c := range changes {
 				if c.Left >= 0 {
 					if _, there := screens[c.Left][c.ID]; !there {
-						t.Fatalf("%s left stage %d where it was not", c.ID, c.Left)
+						t.Fatalf("%s left the queue of stage %d, in which it was not", c.ID, c.Left)
 					}
 					delete(screens[c.Left], c.ID)
 				}

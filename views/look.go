@@ -7,22 +7,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// Look is what the views know, at one moment, about a command.
+// Look is a consistent snapshot of everything that the views hold about a command.
 type Look struct {
-	Order   *Order // The order that the command is about; nil if it is unknown.
-	Report  *Known // What became of the report with the command's id; nil if there is none with an idempotency key.
-	IsOrder bool   // There is an order with the command's id.
+	Order   *Order // Order that the command is about; nil if it is unknown.
+	Report  *Known // Outcome of the report with the command's ID; nil unless it has an idempotency key.
+	IsOrder bool   // There is an order with the command's ID.
 }
 
-// Look returns what the views know about the order and about a command whose
-// order or report has the id commandID. All of it is of the same moment.
+// Look returns a snapshot about an order and a command. commandID is the ID of the order or report
+// that the command creates.
 func (v *Views) Look(orderID, commandID string) (look Look) {
 	v.index.mu.RLock()
 	e := v.index.entry(orderID)
 	look.IsOrder = v.index.entry(commandID) != nil
 	if id, err := uuid.Parse(commandID); err == nil {
 		if r := v.index.reports[id]; r != nil {
-			look.Report = &Known{r.orderID, r.stage, r.outcome}
+			look.Report = &Known{OrderID: r.orderID, Stage: r.stage, Outcome: r.outcome}
 		}
 	}
 	v.index.mu.RUnlock()
@@ -33,8 +33,8 @@ func (v *Views) Look(orderID, commandID string) (look Look) {
 	return look
 }
 
-// entry returns what is known of the order; nil if it is unknown. The caller
-// holds the lock.
+// entry returns the current entry of the order, or nil if it is unknown. The caller must hold the
+// lock.
 func (x *index) entry(id string) *entry {
 	if s := x.slots[id]; s != nil {
 		return s.now
@@ -42,11 +42,9 @@ func (x *index) entry(id string) *entry {
 	return nil
 }
 
-// Present returns the stage of the line where the order is or to which it is on
-// its way, -1 if it has left the line.
-func (o Order) Present(line topology.Line) int {
-	return present(line, &entry{stage: o.At, state: o.State})
-}
+// Present returns the index of the stage at which the order waits or to which it is on its way, or
+// -1 if it has left the line.
+func (o Order) Present(line topology.Line) int { return present(line, o.At, o.State) }
 
-// Rejected reports whether the order has left the line without being finished.
+// Rejected reports whether a stage has rejected the order.
 func (o Order) Rejected() bool { return o.State == order.StateRejected }

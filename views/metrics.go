@@ -10,31 +10,31 @@ var (
 	waitingDesc = prometheus.NewDesc("ecupcakes_stage_waiting_orders",
 		"Orders that wait at a stage.", []string{"stage"}, nil)
 	oldestDesc = prometheus.NewDesc("ecupcakes_stage_oldest_age_seconds",
-		"How long the order that waits longest at a stage has waited there; 0 when none waits.", []string{"stage"}, nil)
+		"Age of the order that has waited longest at a stage; 0 if none waits.", []string{"stage"}, nil)
 	lateDesc = prometheus.NewDesc("ecupcakes_stage_late_after_seconds",
-		"From when on an order that waits at a stage is late, as it is set.", []string{"stage"}, nil)
+		"Age from which an order that waits at a stage counts as late (--age).", []string{"stage"}, nil)
 	readDesc = prometheus.NewDesc("ecupcakes_view_read_ratio",
-		"How much of a stage's table, as it was at the start, this process has read: 1 once it can answer.", []string{"stage"}, nil)
-	keptDesc = prometheus.NewDesc("ecupcakes_view_orders",
-		"Orders that this process knows, by their status.", []string{"status"}, nil)
+		"Fraction of a stage's table, as of the start, that this process has read; 1 once it can answer queries.", []string{"stage"}, nil)
+	ordersDesc = prometheus.NewDesc("ecupcakes_view_orders",
+		"Orders in the tables, by status.", []string{"status"}, nil)
 )
 
-// Metrics show what the views see, whenever they are asked.
+// Metrics is a Prometheus collector of the views' state.
 type Metrics struct{ *Views }
 
-// Describe tells what there is.
+// Describe implements prometheus.Collector.
 func (Metrics) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{waitingDesc, oldestDesc, lateDesc, readDesc, keptDesc} {
+	for _, d := range []*prometheus.Desc{waitingDesc, oldestDesc, lateDesc, readDesc, ordersDesc} {
 		c <- d
 	}
 }
 
-// Collect reads it.
+// Collect implements prometheus.Collector.
 func (m Metrics) Collect(c chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, label string) {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
 	}
-	read := m.shares()
+	read := m.readRatios()
 	stations, counts := m.Stations()
 	for i, s := range m.line.Stages {
 		var oldest time.Duration
@@ -47,12 +47,13 @@ func (m Metrics) Collect(c chan<- prometheus.Metric) {
 		gauge(readDesc, read[i], s.Name)
 	}
 	for _, status := range m.line.Statuses() {
-		gauge(keptDesc, float64(counts[status]), string(status))
+		gauge(ordersDesc, float64(counts[status]), string(status))
 	}
 }
 
-// shares is how much of each stage's table is read, from 0 to 1.
-func (v *Views) shares() []float64 {
+// readRatios returns the fraction of each stage's table that has been read. It is 1 only once the
+// table has caught up.
+func (v *Views) readRatios() []float64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	done, all := make([]int64, len(v.line.Stages)), make([]int64, len(v.line.Stages))

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func TestMetrics(t *testing.T) {
+func TestMetricsReportBacklogAndProgress(t *testing.T) {
 	v, f := New(line, quiet), newFactory()
 	for _, id := range []string{"o1", "o2", "o3"} {
 		f.place(id)
@@ -19,7 +19,7 @@ func TestMetrics(t *testing.T) {
 	v.progress[partition{0, 0}] = &progress{next: 8, end: 10}
 	v.recovered(0, 0)
 	v.progress[partition{1, 0}] = &progress{next: 1, end: 4}
-	v.progress[partition{1, 1}] = &progress{next: 9, end: 4} // More has come meanwhile.
+	v.progress[partition{1, 1}] = &progress{next: 9, end: 4} // Further records have arrived since the start.
 
 	r := prometheus.NewRegistry()
 	r.MustRegister(Metrics{v})

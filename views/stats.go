@@ -7,17 +7,17 @@ import (
 	"github.com/ecupcakes/ecupcakes/views/stats"
 )
 
-// count takes what the order's new entry says into the figures in place of what
-// the old one said; either may be nil. o is the order of e.
+// updateStats replaces the visits of an order's old entry by those of its new entry e. Either may
+// be nil. o is the order of e.
 //
-// A history nearly always goes on where it ended, so that only its new end has
-// to be counted.
-func (x *index) count(old, e *entry, o *order.Order) {
+// Nearly always the new history extends the old one, and only the steps at its end have to be
+// counted.
+func (x *index) updateStats(old, e *entry, o *order.Order) {
 	from := 0
 	switch {
 	case old == nil:
-	case e != nil && x.goesOn(old, o):
-		if old.steps == e.steps && present(x.line, old) == present(x.line, e) {
+	case e != nil && x.extends(old, o):
+		if old.steps == e.steps && present(x.line, old.stage, old.state) == present(x.line, e.stage, e.state) {
 			return
 		}
 		from = old.steps
@@ -31,9 +31,9 @@ func (x *index) count(old, e *entry, o *order.Order) {
 	}
 }
 
-// goesOn says whether the order's history begins with that of the entry, as far
-// as its last step tells.
-func (x *index) goesOn(old *entry, o *order.Order) bool {
+// extends reports whether the history of o begins with that of the old entry. It compares the last
+// step only.
+func (x *index) extends(old *entry, o *order.Order) bool {
 	if len(o.History) < old.steps {
 		return false
 	}
@@ -44,9 +44,8 @@ func (x *index) goesOn(old *entry, o *order.Order) bool {
 	return last.On.Equal(old.since) && x.line.Index(last.Stage) == old.ended
 }
 
-// visits calls f with the order's visits to the stages, those that the steps of
-// its history from that one on ended, and the present one. o is only needed for
-// the former.
+// visits calls f with visits of the order to stages: those that the steps of its history from index
+// from on ended, and the present one. o is needed only if there are such steps.
 func (x *index) visits(e *entry, o *order.Order, from int, f func(stats.Visit)) {
 	for i := from; i < e.steps; i++ {
 		step := o.History[i]
@@ -58,28 +57,27 @@ func (x *index) visits(e *entry, o *order.Order, from int, f func(stats.Visit)) 
 			f(stats.Visit{ID: e.id, Stage: stage, Arrived: arrived, Left: step.On, Rejected: e.status == order.StatusRejected && i == e.steps-1})
 		}
 	}
-	if stage := present(x.line, e); stage >= 0 {
+	if stage := present(x.line, e.stage, e.state); stage >= 0 {
 		f(stats.Visit{ID: e.id, Stage: stage, Arrived: e.since})
 	}
 }
 
-// Stats calls f with the figures of the line, which it may read until it
-// returns.
+// Stats calls f with the figures of the line. f must not use them after it has returned.
 func (v *Views) Stats(f func(*stats.Figures)) {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
 	f(v.index.stats)
 }
 
-// Ahead is what an order has before it at a stage.
+// Ahead describes the queue before an order at a stage.
 type Ahead struct {
-	Orders int           // That are or will be there before it.
-	First  time.Time     // Since when the first one of those that are there is there; zero if none waits.
-	Recent []stats.Visit // The last departures from the stage, oldest first.
+	Orders int           // Number of orders at the stage or on their way to it that are before the order.
+	First  time.Time     // Arrival of the order that has waited longest at the stage; zero if none waits.
+	Recent []stats.Visit // Last departures from the stage, oldest first.
 }
 
-// Ahead tells where an order that is on the line is, and what it has before it
-// at that stage and at each later one; ok is false for an order that is not.
+// Ahead returns the present stage of an order, and the queue before the order at that stage and at
+// each later one. ok is false for an order that is not on the line.
 func (v *Views) Ahead(id string) (stage int, ahead []Ahead, ok bool) {
 	x := v.index
 	x.mu.RLock()
@@ -88,13 +86,13 @@ func (v *Views) Ahead(id string) (stage int, ahead []Ahead, ok bool) {
 	if s == nil || s.now == nil {
 		return 0, nil, false
 	}
-	if stage = v.present(s.now); stage < 0 {
+	if stage = present(v.line, s.now.stage, s.now.state); stage < 0 {
 		return 0, nil, false
 	}
 	for i := stage; i < len(x.queues); i++ {
 		a := Ahead{Orders: x.stats.Present(i), Recent: x.stats.Recent(i)}
 		if i == stage {
-			a.Orders = max(0, a.Orders-1) // On its way it is the last one.
+			a.Orders = max(0, a.Orders-1) // An order on its way to the stage is the last one.
 			if s.now.waiting() {
 				a.Orders = x.rank(s)
 			}
@@ -107,7 +105,7 @@ func (v *Views) Ahead(id string) (stage int, ahead []Ahead, ok bool) {
 	return stage, ahead, true
 }
 
-// rank is how many come before s in the queue where it waits.
+// rank returns the number of orders before s in the queue where it waits.
 func (x *index) rank(s *slot) int {
 	q := x.queues[s.now.stage]
 	low, high := 0, q.Len()

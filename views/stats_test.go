@@ -14,7 +14,7 @@ import (
 
 func later() time.Time { return placedOn.Add(time.Hour) }
 
-// figures are all that the line's figures say.
+// figures returns all statistics of the line.
 func figures(l *stats.Figures) (all []any) {
 	from, series := l.Series(later(), stats.Hours)
 	all = append(all, l.Stages(later()), from, series)
@@ -24,10 +24,9 @@ func figures(l *stats.Figures) (all []any) {
 	return all
 }
 
-// The figures are those of the orders that are known, counted anew, whatever
-// the order in which the tables delivered them, what was read twice, what
-// somebody wrote by hand and what was forgotten.
-func TestStatsAreThoseOfTheOrders(t *testing.T) {
+// The figures equal those computed from the current orders, whatever the sequence of the tables,
+// rereads, rows written by hand and expired orders.
+func TestStatsEqualThoseOfTheCurrentOrders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f, v := aFactory(t), New(line, quiet)
 		v.index.stats = stats.New(len(line.Stages), later)
@@ -61,13 +60,13 @@ func TestStatsAreThoseOfTheOrders(t *testing.T) {
 	})
 }
 
-func TestVisits(t *testing.T) {
+func TestVisitsFollowTheHistory(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	v.index.stats = stats.New(len(line.Stages), later)
 	f.place("o1") // At second 1.
 	f.place("o2")
-	f.done("o1", 0)                               // At 4: the report is dated with the event before it.
-	f.report(0, "o2", order.KindReject, "r1", "") // At 5.
+	f.done("o1", 0)                               // At second 4: the report has the time of the event before it.
+	f.report(0, "o2", order.KindReject, "r1", "") // At second 5.
 	f.report(1, "o1", order.KindClaim, "r2", "")
 	v.put(f.all()...)
 	v.Stats(func(l *stats.Figures) {
@@ -87,7 +86,7 @@ func TestVisits(t *testing.T) {
 	})
 }
 
-func TestAhead(t *testing.T) {
+func TestAheadCountsTheQueueBeforeAnOrder(t *testing.T) {
 	f, v := newFactory(), New(line, quiet)
 	for n := range 9 {
 		f.place(fmt.Sprint("o", n))
@@ -105,7 +104,7 @@ func TestAhead(t *testing.T) {
 		for i, a := range ahead {
 			orders = append(orders, a.Orders)
 			if n, _, _ := v.Waiting(stage+i, 1); (len(n) > 0) != !a.First.IsZero() || len(n) > 0 && !a.First.Equal(n[0].Arrived) {
-				t.Errorf("ahead of %s at stage %d the first is there since %v", id, stage+i, a.First)
+				t.Errorf("ahead of %s at stage %d the first order arrived at %v", id, stage+i, a.First)
 			}
 		}
 		return stage, orders
@@ -118,7 +117,7 @@ func TestAhead(t *testing.T) {
 			t.Errorf("ahead of %s there is %v, want %v", id, got, want)
 		}
 	}
-	moved := f.written[0][len(f.written[0])-1] // o3 is mixed, and the baker's table has not told.
+	moved := f.written[0][len(f.written[0])-1] // o3 is mixed, and the row of baking has not been read.
 	v = New(line, quiet)
 	v.put(f.written[0]...)
 	if stage, ahead, ok := v.Ahead(moved.id); !ok || stage != 1 || ahead[0].Orders != 3 {

@@ -13,7 +13,7 @@ import (
 )
 
 // A stage has caught up when all partitions of its table have been read.
-func TestReady(t *testing.T) {
+func TestReadyWaitsForAllPartitions(t *testing.T) {
 	v := New(line, quiet)
 	for stage := range line.Stages {
 		for number := range int32(2) {
@@ -29,12 +29,12 @@ func TestReady(t *testing.T) {
 		}
 	}
 	if err := v.Ready(); err != nil {
-		t.Errorf("all has been read: %v", err)
+		t.Errorf("not ready after everything has been read: %v", err)
 	}
 }
 
-// TestView follows the tables of a real broker.
-func TestView(t *testing.T) {
+// TestViewFollowsTheTables follows the tables of an embedded broker.
+func TestViewFollowsTheTables(t *testing.T) {
 	testkit.NoLeaks(t)
 	ctx := testkit.Context(t)
 	config, admin := testbroker.StartLine(t, line, 2)
@@ -102,14 +102,14 @@ func TestView(t *testing.T) {
 	testkit.Eventually(t, "the views are ready", func() bool { return v.Ready() == nil }, func() any { return v.Ready() })
 	wantAnswers(t, v, f.answers())
 
-	// A view that starts again reads its table from the start.
+	// A restarted view reads its table from the start.
 	position := v.feed.position()
 	for stage, stop := range stops {
 		stop()
 		stops[stage] = start(stage)
 	}
 	if err := v.Ready(); err != nil {
-		t.Errorf("while views start again: %v", err)
+		t.Errorf("while the views restart: %v", err)
 	}
 	wantAnswers(t, v, f.answers())
 	sent := make([]int, len(f.written))

@@ -1,9 +1,9 @@
-// Package views is the reading side: it follows the table of every stage with
-// a goka view and answers, from memory, where an order is, what waits at a
-// station, which orders came last and what became of a report.
+// Package views is the reading side of the line. It follows the group table of every stage with a
+// goka view, and answers queries from memory: the state of an order, the orders that wait at a
+// stage, the latest orders, and the outcome of a report.
 //
-// It holds a complete copy of what the tables say, so any instance answers any
-// question. It never writes to Kafka and never knows HTTP.
+// Each instance holds the current state of all orders, so any instance answers any query. The
+// package only reads from Kafka.
 package views
 
 import (
@@ -21,8 +21,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Views answers questions about the orders of a line. Its methods may be
-// called by any number of goroutines.
+// Views answers queries about the orders of a line. It is safe for concurrent use.
 type Views struct {
 	line  topology.Line
 	log   *slog.Logger
@@ -31,13 +30,13 @@ type Views struct {
 
 	mu       sync.Mutex
 	progress map[partition]*progress
-	caughtUp []bool // For each stage; once true it stays so.
+	caughtUp []bool // Flags by stage: its table was read to the end once. Never reset.
 }
 
-// feedLength bounds how many changes a slow reader may fall behind.
+// feedLength is the number of changes that are kept, and so the bound on how far a reader may lag.
 const feedLength = 8192
 
-// New returns views that know nothing until Run.
+// New returns views without orders. To fill them, run a View of each stage.
 func New(line topology.Line, log *slog.Logger) *Views {
 	f := newFeed(feedLength)
 	return &Views{
@@ -46,20 +45,21 @@ func New(line topology.Line, log *slog.Logger) *Views {
 	}
 }
 
-// Order is an order and where it stands.
+// Order is an order with its state on the line.
 type Order struct {
 	order.Order
-	At      int         // Index of the furthest stage that knows it.
-	State   order.State // There.
-	Arrived time.Time   // When it came there.
-	Claim   string      // Who is on it there now; empty when nobody.
-	Until   time.Time   // When that lapses unless it is renewed; zero is never.
-	ETag    string      // Changes whenever the order does; the same on every instance.
+	At      int         // Index of the furthest stage that has a row for the order.
+	State   order.State // State of the order at that stage.
+	Arrived time.Time   // Time of arrival at that stage; zero unless it waits there.
+	Claim   string      // Name of the claimant; "" if the order is not claimed now.
+	Until   time.Time   // Expiry of the claim unless it is renewed; zero if it never expires.
+	ETag    string      // Version of the order, equal on all instances.
 }
 
+// order decodes the order.
 func (e *entry) order() Order {
 	v, _ := codecs.Row{}.Decode(e.raw)
-	row := v.(*order.Row) // It was one when the entry was made.
+	row := v.(*order.Row) // update has decoded the same bytes before.
 	claim, until := e.claimedBy(time.Now()), e.until
 	if claim == "" {
 		until = time.Time{}
@@ -70,16 +70,16 @@ func (e *entry) order() Order {
 	}
 }
 
-// NotReadyError says that the views cannot answer yet.
+// NotReadyError is the error while the views have not read their tables for the first time.
 type NotReadyError struct {
-	Percent int // How far they are, 0 to 99.
+	Percent int // Fraction that has been read, 0 to 99.
 }
 
 func (e *NotReadyError) Error() string {
-	return fmt.Sprintf("the orders are still being read: %d %% done", e.Percent)
+	return fmt.Sprintf("the orders are still being read (%d %% done): try again", e.Percent)
 }
 
-// Ready returns a *NotReadyError until every view has caught up once.
+// Ready returns a *NotReadyError until every view has read its table to the end once.
 func (v *Views) Ready() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -100,8 +100,8 @@ func (v *Views) Ready() error {
 	return &NotReadyError{Percent: int(min(done*100/all, 99))}
 }
 
-// Reached says whether the table of the stage is read up to these ends, by the
-// number of the partition.
+// Reached reports whether the view of the stage has read its table up to these end offsets, which
+// are given by partition.
 func (v *Views) Reached(stage int, ends map[int32]int64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -113,7 +113,7 @@ func (v *Views) Reached(stage int, ends map[int32]int64) bool {
 	return v.caughtUp[stage]
 }
 
-// Order returns the order with the id.
+// Order returns the order with this ID, and whether there is one.
 func (v *Views) Order(id string) (Order, bool) {
 	v.index.mu.RLock()
 	s := v.index.slots[id]
@@ -124,7 +124,7 @@ func (v *Views) Order(id string) (Order, bool) {
 	return v.read(s)
 }
 
-// Has says whether there is an order with the id, without reading it.
+// Has reports whether there is an order with this ID. Unlike Order it decodes nothing.
 func (v *Views) Has(id string) bool {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
@@ -132,6 +132,7 @@ func (v *Views) Has(id string) bool {
 	return s != nil && s.now != nil
 }
 
+// read returns the order in s, and whether it still exists.
 func (v *Views) read(s *slot) (Order, bool) {
 	v.index.mu.RLock()
 	e := s.now
@@ -142,8 +143,8 @@ func (v *Views) read(s *slot) (Order, bool) {
 	return e.order(), true
 }
 
-// Await returns the order with the id as soon as enough says so, or the ctx's
-// error. An order that is unknown so far is waited for.
+// Await blocks until there is an order with this ID for which enough returns true, and returns it.
+// It returns the error of ctx if that ends first.
 func (v *Views) Await(ctx context.Context, id string, enough func(Order) bool) (Order, error) {
 	w := v.index.watch(id, "", 0)
 	defer v.index.unwatch(id, w)
@@ -152,31 +153,31 @@ func (v *Views) Await(ctx context.Context, id string, enough func(Order) bool) (
 			return o, nil
 		}
 		select {
-		case <-w.news:
+		case <-w.changed:
 		case <-ctx.Done():
 			return Order{}, ctx.Err()
 		}
 	}
 }
 
-// PendingReport is a wait for the outcome of one report. It must be closed.
+// PendingReport waits for the outcome of one report. It must be closed.
 type PendingReport struct {
 	v  *Views
 	w  *watcher
 	id string
 }
 
-// AwaitReport starts to watch for the outcome of a report. Call it before the
-// report is sent, so that the outcome cannot be missed.
+// AwaitReport starts to wait for the outcome of a report. The caller must call it before it sends
+// the report, or it can miss the outcome.
 func (v *Views) AwaitReport(stage int, orderID, reportID string) *PendingReport {
-	return &PendingReport{v, v.index.watch(orderID, reportID, stage), orderID}
+	return &PendingReport{v: v, w: v.index.watch(orderID, reportID, stage), id: orderID}
 }
 
-// Close ends the watch.
+// Close ends the wait.
 func (w *PendingReport) Close() { w.v.index.unwatch(w.id, w.w) }
 
-// Outcome waits until the stage's table tells what became of the report, and
-// returns it with the order as it is then; or the ctx's error.
+// Outcome blocks until the stage's table has the outcome of the report, and returns it with the
+// current order. It returns the error of ctx if that ends first.
 func (w *PendingReport) Outcome(ctx context.Context) (order.Outcome, Order, error) {
 	for {
 		w.v.index.mu.RLock()
@@ -187,22 +188,22 @@ func (w *PendingReport) Outcome(ctx context.Context) (order.Outcome, Order, erro
 			return *outcome, o, nil
 		}
 		select {
-		case <-w.w.news:
+		case <-w.w.changed:
 		case <-ctx.Done():
 			return order.Outcome{}, Order{}, ctx.Err()
 		}
 	}
 }
 
-// Known is what became of a report that came with an idempotency key.
+// Known is the outcome of a report with an idempotency key.
 type Known struct {
 	OrderID string
 	Stage   int
 	order.Outcome
 }
 
-// Report returns what became of the report with this id, if it came with an
-// idempotency key.
+// Report returns the outcome of the report with this ID, and whether it is known. Only reports with
+// an idempotency key are.
 func (v *Views) Report(id string) (Known, bool) {
 	u, err := uuid.Parse(id)
 	if err != nil {
@@ -214,12 +215,12 @@ func (v *Views) Report(id string) (Known, bool) {
 	if r == nil {
 		return Known{}, false
 	}
-	return Known{r.orderID, r.stage, r.outcome}, true
+	return Known{OrderID: r.orderID, Stage: r.stage, Outcome: r.outcome}, true
 }
 
-// Waiting returns the orders that wait at the stage, oldest first, at most
-// limit of them; how many wait there in all; and the position of the last
-// change that the answer includes.
+// Waiting returns at most limit of the orders that wait at the stage, the longest waiting first.
+// count is the number of all that wait there, and position that of the last change that the answer
+// includes.
 func (v *Views) Waiting(stage, limit int) (orders []Order, count int, position uint64) {
 	entries, count, position := v.WaitingLazily(stage, limit)
 	orders = make([]Order, len(entries))
@@ -229,19 +230,19 @@ func (v *Views) Waiting(stage, limit int) (orders []Order, count int, position u
 	return orders, count, position
 }
 
-// Lazy is an order that is decoded only when it is asked for.
+// Lazy is an order that is decoded on demand.
 type Lazy struct{ entry *entry }
 
-// ID is the order's.
+// ID returns the ID of the order.
 func (l Lazy) ID() string { return l.entry.id }
 
-// ClaimedBy is who has taken the order on at that time; empty when nobody.
+// ClaimedBy returns the claimant at now, or "" if nobody holds the claim.
 func (l Lazy) ClaimedBy(now time.Time) string { return l.entry.claimedBy(now) }
 
 // Order decodes the order.
 func (l Lazy) Order() Order { return l.entry.order() }
 
-// WaitingLazily is Waiting for those who may not need all.
+// WaitingLazily is like Waiting, but decodes no order until the caller asks for it.
 func (v *Views) WaitingLazily(stage, limit int) (orders []Lazy, count int, position uint64) {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
@@ -257,35 +258,35 @@ func (v *Views) WaitingLazily(stage, limit int) (orders []Lazy, count int, posit
 	return orders, q.Len(), v.feed.position()
 }
 
-// Claim is an order that somebody has taken on.
+// Claim is a valid claim on an order.
 type Claim struct {
 	OrderID string
 	Stage   int
 	By      string
-	Until   time.Time // When it lapses; zero is never.
+	Until   time.Time // Expiry of the claim; zero if it never expires.
 }
 
-// Claims returns what is claimed now, in no order.
+// Claims returns the claims that are valid now, unsorted.
 func (v *Views) Claims() (claims []Claim) {
 	now := time.Now()
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
 	for s := range v.index.claimed {
 		if e := s.now; e.claimedBy(now) != "" {
-			claims = append(claims, Claim{e.id, e.stage, e.claim, e.until})
+			claims = append(claims, Claim{OrderID: e.id, Stage: e.stage, By: e.claim, Until: e.until})
 		}
 	}
 	return claims
 }
 
-// Station is how a stage stands.
+// Station is the backlog of a stage.
 type Station struct {
-	Waiting int
-	Oldest  time.Time // Arrival of the order that waits longest; zero when none waits.
+	Waiting int       // Number of orders that wait at the stage.
+	Oldest  time.Time // Arrival of the order that has waited longest; zero if none waits.
 }
 
-// Stations tells how each stage stands, in the order of the line, and how many
-// orders have each status.
+// Stations returns the backlog of each stage, in the order of the line, and the number of orders by
+// status.
 func (v *Views) Stations() ([]Station, map[order.Status]int) {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
@@ -303,28 +304,28 @@ func (v *Views) Stations() ([]Station, map[order.Status]int) {
 	return stations, counts
 }
 
-// Filter chooses orders; its zero value chooses all.
+// Filter selects orders. The zero value selects all.
 type Filter struct {
-	Status order.Status
-	Stage  *int // The stage where the order is or to which it is on its way.
+	Status order.Status // Status of the order, compared case-insensitively; "" selects any.
+	Stage  *int         // Stage of the order as Present returns it; nil selects any.
 }
 
-// Cursor is a place in the list of all orders: behind the order placed then
-// with that id. Its zero value is the start.
+// Cursor is a position in the list of all orders, directly after an order. The zero value is the
+// start of the list.
 type Cursor struct {
-	Placed time.Time
-	ID     string
+	Placed time.Time // Time of placing of that order.
+	ID     string    // ID of that order.
 }
 
-// Latest returns orders newest first, at most limit of those that the filter
-// chooses, from the cursor on, and the cursor behind them; more says whether
-// there are any behind it. Orders placed meanwhile do not shift the pages.
+// Latest returns at most limit orders that f selects, newest first, starting at from. next is the
+// cursor after the last of them, and more reports whether further ones follow. Orders placed in the
+// meantime do not shift the pages.
 func (v *Views) Latest(f Filter, from Cursor, limit int) (orders []Order, next Cursor, more bool) {
 	var entries []*entry
 	v.index.mu.RLock()
 	visit := func(s *slot) bool {
 		e := s.now
-		if from.ID == e.id && from.Placed.Equal(e.placed) || !v.chosen(f, e) {
+		if from.ID == e.id && from.Placed.Equal(e.placed) || !v.selects(f, e) {
 			return true
 		}
 		if len(entries) == limit {
@@ -337,29 +338,33 @@ func (v *Views) Latest(f Filter, from Cursor, limit int) (orders []Order, next C
 	if from.ID == "" {
 		v.index.latest.Scan(visit)
 	} else {
-		v.index.latest.Ascend(&slot{now: &entry{id: from.ID, placed: from.Placed}}, visit)
+		v.index.latest.Ascend(from.pivot(), visit)
 	}
 	v.index.mu.RUnlock()
 	for _, e := range entries {
 		orders = append(orders, e.order())
-		next = Cursor{e.placed, e.id}
+		next = Cursor{Placed: e.placed, ID: e.id}
 	}
 	return orders, next, more
 }
 
+// pivot returns the cursor in the form in which the tree compares it with its items: a slot, of
+// which the tree's order newer reads the ID and the time of placing only.
+func (c Cursor) pivot() *slot { return &slot{now: &entry{id: c.ID, placed: c.Placed}} }
+
 // Departed is an order that has left the line.
 type Departed struct {
 	ID    string
-	Stage int // Index of the last stage that knew it.
+	Stage int // Index of the furthest stage that has a row for the order.
 }
 
-// DepartedBefore returns orders that left the line before then, those placed
-// first first, at most limit of them.
+// DepartedBefore returns at most limit orders that left the line before then, in ascending order of
+// the time of placing.
 func (v *Views) DepartedBefore(then time.Time, limit int) (found []Departed) {
-	var old []*entry // Those placed before are all that can have left before.
+	var old []*entry // Only orders that were placed before then can have left before then.
 	v.index.mu.RLock()
 	v.index.latest.Reverse(func(s *slot) bool {
-		if v.present(s.now) < 0 {
+		if present(v.line, s.now.stage, s.now.state) < 0 {
 			old = append(old, s.now)
 		}
 		return s.now.placed.Before(then) && len(old) < limit
@@ -374,35 +379,33 @@ func (v *Views) DepartedBefore(then time.Time, limit int) (found []Departed) {
 	return found
 }
 
-func (v *Views) chosen(f Filter, e *entry) bool {
+func (v *Views) selects(f Filter, e *entry) bool {
 	return (f.Status == "" || strings.EqualFold(string(f.Status), string(e.status))) &&
-		(f.Stage == nil || v.present(e) == *f.Stage)
+		(f.Stage == nil || present(v.line, e.stage, e.state) == *f.Stage)
 }
 
-// present is the stage where the order is or to which it is on its way, -1
-// when it has left the line.
-func (v *Views) present(e *entry) int { return present(v.line, e) }
+// Present returns the index of the stage at which o waits or to which it is on its way, or -1 if it
+// has left the line.
+func (v *Views) Present(o Order) int { return present(v.line, o.At, o.State) }
 
-func present(line topology.Line, e *entry) int {
+// present does the same for an order that is in this state at the furthest stage that has a row for
+// it.
+func present(line topology.Line, stage int, state order.State) int {
 	switch {
-	case e.state == order.StateCompleted && e.stage+1 < len(line.Stages):
-		return e.stage + 1
-	case e.waiting():
-		return e.stage
+	case state == order.StateCompleted && stage+1 < len(line.Stages):
+		return stage + 1
+	case state == order.StateWaiting:
+		return stage
 	default:
 		return -1
 	}
 }
 
-// Present is the stage where o is or to which it is on its way, -1 when it has
-// left the line.
-func (v *Views) Present(o Order) int { return v.present(&entry{stage: o.At, state: o.State}) }
-
-// Changes blocks until something has happened after the position and returns
-// all of it, oldest first: ErrGap when that is too long ago, or ctx's error.
+// Changes blocks until there are changes after the position, and returns them, oldest first. It
+// returns ErrGap if some of them are no longer kept, and the error of ctx if that ends first.
 func (v *Views) Changes(ctx context.Context, after uint64) ([]Change, error) {
 	return v.feed.changes(ctx, after)
 }
 
-// Position is that of the last change.
+// Position returns the position of the last change.
 func (v *Views) Position() uint64 { return v.feed.position() }

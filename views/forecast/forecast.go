@@ -1,8 +1,8 @@
-// Package forecast says when an order will be shipped, honestly: from how the
-// stages did lately and what is before the order, or not at all. And it keeps
-// count of how well that came true.
+// Package forecast estimates when an order will be shipped, by a simulation of the queues before
+// the order with the recent times of each stage. With too little data it makes no estimate. It also
+// measures the accuracy of its estimates.
 //
-// It keeps no orders; it asks the views. It never knows HTTP.
+// The package stores no orders; it queries the views.
 package forecast
 
 import (
@@ -16,41 +16,43 @@ import (
 	"github.com/ecupcakes/ecupcakes/views/stats"
 )
 
-// Forecast says when an order will be shipped.
+// Forecast is an estimate of the time at which an order will be shipped.
 type Forecast struct {
-	P50, P90 time.Time // It is as likely before P50 as after it, and nine times in ten before P90. Zero without enough data.
-	Ahead    int       // Orders that are before it, at its stage and at the later ones.
-	Basis    int       // How many recent orders each stage's times are from, the fewest; below Enough there is no estimate.
+	P50, P90 time.Time // Median and 90th percentile of the simulated shipping time; zero without enough data.
+	Ahead    int       // Orders before it at its stage and at the later ones.
+	Basis    int       // Smallest number of recent departures at these stages; below Enough there is no estimate.
 }
 
-// Enough is how many orders must have left each stage that is left before
-// anything is said.
+// Enough is the number of recent departures that each remaining stage must have for an estimate.
 const Enough = 20
 
 const (
-	runs     = 200 // of a simulation
-	maxExact = 200 // orders ahead that are simulated one by one
-	few      = 5   // A sample with fewer values says nothing.
+	runs      = 200 // Runs of a simulation.
+	maxExact  = 200 // Orders ahead that are simulated one by one; more are simulated in blocks.
+	minSample = 5   // Values below which a sample is not used on its own.
 )
 
-// Views is what is asked about an order.
+// Views is the part of views.Views that For needs.
 type Views interface {
 	Ahead(id string) (stage int, ahead []views.Ahead, ok bool)
 }
 
-// For foretells when the order will be shipped; ok is false for one that is not
-// on the line.
+// For estimates when the order will be shipped. ok is false for an order that is not on the line.
 //
-// Each stage is taken for a queue, first come, first served, that goes on as it
-// did with its last orders. Lindley's recursion gives when each order leaves
-// each stage, D(n) = max(A(n), D(n-1)) + S(n), for all orders ahead and then for
-// this one, with S drawn at random from what was seen there: if the order came
-// after the one before it had left, from the times that such orders were there,
-// and otherwise from the times that passed between two departures. So the
-// number of people at a stage, their breaks and their habits are in S without
-// being known. Of what has begun at each stage only times count that are longer
-// than has passed. The quantiles are those of 200 such runs; the same order
-// gets the same random numbers each time, so that it does not jump about.
+// Each stage is modelled as a first-come, first-served queue whose service times are distributed
+// like those of its last orders. Lindley's recursion gives the departure time of each order from
+// each stage,
+//
+//	D(n) = max(A(n), D(n-1)) + S(n),
+//
+// for all orders ahead and then for this one. S is drawn at random from the observed times of the
+// stage. If the order arrived after the one before it had left, they are the stays of such orders;
+// otherwise they are the times between two departures. The number of people at a stage, their
+// breaks and their habits are therefore part of S without being known. For an order that is being
+// worked on, only observed times count that are longer than the time that has passed.
+//
+// The percentiles are those of 200 such runs. The random numbers derive from the ID of the order,
+// so that its estimate does not jitter between calls.
 func For(v Views, id string, now time.Time) (f Forecast, ok bool) {
 	_, ahead, ok := v.Ahead(id)
 	if !ok {
@@ -75,31 +77,31 @@ func For(v Views, id string, now time.Time) (f Forecast, ok bool) {
 	return f, true
 }
 
-// stage is a queue of the simulation; times are in seconds.
+// stage is a queue of the simulation. Times are in seconds.
 type stage struct {
-	free, behind sample // How long orders took that came when the one before had left, or that were behind it.
-	ahead        int
-	begun        float64 // How long ago the first one could be begun with; -1 if none is there.
+	idle, busy sample  // Service times of orders that arrived after, or before, the departure of the one before.
+	ahead      int     // Orders before the order of the forecast.
+	begun      float64 // Time since work on the first order could begin; -1 if none is there.
 }
 
-// observe makes a queue of what was seen at a stage.
+// observe returns the queue for the observations of a stage.
 func observe(a views.Ahead, now time.Time) stage {
 	s := stage{ahead: a.Orders, begun: -1}
 	var before time.Time
 	for i, v := range a.Recent {
 		switch {
 		case v.Arrived.Before(before):
-			s.behind = append(s.behind, v.Left.Sub(before).Seconds())
-		case i > 0 || v.Arrived.Before(v.Left): // Whom the first one was behind is not known.
-			s.free = append(s.free, max(0, v.Left.Sub(v.Arrived).Seconds()))
+			s.busy = append(s.busy, v.Left.Sub(before).Seconds())
+		case i > 0 || v.Arrived.Before(v.Left): // The departure before the first one is unknown.
+			s.idle = append(s.idle, max(0, v.Left.Sub(v.Arrived).Seconds()))
 		}
 		before = v.Left
 	}
-	if len(s.free) < few {
-		s.free = append(s.behind, s.free...)
+	if len(s.idle) < minSample {
+		s.idle = append(s.busy, s.idle...)
 	}
-	if len(s.behind) < few {
-		s.behind = s.free
+	if len(s.busy) < minSample {
+		s.busy = s.idle
 	}
 	if !a.First.IsZero() {
 		began := a.First
@@ -111,14 +113,15 @@ func observe(a views.Ahead, now time.Time) stage {
 	return s
 }
 
-// sample is what was seen, in seconds, in no order.
+// sample is a set of observed times, in seconds, unsorted.
 type sample []float64
 
+// draw returns a random value.
 func (s sample) draw(r *rand.Rand) float64 { return s[r.IntN(len(s))] }
 
-// rest is what is left of one that has taken that long already.
+// rest returns a random remaining time for work that has taken this long already.
 func (s sample) rest(r *rand.Rand, taken float64) float64 {
-	for range 8 { // So likely that more tries would rarely find a longer one.
+	for range 8 { // More attempts would rarely find a longer one.
 		if v := s.draw(r); v > taken {
 			return v - taken
 		}
@@ -127,7 +130,7 @@ func (s sample) rest(r *rand.Rand, taken float64) float64 {
 	if longest > taken {
 		return longest - taken
 	}
-	return s.draw(r) // Longer than any: it could as well have begun just now.
+	return s.draw(r) // It has taken longer than any observed one: as if it had begun just now.
 }
 
 func (s sample) mean() (sum float64) {
@@ -137,16 +140,16 @@ func (s sample) mean() (sum float64) {
 	return sum / float64(len(s))
 }
 
-// simulate returns after how many seconds the last of those that are at the
-// first stage has left the last one, sorted, of each run.
+// simulate returns, sorted, the result of each run: the number of seconds after which the order of
+// the forecast, the last one at the first stage, leaves the last stage.
 func simulate(stages []stage, r *rand.Rand) (ends []float64) {
 	all := 0
 	means := make([]float64, len(stages))
 	for i, s := range stages {
 		all += s.ahead
-		means[i] = s.behind.mean()
+		means[i] = s.busy.mean()
 	}
-	block := (all + maxExact - 1) / maxExact // So many go as one through the line when there are more.
+	block := (all + maxExact - 1) / maxExact // Orders that pass the line as one; 1 up to maxExact orders.
 	left := make([]float64, len(stages))
 	for range runs {
 		for i := range left {
@@ -168,10 +171,10 @@ func simulate(stages []stage, r *rand.Rand) (ends []float64) {
 	return ends
 }
 
-// pass takes size orders through the line from the stage at on, where they are
-// now, and returns when they leave it. left is when the ones before them left
-// each stage, and is brought up to date. The first ones of a stage may be under
-// way.
+// pass simulates size orders from stage at, where they are now, to the end of the line, and returns
+// the time at which they leave it. left has the departure times of the orders before them by stage,
+// and pass updates it. first says that they are the first ones at the stage: work on them may have
+// begun.
 func pass(stages []stage, means, left []float64, at, size int, first bool, r *rand.Rand) (t float64) {
 	for i := at; i < len(stages); i++ {
 		s := &stages[i]
@@ -180,20 +183,20 @@ func pass(stages []stage, means, left []float64, at, size int, first bool, r *ra
 		many := func(one float64) float64 { return max(0, n*means[i]+spread*(one-means[i])) }
 		switch {
 		case i == at && first && s.begun >= 0:
-			from := s.free
-			if len(s.behind) > len(from) {
-				from = s.behind
+			from := s.idle
+			if len(s.busy) > len(from) {
+				from = s.busy
 			}
 			t = from.rest(r, s.begun)
 			if size > 1 {
-				t += many(s.behind.draw(r)) * (n - 1) / n
+				t += many(s.busy.draw(r)) * (n - 1) / n
 			}
 		case t >= left[i] && size == 1:
-			t += s.free.draw(r)
+			t += s.idle.draw(r)
 		case size == 1:
-			t = left[i] + s.behind.draw(r)
+			t = left[i] + s.busy.draw(r)
 		default:
-			t = max(t, left[i]) + many(s.behind.draw(r))
+			t = max(t, left[i]) + many(s.busy.draw(r))
 		}
 		left[i] = t
 	}

@@ -14,23 +14,21 @@ import (
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// station is how a simulated stage works: so many people, each of whom needs a
-// random time for an order.
+// station is a simulated stage with a number of people, each of whom needs a random time per order.
 type station struct {
 	people int
 	time   func(*rand.Rand) time.Duration
 }
 
-// known is a line whose orders' times are all known: those at which the order n
-// arrives at the stage i and leaves it.
-type known struct {
-	arrived, left [][]time.Time // By stage and order.
+// history is a line of which the arrivals and departures of all orders are known.
+type history struct {
+	arrived, left [][]time.Time // Times by stage and order.
 	now           time.Time
 }
 
-// run walks orders, first come, first served, through the stations.
-func run(stations []station, orders int, between time.Duration, r *rand.Rand) *known {
-	k := &known{}
+// run passes orders, first come, first served, through the stations.
+func run(stations []station, orders int, between time.Duration, r *rand.Rand) *history {
+	k := &history{}
 	arrived := make([]time.Time, orders)
 	t := noon
 	for n := range arrived {
@@ -38,7 +36,7 @@ func run(stations []station, orders int, between time.Duration, r *rand.Rand) *k
 		arrived[n] = t
 	}
 	for _, s := range stations {
-		// The orders come as they left the stage before.
+		// Orders arrive in the order of their departure from the stage before.
 		by := make([]int, orders)
 		for n := range by {
 			by[n] = n
@@ -65,8 +63,8 @@ func run(stations []station, orders int, between time.Duration, r *rand.Rand) *k
 	return k
 }
 
-// Ahead is what an order that has just come to the first stage has before it.
-func (k *known) Ahead(id string) (int, []views.Ahead, bool) {
+// Ahead returns the queues before an order that has just arrived at the first stage.
+func (k *history) Ahead(id string) (int, []views.Ahead, bool) {
 	var order int
 	_, _ = fmt.Sscan(id, &order)
 	ahead := make([]views.Ahead, len(k.arrived))
@@ -102,9 +100,8 @@ func lognormal(median time.Duration, sigma float64) func(*rand.Rand) time.Durati
 	}
 }
 
-// Of the orders of a line whose times are known, half have to be shipped before
-// P50 and nine in ten before P90.
-func TestCalibration(t *testing.T) {
+// Half of the orders must be shipped before P50, and nine in ten before P90.
+func TestForIsCalibrated(t *testing.T) {
 	for name, stations := range map[string][]station{
 		"one person each":     {{1, exponential(40 * time.Second)}, {1, lognormal(45*time.Second, 0.4)}, {1, exponential(30 * time.Second)}},
 		"the same all over":   {{1, exponential(42 * time.Second)}, {1, exponential(42 * time.Second)}, {1, exponential(42 * time.Second)}, {1, exponential(42 * time.Second)}, {1, exponential(42 * time.Second)}},
@@ -140,12 +137,12 @@ func TestCalibration(t *testing.T) {
 	}
 }
 
-// told is what the views say of every order.
-type told []views.Ahead
+// queues is a Views that returns the same queues for every order.
+type queues []views.Ahead
 
-func (a told) Ahead(string) (int, []views.Ahead, bool) { return 0, a, a != nil }
+func (a queues) Ahead(string) (int, []views.Ahead, bool) { return 0, a, a != nil }
 
-// steady are n departures of orders that took that long, one after the other.
+// steady returns n consecutive departures of orders that each took this long.
 func steady(n int, each time.Duration) (visits []stats.Visit) {
 	for i := range n {
 		left := noon.Add(-time.Duration(n-1-i) * each)
@@ -154,35 +151,35 @@ func steady(n int, each time.Duration) (visits []stats.Visit) {
 	return visits
 }
 
-func TestNothingIsInvented(t *testing.T) {
-	if _, ok := For(told(nil), "o1", noon); ok {
+func TestForNeedsEnoughData(t *testing.T) {
+	if _, ok := For(queues(nil), "o1", noon); ok {
 		t.Error("there is a forecast for an order that is not on the line")
 	}
-	f, ok := For(told{{Recent: steady(50, time.Minute), Orders: 3}, {Recent: steady(Enough-1, time.Minute), Orders: 4}}, "o1", noon)
+	f, ok := For(queues{{Recent: steady(50, time.Minute), Orders: 3}, {Recent: steady(Enough-1, time.Minute), Orders: 4}}, "o1", noon)
 	if want := (Forecast{Ahead: 7, Basis: Enough - 1}); !ok || f != want {
 		t.Errorf("with too little data the forecast is %+v, want %+v", f, want)
 	}
-	f, _ = For(told{{Recent: steady(50, time.Minute)}, {Recent: steady(Enough, time.Minute)}}, "o1", noon)
+	f, _ = For(queues{{Recent: steady(50, time.Minute)}, {Recent: steady(Enough, time.Minute)}}, "o1", noon)
 	if f.P50.IsZero() || f.Basis != Enough {
 		t.Errorf("with enough data the forecast is %+v", f)
 	}
 }
 
-// On a line where each order takes a minute at each stage everything is known.
-func TestSteadyLine(t *testing.T) {
+// On a line where each order takes a minute at each stage, the forecast is exact.
+func TestForIsExactOnASteadyLine(t *testing.T) {
 	minute := steady(100, time.Minute)
 	for _, c := range []struct {
 		name  string
-		ahead told
+		ahead queues
 		want  time.Duration
 	}{
-		{"nobody else", told{{Recent: minute}, {Recent: minute}}, 2 * time.Minute},
-		{"it has been under way", told{{Recent: minute, First: noon.Add(-40 * time.Second)}}, time.Minute}, // It can begin when the last one left, now.
-		{"a queue", told{{Recent: minute, Orders: 9}, {Recent: minute}}, 11 * time.Minute},
-		{"a queue at the next stage", told{{Recent: minute}, {Recent: minute, Orders: 9}}, 10 * time.Minute},
-		{"queues at both", told{{Recent: minute, Orders: 5}, {Recent: minute, Orders: 5}}, 11 * time.Minute},
-		{"more than are simulated", told{{Recent: minute, Orders: 10_000}, {Recent: minute}}, 10_002 * time.Minute},
-		{"a million", told{{Recent: minute, Orders: 1_000_000}}, 1_000_001 * time.Minute},
+		{"nobody else", queues{{Recent: minute}, {Recent: minute}}, 2 * time.Minute},
+		{"it has been worked on", queues{{Recent: minute, First: noon.Add(-40 * time.Second)}}, time.Minute}, // Work could begin only when the last one left, now.
+		{"a queue", queues{{Recent: minute, Orders: 9}, {Recent: minute}}, 11 * time.Minute},
+		{"a queue at the next stage", queues{{Recent: minute}, {Recent: minute, Orders: 9}}, 10 * time.Minute},
+		{"queues at both", queues{{Recent: minute, Orders: 5}, {Recent: minute, Orders: 5}}, 11 * time.Minute},
+		{"more than are simulated", queues{{Recent: minute, Orders: 10_000}, {Recent: minute}}, 10_002 * time.Minute},
+		{"a million", queues{{Recent: minute, Orders: 1_000_000}}, 1_000_001 * time.Minute},
 	} {
 		f, _ := For(c.ahead, "o1", noon)
 		for _, on := range []time.Time{f.P50, f.P90} {
@@ -196,9 +193,8 @@ func TestSteadyLine(t *testing.T) {
 	}
 }
 
-// The longer something has been under way, the less is left of it, until it
-// takes longer than anything did.
-func TestRest(t *testing.T) {
+// The longer work has taken, the less remains, until it takes longer than any observed work.
+func TestRestShrinksWithTimeTaken(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for taken, want := range map[float64][]float64{0: {10, 20}, 9: {1, 11}, 10: {10}, 15: {5}, 20: {10, 20}, 99: {10, 20}} {
 		for range 50 {
@@ -211,7 +207,7 @@ func TestRest(t *testing.T) {
 
 func BenchmarkFor(b *testing.B) {
 	recent := steady(256, time.Minute)
-	ahead := told{{Recent: recent, Orders: 1_000_000}, {Recent: recent, Orders: 300}, {Recent: recent}, {Recent: recent}, {Recent: recent}}
+	ahead := queues{{Recent: recent, Orders: 1_000_000}, {Recent: recent, Orders: 300}, {Recent: recent}, {Recent: recent}, {Recent: recent}}
 	for b.Loop() {
 		For(ahead, "o1", noon)
 	}

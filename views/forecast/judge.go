@@ -11,19 +11,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Accuracy counts how well forecasts came true. It looks at a sample of the
-// orders, each with the first forecast that was possible for it, when it came
-// to the line.
+// Accuracy measures the accuracy of forecasts. For a sample of the orders it compares the shipping
+// time with the forecast that was made when the order arrived on the line.
 type Accuracy struct {
 	views  Orders
 	errors prometheus.Histogram
 	total  prometheus.Counter
 	within *prometheus.CounterVec
-	first  map[string]Forecast // Of orders that are on the line.
-	made   time.Time           // When the last forecast was made.
+	first  map[string]Forecast // First forecasts of orders that are on the line, by order ID.
+	made   time.Time           // Time of the last forecast.
 }
 
-// Orders is what Accuracy asks the views.
+// Orders is the part of views.Views that Accuracy needs.
 type Orders interface {
 	Views
 	Ready() error
@@ -33,27 +32,27 @@ type Orders interface {
 }
 
 const (
-	maxFirst = 4096                   // forecasts that are remembered
-	pause    = 100 * time.Millisecond // between two of them
-	fresh    = time.Second            // An order that came longer ago is not new.
-	given    = 24 * time.Hour         // After which an order is no longer waited for.
+	maxFirst       = 4096                   // Forecasts that are kept.
+	sampleInterval = 100 * time.Millisecond // Least time between two forecasts of the sample.
+	maxOrderAge    = time.Second            // Age up to which an order is new enough for the sample.
+	maxOverdue     = 24 * time.Hour         // Time after P90 from which a forecast may be discarded.
 )
 
-// NewAccuracy registers the figures.
+// NewAccuracy returns an Accuracy that reads orders from v and registers its metrics with registry.
 func NewAccuracy(v Orders, registry prometheus.Registerer) *Accuracy {
 	a := &Accuracy{
 		views: v, first: map[string]Forecast{},
 		errors: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "ecupcakes_estimate_error_seconds",
-			Help:    "How far from its first median estimate an order was shipped, to either side.",
+			Help:    "Absolute difference between the time an order was shipped and its first p50 estimate.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200},
 		}),
 		total: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "ecupcakes_estimate_total", Help: "Shipped orders whose first estimate was looked at.",
+			Name: "ecupcakes_estimate_total", Help: "Shipped orders whose first estimate was checked.",
 		}),
 		within: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_estimate_within_total",
-			Help: "Those of them that were shipped before their first estimate: by the total that should be 0.5 with p50 and 0.9 with p90.",
+			Help: "Checked orders that were shipped by their first estimate. Divided by ecupcakes_estimate_total it should be 0.5 for p50 and 0.9 for p90.",
 		}, []string{"estimate"}),
 	}
 	a.within.WithLabelValues("p50")
@@ -62,11 +61,11 @@ func NewAccuracy(v Orders, registry prometheus.Registerer) *Accuracy {
 	return a
 }
 
-// Run follows the line until ctx ends.
+// Run follows the changes of the line until ctx ends.
 func (a *Accuracy) Run(ctx context.Context) {
 	for a.views.Ready() != nil {
 		select {
-		case <-time.After(pause):
+		case <-time.After(sampleInterval):
 		case <-ctx.Done():
 			return
 		}
@@ -78,30 +77,29 @@ func (a *Accuracy) Run(ctx context.Context) {
 		case errors.Is(err, views.ErrGap):
 			position = a.views.Position()
 			for id := range a.first {
-				a.look(id)
+				a.check(id)
 			}
 			continue
 		case err != nil:
 			return
 		}
 		for _, c := range changes {
-			a.take(c, time.Now())
+			a.observe(c, time.Now())
 		}
 		position = changes[len(changes)-1].Position
 	}
 }
 
-// take makes a forecast for an order that is new, and compares the one of an
-// order that has left the line.
-func (a *Accuracy) take(c views.Change, now time.Time) {
+// observe makes a forecast for a new order, and checks that of an order that has left the line.
+func (a *Accuracy) observe(c views.Change, now time.Time) {
 	_, known := a.first[c.ID]
 	switch {
 	case known && c.Arrived < 0:
-		a.look(c.ID)
-	case !known && c.Arrived == 0 && now.Sub(a.made) >= pause && now.Sub(c.Order().Arrived) < fresh:
+		a.check(c.ID)
+	case !known && c.Arrived == 0 && now.Sub(a.made) >= sampleInterval && now.Sub(c.Order().Arrived) < maxOrderAge:
 		a.made = now
 		if len(a.first) >= maxFirst {
-			a.forget(now)
+			a.discardOverdue(now)
 		}
 		if f, ok := For(a.views, c.ID, now); ok && f.Basis >= Enough && len(a.first) < maxFirst {
 			a.first[c.ID] = f
@@ -109,8 +107,8 @@ func (a *Accuracy) take(c views.Change, now time.Time) {
 	}
 }
 
-// look compares an order's forecast with what came, if it has left the line.
-func (a *Accuracy) look(id string) {
+// check compares the forecast of an order with its shipping time, if the order has left the line.
+func (a *Accuracy) check(id string) {
 	o, ok := a.views.Order(id)
 	if ok && o.State == order.StateWaiting {
 		return
@@ -134,10 +132,10 @@ func (a *Accuracy) look(id string) {
 	}
 }
 
-// forget makes room: what should have been shipped a day ago has been left lying.
-func (a *Accuracy) forget(now time.Time) {
+// discardOverdue discards the forecasts of orders that are overdue by more than maxOverdue.
+func (a *Accuracy) discardOverdue(now time.Time) {
 	for id, f := range a.first {
-		if now.Sub(f.P90) > given {
+		if now.Sub(f.P90) > maxOverdue {
 			delete(a.first, id)
 		}
 	}

@@ -14,29 +14,29 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// watched is a line of one steady stage whose orders and changes a test sets.
-type watched struct {
-	told
+// fakeOrders is a line of one steady stage. The test sets its orders and changes.
+type fakeOrders struct {
+	queues
 	orders  map[string]views.Order
-	changes chan []views.Change // What Changes returns; nil is a gap.
+	changes chan []views.Change // Results of Changes; nil stands for ErrGap.
 }
 
-func (w *watched) Ready() error     { return nil }
-func (w *watched) Position() uint64 { return 0 }
+func (w *fakeOrders) Ready() error     { return nil }
+func (w *fakeOrders) Position() uint64 { return 0 }
 
-func (w *watched) Ahead(id string) (int, []views.Ahead, bool) {
+func (w *fakeOrders) Ahead(id string) (int, []views.Ahead, bool) {
 	if o, ok := w.orders[id]; !ok || o.State != order.StateWaiting {
 		return 0, nil, false
 	}
-	return w.told.Ahead(id)
+	return w.queues.Ahead(id)
 }
 
-func (w *watched) Order(id string) (views.Order, bool) {
+func (w *fakeOrders) Order(id string) (views.Order, bool) {
 	o, ok := w.orders[id]
 	return o, ok
 }
 
-func (w *watched) Changes(ctx context.Context, _ uint64) ([]views.Change, error) {
+func (w *fakeOrders) Changes(ctx context.Context, _ uint64) ([]views.Change, error) {
 	select {
 	case c := <-w.changes:
 		if c == nil {
@@ -61,9 +61,9 @@ func counted(t *testing.T, c prometheus.Metric) float64 {
 	return m.GetCounter().GetValue()
 }
 
-func TestAccuracy(t *testing.T) {
+func TestAccuracyComparesForecastsWithShipping(t *testing.T) {
 	now := time.Now()
-	w := &watched{told: told{{Recent: steady(50, time.Minute)}}, orders: map[string]views.Order{}}
+	w := &fakeOrders{queues: queues{{Recent: steady(50, time.Minute)}}, orders: map[string]views.Order{}}
 	a := NewAccuracy(w, prometheus.NewRegistry())
 	p50 := Forecast{P50: now.Add(time.Minute), P90: now.Add(2 * time.Minute)}
 	for id, o := range map[string]views.Order{
@@ -74,7 +74,7 @@ func TestAccuracy(t *testing.T) {
 	}
 	a.first["forgotten"] = p50
 	for id := range a.first {
-		a.take(views.Change{ID: id, Left: 0, Arrived: -1}, now)
+		a.observe(views.Change{ID: id, Left: 0, Arrived: -1}, now)
 	}
 	if len(a.first) != 1 || a.first["waits"] != p50 {
 		t.Errorf("of the forecasts these are kept: %v", a.first)
@@ -93,21 +93,21 @@ func TestAccuracy(t *testing.T) {
 	}
 }
 
-func TestForecastsAreBounded(t *testing.T) {
+func TestAccuracyBoundsItsForecasts(t *testing.T) {
 	now := time.Now()
-	a := NewAccuracy(&watched{told: told{{Recent: steady(50, time.Minute)}}}, prometheus.NewRegistry())
+	a := NewAccuracy(&fakeOrders{queues: queues{{Recent: steady(50, time.Minute)}}}, prometheus.NewRegistry())
 	for n := range maxFirst {
-		a.first[fmt.Sprint(n)] = Forecast{P90: now.Add(time.Duration(-n) * given / maxFirst * 2)}
+		a.first[fmt.Sprint(n)] = Forecast{P90: now.Add(time.Duration(-n) * maxOverdue / maxFirst * 2)}
 	}
-	a.forget(now)
+	a.discardOverdue(now)
 	if n := len(a.first); n < maxFirst/2-1 || n > maxFirst/2+1 {
 		t.Errorf("after a day %d forecasts are kept, want half of %d", n, maxFirst)
 	}
 }
 
-// A gap in the changes loses no order that has been shipped meanwhile.
-func TestAccuracyAfterAGap(t *testing.T) {
-	w := &watched{orders: map[string]views.Order{"o1": shipped(time.Now())}, changes: make(chan []views.Change)}
+// A gap in the changes loses no order that was shipped during it.
+func TestAccuracyChecksAllForecastsAfterAGap(t *testing.T) {
+	w := &fakeOrders{orders: map[string]views.Order{"o1": shipped(time.Now())}, changes: make(chan []views.Change)}
 	registry := prometheus.NewRegistry()
 	a := NewAccuracy(w, registry)
 	a.first["o1"] = Forecast{}
@@ -115,10 +115,10 @@ func TestAccuracyAfterAGap(t *testing.T) {
 	done := make(chan struct{})
 	go func() { a.Run(ctx); close(done) }()
 	w.changes <- nil
-	w.changes <- []views.Change{{ID: "other", Left: 0, Arrived: -1}} // The gap has been dealt with.
+	w.changes <- []views.Change{{ID: "other", Left: 0, Arrived: -1}} // Once this is accepted, the gap has been handled.
 	cancel()
 	<-done
 	if got := counted(t, a.total); got != 1 || len(a.first) != 0 {
-		t.Errorf("%g orders were looked at, %d are still waited for", got, len(a.first))
+		t.Errorf("%g orders were checked, %d forecasts are left", got, len(a.first))
 	}
 }

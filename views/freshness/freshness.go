@@ -1,10 +1,9 @@
-// Package freshness tells how far what the screens show is behind what people
-// have sent, and what holds it up: a broker that does not answer, processors
-// that do not keep up or are gone, or the reading of their tables.
+// Package freshness measures how far the screens lag behind what people have sent, and finds the
+// cause: a broker that does not answer, processors that lag or are absent, or a view that lags.
 //
-// It asks Kafka where the topics end and how far the processors have committed,
-// and the views how far they have read. So it is right on any instance, wherever
-// the processors run. It never looks into a message.
+// It compares end offsets and committed offsets from Kafka with the offsets that the views have
+// read. The result is therefore right on any instance, wherever the processors run. The package
+// reads no messages.
 package freshness
 
 import (
@@ -17,71 +16,74 @@ import (
 	"github.com/ecupcakes/ecupcakes/topology"
 )
 
-// Cause is what holds up what is not shown yet; empty when nothing does.
+// Cause is the reason why screens lag; "" if they do not.
 type Cause string
 
-// The causes.
 const (
-	Broker     Cause = "broker"     // It does not answer.
-	Processors Cause = "processors" // There are none, or they do not keep up.
-	View       Cause = "view"       // This instance does not keep up with the table.
+	Broker     Cause = "broker"     // The broker does not answer.
+	Processors Cause = "processors" // The processors of the stage lag or are absent.
+	View       Cause = "view"       // The view of this instance lags behind the stage's table.
 )
 
-// Options say whom to ask.
+// Options configures a Monitor. All fields are required.
 type Options struct {
-	Line   topology.Line
+	Line topology.Line
+
+	// Ranges and Ends return the begin and end offsets of topics by topic and partition. Groups
+	// returns the committed offsets of consumer groups.
 	Ranges func(ctx context.Context, topics ...string) (map[string]map[int32]kafka.Range, error)
 	Ends   func(ctx context.Context, topics ...string) (map[string]map[int32]int64, error)
 	Groups func(ctx context.Context, groups ...string) (map[string]kafka.Group, error)
-	Views  interface {
-		// Reached says whether the stage's table is read up to these ends.
+
+	Views interface {
+		// Reached reports whether the stage's table is read up to these end offsets.
 		Reached(stage int, ends map[int32]int64) bool
 	}
 	Log *slog.Logger
 }
 
 const (
-	every    = time.Second     // How often everything is asked for.
-	patience = 2 * time.Second // How long an answer may take.
-	// Tolerance is how far behind counts as live. Processors commit five times a
-	// second and are asked for it once, and a rebalance takes half a second; a
-	// person does not see the difference.
+	interval         = time.Second     // Time between two measurements.
+	maxQueryDuration = 2 * time.Second // Timeout of the queries of one measurement.
+
+	// Tolerance is the lag up to which a screen counts as live. Processors commit five times a
+	// second, the measurement takes place once a second, and a rebalance takes half a second; a
+	// person does not notice the difference.
 	Tolerance = 5 * time.Second
 )
 
-// Monitor is the measurement. Its methods may be called by any number of
-// goroutines.
+// Monitor measures the lag of the screens of each stage. It is safe for concurrent use.
 type Monitor struct {
 	Options
 	mu       sync.Mutex
-	probes   []probe // One for each stage.
-	found    []found // One for each stage.
-	answered bool    // Kafka did, the last time.
+	probes   []probe       // Probes by stage.
+	lags     []consumerLag // Consumer lags by stage.
+	answered bool          // Kafka answered the last queries.
 }
 
-// probe follows what was sent until a moment on its way to the screens of a
-// stage. There is always one under way.
+// probe follows everything that was sent to a stage up to a moment on its way to the screens. Each
+// stage has one probe under way at any time.
 type probe struct {
-	fresh time.Time // All that was sent by then is shown.
-	cause Cause     // What kept the present one from its end when it was last looked at.
+	fresh time.Time // Time up to which everything that was sent is shown.
+	cause Cause     // Reason why the probe had not completed at the last measurement.
 
-	begun  time.Time                        // When this was found on the inputs; zero is not yet.
-	inputs map[string]map[int32]kafka.Range // By topic and partition.
-	table  map[int32]int64                  // Where the table ended once the stage had committed all that; nil is not yet.
+	begun  time.Time                        // Time at which inputs was read; zero before that.
+	inputs map[string]map[int32]kafka.Range // Ranges of the inputs at begun, by topic and partition.
+	table  map[int32]int64                  // End offsets of the table once inputs were committed; nil before that.
 }
 
-// New returns a gauge that takes everything for fresh as of now.
+// New returns a Monitor for which everything is shown as of now.
 func New(o Options) *Monitor {
-	g := &Monitor{Options: o, probes: make([]probe, len(o.Line.Stages)), found: make([]found, len(o.Line.Stages))}
-	for i := range g.probes {
-		g.probes[i].fresh = time.Now()
+	m := &Monitor{Options: o, probes: make([]probe, len(o.Line.Stages)), lags: make([]consumerLag, len(o.Line.Stages))}
+	for i := range m.probes {
+		m.probes[i].fresh = time.Now()
 	}
-	return g
+	return m
 }
 
 // Run measures until ctx ends.
-func (g *Monitor) Run(ctx context.Context) {
-	tick := time.NewTicker(every)
+func (m *Monitor) Run(ctx context.Context) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failed := false
 	for {
@@ -90,62 +92,64 @@ func (g *Monitor) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		err := g.measure(ctx)
+		err := m.measure(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil && !failed {
-			g.Log.Warn("how fresh the screens are cannot be told; trying again", "error", err)
+			m.Log.Warn("cannot measure the lag of the screens; retrying", "error", err)
 		}
 		failed = err != nil
 	}
 }
 
-// measure takes every probe one step on, or more.
+// measure advances every probe by one or more steps.
 //
-// What counts is the sequence. The inputs are asked for first: what was sent by
-// now is below. When the processors have committed that, then, for commits are
-// in order, all that came of it is in the table and below its end as that is
-// asked for next. When the view has read that, it is shown.
-func (g *Monitor) measure(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// The sequence of the queries is essential. The end offsets of the inputs come first: everything
+// that was sent by now is below them. Once the processors have committed these offsets, the effects
+// of all of it are in the table, because commits are in order, and below the table's end offsets,
+// which are read next. Once the view has read up to those, everything is shown.
+func (m *Monitor) measure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxQueryDuration)
 	defer cancel()
 	now := time.Now()
 	var inputs, tables, groups []string
-	for _, s := range g.Line.Stages {
+	for _, s := range m.Line.Stages {
 		inputs, tables, groups = append(inputs, s.Input, s.Reports()), append(tables, s.Table()), append(groups, s.Group())
 	}
-	sent, err := g.Ranges(ctx, inputs...)
-	var done map[string]kafka.Group
+	sent, err := m.Ranges(ctx, inputs...)
+	var committed map[string]kafka.Group
 	if err == nil {
-		done, err = g.Groups(ctx, groups...)
+		committed, err = m.Groups(ctx, groups...)
 	}
 	var written map[string]map[int32]int64
 	if err == nil {
-		written, err = g.Ends(ctx, tables...)
+		written, err = m.Ends(ctx, tables...)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.answered = err == nil
-	for i, s := range g.Line.Stages {
-		p := &g.probes[i]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answered = err == nil
+	for i, s := range m.Line.Stages {
+		p := &m.probes[i]
 		if err != nil {
 			p.cause = Broker
 			continue
 		}
-		of := done[s.Group()]
-		g.found[i] = found{of.Lag(s.Input, sent[s.Input]), of.Lag(s.Reports(), sent[s.Reports()]), of.Members}
+		group := committed[s.Group()]
+		m.lags[i] = consumerLag{
+			arrivals: group.Lag(s.Input, sent[s.Input]), reports: group.Lag(s.Reports(), sent[s.Reports()]), members: group.Members,
+		}
 		if p.begun.IsZero() {
 			p.begun, p.inputs = now, map[string]map[int32]kafka.Range{s.Input: sent[s.Input], s.Reports(): sent[s.Reports()]}
 		}
 		if p.table == nil {
-			if !through(done[s.Group()], p.inputs) {
+			if !hasCommitted(group, p.inputs) {
 				p.cause = Processors
 				continue
 			}
 			p.table = written[s.Table()]
 		}
-		if !g.Views.Reached(i, p.table) {
+		if !m.Views.Reached(i, p.table) {
 			p.cause = View
 			continue
 		}
@@ -154,35 +158,35 @@ func (g *Monitor) measure(ctx context.Context) error {
 	return err
 }
 
-// through says whether a group has members and has committed everything that was
-// on its inputs. It commits nothing where there was nothing to read any more.
-func through(g kafka.Group, inputs map[string]map[int32]kafka.Range) bool {
+// hasCommitted reports whether the group has members and has committed everything in these ranges
+// of its inputs. A group has no committed offset in a partition from which it never read a record.
+func hasCommitted(group kafka.Group, inputs map[string]map[int32]kafka.Range) bool {
 	for topic, of := range inputs {
-		if g.Lag(topic, of) > 0 {
+		if group.Lag(topic, of) > 0 {
 			return false
 		}
 	}
-	return g.Members > 0
+	return group.Members > 0
 }
 
-// State is how far a stage's screens are behind.
+// State is the lag of a stage's screens.
 type State struct {
-	Behind time.Duration // All that was sent longer ago is shown; 0 while that is within the Tolerance.
-	Cause  Cause
-	Stage  string // Where the cause is.
+	Behind time.Duration // Lag: everything that was sent longer ago is shown. 0 within the Tolerance.
+	Cause  Cause         // Reason of the lag.
+	Stage  string        // Name of the stage where the cause is.
 }
 
-// Of tells how far the screens of a stage are behind: as far as the stage itself
-// or one before it, because what is held up there should have come here.
-func (g *Monitor) Of(stage int) State {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// Of returns the lag of a stage's screens. It is the largest lag of the stage and of those before
+// it, because the orders that are delayed there have not arrived at this stage either.
+func (m *Monitor) Of(stage int) State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	now := time.Now()
 	var worst State
 	for i := range stage + 1 {
-		p := &g.probes[i]
+		p := &m.probes[i]
 		if behind := now.Sub(p.fresh); behind > max(worst.Behind, Tolerance) {
-			worst = State{behind, p.cause, g.Line.Stages[i].Name}
+			worst = State{Behind: behind, Cause: p.cause, Stage: m.Line.Stages[i].Name}
 		}
 	}
 	return worst

@@ -17,16 +17,15 @@ var line = topology.Line{
 	Stages: []topology.Stage{{Name: "mixing", Input: "requests"}, {Name: "baking", Input: "mixed"}},
 }
 
-// fakeKafka is a cluster with one partition for each topic, and a view of its
-// tables.
+// fakeKafka is a cluster with one partition per topic, and the views of its tables.
 type fakeKafka struct {
 	sync.Mutex
 	away      error
 	begins    map[string]int64
-	ends      map[string]int64            // By topic.
-	committed map[string]map[string]int64 // By group and topic.
+	ends      map[string]int64            // End offsets by topic.
+	committed map[string]map[string]int64 // Committed offsets by group and topic.
 	members   map[string]int
-	read      []int64 // Of the table, by stage.
+	read      []int64 // Offsets that the views have read, by stage.
 }
 
 func newKafka() *fakeKafka {
@@ -82,9 +81,9 @@ func (k *fakeKafka) change(how func(*fakeKafka)) {
 	how(k)
 }
 
-// What is sent and not shown makes its station stale, and those behind it, from
-// the Tolerance on; the cause is what comes first on the way.
-func TestGauge(t *testing.T) {
+// An event that was sent and is not shown makes its stage and the ones behind it lag from the
+// Tolerance on. The cause is the first obstacle on its way.
+func TestMonitorFindsLagAndCause(t *testing.T) {
 	type states [2]struct {
 		stale bool
 		cause Cause
@@ -138,15 +137,15 @@ func TestGauge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newKafka()
-				g := New(Options{Line: line, Ranges: k.Ranges, Ends: k.Ends, Groups: k.Groups, Views: k, Log: slog.New(slog.DiscardHandler)})
+				m := New(Options{Line: line, Ranges: k.Ranges, Ends: k.Ends, Groups: k.Groups, Views: k, Log: slog.New(slog.DiscardHandler)})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan struct{})
-				go func() { defer close(done); g.Run(ctx) }()
+				go func() { defer close(done); m.Run(ctx) }()
 				check := func(when string, want states) {
 					t.Helper()
 					synctest.Wait()
 					for i, w := range want {
-						s := g.Of(i)
+						s := m.Of(i)
 						if s.Behind > 0 != w.stale || s.Cause != w.cause || s.Stage != w.stage {
 							t.Errorf("%s, stage %d: %+v, want %+v", when, i, s, w)
 						}
@@ -155,19 +154,19 @@ func TestGauge(t *testing.T) {
 				time.Sleep(10*time.Second + time.Second/2)
 				check("at first", live)
 				k.change(test.do)
-				time.Sleep(Tolerance - 2*every)
+				time.Sleep(Tolerance - 2*interval)
 				check("soon", live)
 				time.Sleep(time.Minute)
 				check("later", test.want)
 				if test.want != live {
-					// What was last found to be shown was sent at most as long before as one looks apart.
-					since := time.Minute + Tolerance - 2*every
-					if behind := g.Of(1).Behind; behind < since || behind > since+every {
+					// The last completed probe began at most one interval earlier.
+					since := time.Minute + Tolerance - 2*interval
+					if behind := m.Of(1).Behind; behind < since || behind > since+interval {
 						t.Errorf("after a minute %s behind", behind)
 					}
 				}
 				k.change(test.undo)
-				time.Sleep(2 * every)
+				time.Sleep(2 * interval)
 				check("in the end", live)
 				cancel()
 				<-done
@@ -176,21 +175,21 @@ func TestGauge(t *testing.T) {
 	}
 }
 
-// New events that come all the time do not make what is shown look old.
-func TestGaugeUnderLoad(t *testing.T) {
+// A steady stream of new events is no lag.
+func TestMonitorReportsNoLagUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKafka()
-		g := New(Options{Line: line, Ranges: k.Ranges, Ends: k.Ends, Groups: k.Groups, Views: k, Log: slog.New(slog.DiscardHandler)})
+		m := New(Options{Line: line, Ranges: k.Ranges, Ends: k.Ends, Groups: k.Groups, Views: k, Log: slog.New(slog.DiscardHandler)})
 		for range 60 {
-			time.Sleep(every)
-			// What came in the second before is committed and read, what has come since is not.
+			time.Sleep(interval)
+			// The events of the second before are committed and read, those since are not.
 			k.committed["mixing"]["requests"], k.read[0] = k.ends["requests"], k.ends["mixing-table"]
 			k.ends["requests"] += 1000
 			k.ends["mixing-table"] += 1000
-			if err := g.measure(t.Context()); err != nil {
+			if err := m.measure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if s := g.Of(1); s.Behind > 0 {
+			if s := m.Of(1); s.Behind > 0 {
 				t.Fatalf("%+v", s)
 			}
 		}

@@ -8,29 +8,30 @@ import (
 
 var (
 	lagDesc = prometheus.NewDesc("ecupcakes_stage_lag_events",
-		"Events on a stage's topic that its processors have not committed: the end of the topic less what is committed, as Kafka says.",
+		"Consumer lag of a stage: events of an input topic that its processors have not committed.",
 		[]string{"stage", "input"}, nil)
 	membersDesc = prometheus.NewDesc("ecupcakes_stage_members",
-		"Processors of a stage, wherever they run, as Kafka says.", []string{"stage"}, nil)
+		"Members of a stage's consumer group: its processors on all instances.", []string{"stage"}, nil)
 	behindDesc = prometheus.NewDesc("ecupcakes_stage_behind_seconds",
-		"How far what the screens of a stage show is behind what was sent; below 5 s they are live.", []string{"stage"}, nil)
+		"Lag of the screens of a stage behind what was sent; up to 5 s they count as live.", []string{"stage"}, nil)
 	causeDesc = prometheus.NewDesc("ecupcakes_stage_held_up",
-		"1 for what holds up a stage that is behind by 5 s or more: broker, processors or view.", []string{"stage", "cause"}, nil)
+		"1 for the cause of a lag of more than 5 s: broker, processors or view.", []string{"stage", "cause"}, nil)
 	upDesc = prometheus.NewDesc("ecupcakes_broker_up",
-		"Whether Kafka answered when it was asked last, a second ago.", nil, nil)
+		"1 if Kafka answered the last queries, which are made once a second, else 0.", nil, nil)
 )
 
-// Metrics show what the gauge found last.
+// Metrics is a Prometheus collector of the last measurement.
 type Metrics struct{ *Monitor }
 
-// Describe tells what there is.
+// Describe implements prometheus.Collector.
 func (Metrics) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{lagDesc, membersDesc, behindDesc, causeDesc, upDesc} {
 		c <- d
 	}
 }
 
-// Collect reads it. The lag keeps its last value while Kafka does not answer.
+// Collect implements prometheus.Collector. The consumer lag keeps its last value while Kafka does
+// not answer.
 func (m Metrics) Collect(c chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
@@ -46,10 +47,10 @@ func (m Metrics) Collect(c chan<- prometheus.Metric) {
 	now := time.Now()
 	gauge(upDesc, is(m.answered))
 	for i, s := range m.Line.Stages {
-		p, of := &m.probes[i], m.found[i]
-		gauge(lagDesc, float64(of.arrivals), s.Name, "arrivals")
-		gauge(lagDesc, float64(of.reports), s.Name, "reports")
-		gauge(membersDesc, float64(of.members), s.Name)
+		p, group := &m.probes[i], m.lags[i]
+		gauge(lagDesc, float64(group.arrivals), s.Name, "arrivals")
+		gauge(lagDesc, float64(group.reports), s.Name, "reports")
+		gauge(membersDesc, float64(group.members), s.Name)
 		behind := max(0, now.Sub(p.fresh))
 		gauge(behindDesc, behind.Seconds(), s.Name)
 		for _, cause := range []Cause{Broker, Processors, View} {
@@ -58,8 +59,8 @@ func (m Metrics) Collect(c chan<- prometheus.Metric) {
 	}
 }
 
-// found is what Kafka said about a stage last.
-type found struct {
-	arrivals, reports int64 // Not committed yet.
-	members           int
+// consumerLag is the lag of a stage's consumer group at the last measurement.
+type consumerLag struct {
+	arrivals, reports int64 // Events of each input that are not committed.
+	members           int   // Members of the group.
 }

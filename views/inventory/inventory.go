@@ -1,9 +1,10 @@
-// Package inventory knows which ingredients have run out, and so which flavours
-// cannot be made. It follows the topic on which Kafka Connect tells of every
-// change of the inventory's database, with a goka view.
+// Package inventory tracks which ingredients have run out, and so which flavours cannot be made. It
+// follows the topic to which Kafka Connect writes every change of the inventory database, with a
+// goka view.
 //
-// What it does not know is in stock: without Kafka Connect, before the topic has
-// been read, and when a change cannot be read. It never refuses an order itself.
+// An ingredient of unknown state counts as in stock: without Kafka Connect, before the topic has
+// been read, and after a change that cannot be decoded. An unavailable inventory therefore never
+// blocks orders.
 package inventory
 
 import (
@@ -21,23 +22,24 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
-// Stock is what is known. Its methods may be called by any number of goroutines.
+// Stock is the state of the ingredients. It is safe for concurrent use.
 type Stock struct {
 	menu order.Menu
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	ready   bool              // The topic has been read once.
-	known   map[string]*state // The menu's ingredients and no others, so that its size is bounded.
+	ready   bool              // The topic has been read to its end once.
+	known   map[string]*state // States of the menu's ingredients. No others are added, so the size is bounded.
 	changed chan struct{}     // Closed at the next change.
 }
 
+// state is the state of one ingredient.
 type state struct {
-	out    bool
-	offset int64 // Of the change that said so; -1 for none. One that is read again changes nothing.
+	out    bool  // The ingredient has run out.
+	offset int64 // Offset of the change that set out, or -1. Older changes, when read again, are ignored.
 }
 
-// New returns a stock that has everything.
+// New returns a Stock with all ingredients of the menu in stock.
 func New(menu order.Menu, log *slog.Logger) *Stock {
 	s := &Stock{menu: menu, log: log, known: map[string]*state{}, changed: make(chan struct{})}
 	for _, ingredients := range menu.Ingredients {
@@ -48,8 +50,8 @@ func New(menu order.Menu, log *slog.Logger) *Stock {
 	return s
 }
 
-// Missing are the ingredients of a flavour that have run out, in the order of the
-// menu; nil if it can be made.
+// Missing returns the ingredients of a flavour that have run out, in the order of the menu, or nil
+// if the flavour can be made.
 func (s *Stock) Missing(flavour string) (missing []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,33 +66,34 @@ func (s *Stock) Missing(flavour string) (missing []string) {
 	return missing
 }
 
-// Changed is closed when something of what Missing says has changed since the
-// call.
+// Changed returns a channel that is closed when the result of Missing has next changed for some
+// flavour.
 func (s *Stock) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed
 }
 
-func (s *Stock) tell() {
+// notify wakes the readers of Changed.
+func (s *Stock) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// View makes a view of the topic, to be run. Each call gives a new one, as a
-// restart needs it; what is known already stays.
+// View returns a new goka view of the topic. After a view has failed, the caller must build and run
+// another one; the state that is known already stays.
 //
-// The topic has one partition: Kafka Connect spreads keys over several in another
-// way than goka looks for them.
+// The topic must have one partition, because Kafka Connect and goka hash keys to partitions
+// differently.
 func (s *Stock) View(topic string, brokers []string, o gokaplus.Options) (gokaplus.Runner, error) {
 	build := gokaplus.MapStorage()
 	o.Storage = func(topic string, partition int32) (storage.Storage, error) {
 		rows, err := build(topic, partition)
-		return table{rows, s.read}, err
+		return table{Storage: rows, recovered: s.recovered}, err
 	}
 	view, err := gokaplus.NewView(brokers, goka.Table(topic), codecs.Raw{}, o,
 		goka.WithViewCallback(func(ctx goka.UpdateContext, _ storage.Storage, key string, value []byte) error {
-			s.take(ctx.Offset(), key, value)
+			s.apply(ctx.Offset(), key, value)
 			return nil
 		}))
 	if err != nil {
@@ -99,53 +102,56 @@ func (s *Stock) View(topic string, brokers []string, o gokaplus.Options) (gokapl
 	return view, nil
 }
 
-// table says when all that the topic had at the start of a view has been read.
-// It stays empty: the callback keeps what matters.
+// table is a storage that calls recovered when the topic has been read. It stays empty, because the
+// view's callback keeps the state.
 type table struct {
 	storage.Storage
-	read func()
+	recovered func()
 }
 
-// MarkRecovered is called by goka then.
+// MarkRecovered implements storage.Storage. goka calls it when it has passed on every record up to
+// the end of the topic at the start of the view.
 func (t table) MarkRecovered() error {
-	t.read()
+	t.recovered()
 	return t.Storage.MarkRecovered()
 }
 
-func (s *Stock) read() {
+// recovered marks the topic as read.
+func (s *Stock) recovered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready = true
-	s.tell()
+	s.notify()
 }
 
-// take takes in a change. One that means nothing changes nothing.
-func (s *Stock) take(offset int64, key string, value []byte) {
+// apply applies a change. It ignores changes that are undecodable, about other documents, or older
+// than the state.
+func (s *Stock) apply(offset int64, key string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.known[ingredient(key)]
 	if known == nil || offset <= known.offset {
 		return
 	}
-	out, told, err := ranOut(value)
+	out, ok, err := ranOut(value)
 	if err != nil {
-		s.log.Warn("a change of an ingredient cannot be read; it stays as it was", "key", key, "offset", offset, "error", err)
+		s.log.Warn("ignoring an undecodable change of an ingredient", "key", key, "offset", offset, "error", err)
 		return
 	}
-	if !told {
+	if !ok {
 		return
 	}
 	known.offset = offset
 	if out != known.out {
 		known.out = out
 		if s.ready {
-			s.tell()
+			s.notify()
 		}
 	}
 }
 
-// ingredient is the id in a key of Debezium's, which is JSON within JSON:
-// {"id":"\"flour\""}. It is empty if that is no string.
+// ingredient returns the ID in a key of Debezium, which is JSON within JSON: {"id":"\"flour\""}. It
+// returns "" if the ID is not a string.
 func ingredient(key string) (id string) {
 	var outer struct{ ID string }
 	if json.Unmarshal([]byte(key), &outer) != nil || json.Unmarshal([]byte(outer.ID), &id) != nil {
@@ -154,12 +160,12 @@ func ingredient(key string) (id string) {
 	return id
 }
 
-// ranOut says whether a change of Debezium's tells of an ingredient that has run
-// out, and whether it tells anything. A document that is gone is not kept count
-// of, like one without stock, and is taken to be there. The state after an update
-// is looked up later: it may be that of a later change, which comes too, or absent
-// because the document has been deleted meanwhile, which comes as well.
-func ranOut(value []byte) (out, told bool, err error) {
+// ranOut reports whether the ingredient has run out after a change of Debezium. ok is false if the
+// change does not say. An ingredient without a document or without the field stock is not counted
+// and is taken to be in stock. Debezium looks up the state after an update later. That state can be
+// one of a later change, or absent because the document has been deleted in the meantime; the later
+// change or the deletion follows either way.
+func ranOut(value []byte) (out, ok bool, err error) {
 	if value == nil { // The tombstone after a deletion.
 		return false, true, nil
 	}
@@ -180,14 +186,14 @@ func ranOut(value []byte) (out, told bool, err error) {
 	return document.Stock.counted && document.Stock.number <= 0, true, nil
 }
 
-// amount is a number in MongoDB's extended JSON: 5, or {"$numberLong": "5"} and the
-// like.
+// amount is a number in MongoDB's extended JSON, such as 5 or {"$numberLong": "5"}.
 type amount struct {
 	number  float64
-	counted bool // False if the document has none.
+	counted bool // The document has a number.
 }
 
-// UnmarshalJSON reads a number in any of the forms; null is none.
+// UnmarshalJSON implements json.Unmarshaler. It accepts every form of a number, and null for no
+// number.
 func (a *amount) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
@@ -199,7 +205,7 @@ func (a *amount) UnmarshalJSON(b []byte) error {
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return fmt.Errorf("the stock %.80s is no number", b)
+		return fmt.Errorf("the stock %.80s is not a number", b)
 	}
 	a.number, a.counted = n, true
 	return nil

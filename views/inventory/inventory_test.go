@@ -30,8 +30,8 @@ func change(op, after string) []byte {
 	return b
 }
 
-func TestRanOut(t *testing.T) {
-	for value, want := range map[string]struct{ out, told, fails bool }{
+func TestRanOutDecodesChangesOfDebezium(t *testing.T) {
+	for value, want := range map[string]struct{ out, ok, fails bool }{
 		string(change("c", `{"_id":"flour","stock":5}`)):                     {false, true, false},
 		string(change("u", `{"_id":"flour","stock":0}`)):                     {true, true, false},
 		string(change("r", `{"_id":"flour","stock":-1.5}`)):                  {true, true, false},
@@ -41,7 +41,7 @@ func TestRanOut(t *testing.T) {
 		string(change("u", `{"stock":{"$numberDouble":"0.1"}}`)):             {false, true, false},
 		string(change("u", `{"_id":"flour"}`)):                               {false, true, false},
 		string(change("u", `{"_id":"flour","stock":null}`)):                  {false, true, false},
-		`{"op":"u","after":null,"updateDescription":{"updatedFields":"{}"}}`: {false, false, false}, // Deleted before it was looked up.
+		`{"op":"u","after":null,"updateDescription":{"updatedFields":"{}"}}`: {false, false, false}, // Deleted before Debezium looked it up.
 		`{"op":"d","after":null,"before":null}`:                              {false, true, false},
 		string(change("u", `{"stock":"many"}`)):                              {false, false, true},
 		string(change("u", `{"stock":{"$numberLong":"x"}}`)):                 {false, false, true},
@@ -49,17 +49,17 @@ func TestRanOut(t *testing.T) {
 		`nope`:                                                               {false, false, true},
 		`{"op":"u","after":{"stock":0}}`:                                     {false, false, true},
 	} {
-		out, told, err := ranOut([]byte(value))
-		if out != want.out || told != want.told || (err != nil) != want.fails {
-			t.Errorf("%s: %t, %t, %v; want %+v", value, out, told, err, want)
+		out, ok, err := ranOut([]byte(value))
+		if out != want.out || ok != want.ok || (err != nil) != want.fails {
+			t.Errorf("%s: %t, %t, %v; want %+v", value, out, ok, err, want)
 		}
 	}
-	if out, told, err := ranOut(nil); out || !told || err != nil {
-		t.Errorf("a tombstone: %t, %t, %v", out, told, err)
+	if out, ok, err := ranOut(nil); out || !ok || err != nil {
+		t.Errorf("a tombstone: %t, %t, %v", out, ok, err)
 	}
 }
 
-func TestIngredient(t *testing.T) {
+func TestIngredientDecodesKeysOfDebezium(t *testing.T) {
 	for text, want := range map[string]string{key("flour"): "flour", `{"id":"{\"$oid\":\"5f\"}"}`: "", `{"id":5}`: "", `flour`: "", ``: "", `{}`: "", `null`: ""} {
 		if got := ingredient(text); got != want {
 			t.Errorf("%s is the key of %q, want %q", text, got, want)
@@ -67,13 +67,13 @@ func TestIngredient(t *testing.T) {
 	}
 }
 
-// Whatever comes is taken or left, and never ends the view.
-func FuzzTake(f *testing.F) {
+// No change panics or adds an ingredient.
+func FuzzApply(f *testing.F) {
 	f.Add(key("flour"), change("u", `{"stock":0}`))
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
 		s := New(menu, slog.New(slog.DiscardHandler))
-		s.take(1, key, value)
-		s.read()
+		s.apply(1, key, value)
+		s.recovered()
 		if got := len(s.known); got != 3 {
 			t.Errorf("%d ingredients are known", got)
 		}
@@ -81,7 +81,7 @@ func FuzzTake(f *testing.F) {
 	})
 }
 
-func TestMissing(t *testing.T) {
+func TestMissingFollowsTheChanges(t *testing.T) {
 	s := New(menu, slog.New(slog.DiscardHandler))
 	missing := func(flavour string, want ...string) {
 		t.Helper()
@@ -89,39 +89,39 @@ func TestMissing(t *testing.T) {
 			t.Errorf("for %s there is no %v, want %v", flavour, got, want)
 		}
 	}
-	s.take(0, key("cocoa"), change("r", `{"stock":0}`))
-	missing("Chocolate") // The rest has not been read.
+	s.apply(0, key("cocoa"), change("r", `{"stock":0}`))
+	missing("Chocolate") // The topic has not been read to its end.
 	before := s.Changed()
-	s.read()
+	s.recovered()
 	<-before
 	missing("Chocolate", "cocoa")
 	missing("Vanilla")
 	missing("Air")
 	missing("Mud")
-	s.take(1, key("flour"), change("u", `{"stock":0}`))
+	s.apply(1, key("flour"), change("u", `{"stock":0}`))
 	missing("Chocolate", "flour", "cocoa")
 	missing("Vanilla", "flour")
-	s.take(3, key("cocoa"), change("u", `{"stock":9}`))
-	s.take(2, key("cocoa"), change("u", `{"stock":0}`)) // Read again after a restart of the view.
+	s.apply(3, key("cocoa"), change("u", `{"stock":9}`))
+	s.apply(2, key("cocoa"), change("u", `{"stock":0}`)) // An old change, read again after a restart of the view.
 	missing("Chocolate", "flour")
-	s.take(4, key("flour"), []byte(`nope`))
-	s.take(5, key("flour"), []byte(`{"op":"u","after":null}`))
-	s.take(6, key("salt"), change("u", `{"stock":0}`))
+	s.apply(4, key("flour"), []byte(`nope`))
+	s.apply(5, key("flour"), []byte(`{"op":"u","after":null}`))
+	s.apply(6, key("salt"), change("u", `{"stock":0}`))
 	missing("Vanilla", "flour")
 	quiet := s.Changed()
-	s.take(7, key("vanilla"), change("u", `{"stock":1}`))
+	s.apply(7, key("vanilla"), change("u", `{"stock":1}`))
 	select {
 	case <-quiet:
-		t.Error("nothing has changed, and it is told")
+		t.Error("Changed is closed although nothing has changed")
 	default:
 	}
-	s.take(8, key("flour"), []byte(`{"op":"d","after":null}`))
+	s.apply(8, key("flour"), []byte(`{"op":"d","after":null}`))
 	missing("Vanilla")
 	<-quiet
 }
 
-// The view follows the topic, on an embedded broker.
-func TestView(t *testing.T) {
+// The view follows the topic on an embedded broker.
+func TestViewFollowsTheTopic(t *testing.T) {
 	ctx := testkit.Context(t)
 	config, _ := testbroker.StartLine(t, topology.Cupcakes, 1)
 	client, err := kgo.NewClient(config.Client()...)
@@ -174,8 +174,8 @@ func TestView(t *testing.T) {
 	await()
 }
 
-// What is shipped for the database has the ingredients of the menu, all in stock.
-func TestSeed(t *testing.T) {
+// The seed data of the database has the ingredients of the menu, all in stock.
+func TestSeedHasTheIngredientsOfTheMenu(t *testing.T) {
 	var seed []struct {
 		ID    string `json:"_id"`
 		Stock float64

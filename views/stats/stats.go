@@ -1,12 +1,10 @@
-// Package stats is the line at a glance: how many orders came to each stage and
-// left it, minute by minute, how long they were there, and where work piles up.
+// Package stats computes statistics of the line: how many orders arrived at each stage and left it
+// in each minute, how long they stayed, and which stage is the bottleneck.
 //
-// It is pure and incremental: whoever holds the orders adds and removes their
-// visits to the stages, and the figures are at any moment those of the visits
-// that are in it, whatever the order in which they came and however often they
-// were taken out and put in again. So they need no store: after a restart the
-// same orders give the same figures. Its memory is fixed. It never knows where
-// orders are kept.
+// The computation is pure and incremental. The caller adds and removes visits of orders to stages.
+// The figures depend only on the visits that are in at the moment, not on the sequence of additions
+// and removals. They need no store: after a restart the same orders give the same figures. Memory
+// is bounded.
 package stats
 
 import (
@@ -18,49 +16,50 @@ import (
 
 // Visit is an order's stay at one stage.
 type Visit struct {
-	ID       string    // The order's.
-	Stage    int       // Its index on the line.
-	Arrived  time.Time // When the stage before was done with it.
-	Left     time.Time // Zero while it is there, or on its way there.
-	Rejected bool      // It was rejected there.
+	ID       string    // ID of the order.
+	Stage    int       // Index of the stage.
+	Arrived  time.Time // Time at which the stage before completed the order.
+	Left     time.Time // Time at which this stage completed or rejected it; zero before that.
+	Rejected bool      // The stage rejected the order.
 }
 
 const (
-	// Hours is how far back the figures go.
+	// Hours is the length of the history, in hours.
 	Hours = 8
-	// Bucket is the width of a point of a Series.
+	// Bucket is the time that one value of a Series covers.
 	Bucket = 5 * time.Minute
 
 	minutes = Hours * 60
-	recent  = 256 // departures that a stage remembers one by one
+	recent  = 256 // Departures of a stage that are kept one by one.
 )
 
-// Figures holds the figures of a line. It may not be used by two goroutines at a
-// time unless both only read.
+// Figures holds the statistics of a line. Concurrent reads are safe; Add and Remove need exclusive
+// access.
 type Figures struct {
 	now    func() time.Time
 	stages []stage
 }
 
+// stage holds the statistics of one stage.
 type stage struct {
-	present int
-	minutes [minutes]minute // By number modulo its length.
-	left    []Visit         // The last departures, by time and id; more than are shown, as few are moved then.
+	present int             // Orders at the stage or on their way to it.
+	minutes [minutes]minute // Ring buffer of minutes, indexed by their number modulo its length.
+	left    []Visit         // Last departures, sorted by time and ID: up to twice as many as Recent returns, so that trimming is rare.
 }
 
-// minute counts what happened in one minute, numbered since 1970.
+// minute counts the arrivals, completions and rejections of one minute, numbered since 1970.
 type minute struct {
 	number                  int64
 	arrived, done, rejected int
 }
 
-// New returns the figures of a line of that many stages, without orders. What
-// is dated in the future of now by more than a minute is not counted by time.
+// New returns the statistics of a line with this number of stages, without visits. Times more than
+// a minute after now are not counted by minute.
 func New(stages int, now func() time.Time) *Figures {
-	return &Figures{now, make([]stage, stages)}
+	return &Figures{now: now, stages: make([]stage, stages)}
 }
 
-// Add takes a visit in.
+// Add adds a visit.
 func (l *Figures) Add(v Visit) {
 	l.count(v, 1)
 	if v.Left.IsZero() || v.Left.After(l.now().Add(time.Minute)) {
@@ -71,13 +70,13 @@ func (l *Figures) Add(v Visit) {
 	if at == 0 && len(s.left) >= recent {
 		return
 	}
-	v.ID = strings.Clone(v.ID) // It may be a part of something large.
+	v.ID = strings.Clone(v.ID) // The ID must not keep a whole message alive.
 	if s.left = slices.Insert(s.left, at, v); len(s.left) > 2*recent {
 		s.left = slices.Delete(s.left, 0, len(s.left)-recent)
 	}
 }
 
-// Remove takes out a visit that was added before, in the same form.
+// Remove removes a visit. It must equal one that was added.
 func (l *Figures) Remove(v Visit) {
 	l.count(v, -1)
 	s := &l.stages[v.Stage]
@@ -86,10 +85,12 @@ func (l *Figures) Remove(v Visit) {
 	}
 }
 
+// earlier compares visits by departure and ID.
 func earlier(a, b Visit) int {
 	return cmp.Or(a.Left.Compare(b.Left), strings.Compare(a.ID, b.ID))
 }
 
+// count changes the counters for a visit by 1 or -1.
 func (l *Figures) count(v Visit, by int) {
 	s := &l.stages[v.Stage]
 	if m := s.minute(v.Arrived, l.now()); m != nil {
@@ -109,7 +110,8 @@ func (l *Figures) count(v Visit, by int) {
 	}
 }
 
-// minute is that of a time, nil if it is too old to be shown or lies ahead.
+// minute returns the counters of the minute of t, or nil if t is before the history or in the
+// future. A newer minute overwrites the oldest one.
 func (s *stage) minute(t, now time.Time) *minute {
 	number := t.Unix() / 60
 	if number > now.Unix()/60+1 || number < 0 {
@@ -125,7 +127,7 @@ func (s *stage) minute(t, now time.Time) *minute {
 	return m
 }
 
-// at is the count of the minute with that number.
+// at returns the counters of the minute with that number.
 func (s *stage) at(number int64) minute {
 	if m := s.minutes[max(0, number)%minutes]; m.number == number {
 		return m
@@ -133,26 +135,26 @@ func (s *stage) at(number int64) minute {
 	return minute{}
 }
 
-// Present is how many orders are at the stage or on their way to it.
+// Present returns the number of orders at the stage or on their way to it.
 func (l *Figures) Present(stage int) int { return l.stages[stage].present }
 
-// Recent are the last departures from the stage, oldest first, at most 256.
+// Recent returns the last departures from the stage, oldest first, at most 256.
 func (l *Figures) Recent(stage int) []Visit { return slices.Clone(l.stages[stage].recent()) }
 
 func (s *stage) recent() []Visit { return s.left[max(0, len(s.left)-recent):] }
 
-// Stage is how a stage does.
+// Stage is the throughput and the cycle time of a stage.
 type Stage struct {
-	Present                 int           // Orders that are there or on their way there.
-	Arrived, Done, Rejected int           // In the last hour, counted in whole minutes.
-	PerHour                 float64       // Orders that left it, in an hour; see Stages.
-	Expected                time.Duration // How long an order that arrives now will be there; see Bottleneck.
-	P50, P90                time.Duration // Of the time from arriving to done.
-	Sample                  int           // Of how many orders, the last ones, P50 and P90 are.
+	Present                 int           // Orders at the stage or on their way to it.
+	Arrived, Done, Rejected int           // Orders in the last hour, counted in whole minutes.
+	PerHour                 float64       // Departures per hour; see Stages.
+	Expected                time.Duration // Expected stay of an order that arrives now; see Bottleneck.
+	P50, P90                time.Duration // Percentiles of the time from arrival to completion.
+	Sample                  int           // Number of last orders from which P50 and P90 are computed.
 }
 
-// Stages tells how each stage does. Rates are those of the last hour or, on a
-// line that has seen its first order since, of the time from that minute on.
+// Stages returns the figures of each stage. Rates are measured over the last hour, or since the
+// first event on the line if that is more recent.
 func (l *Figures) Stages(now time.Time) []Stage {
 	last := now.Unix() / 60
 	first := last
@@ -186,8 +188,8 @@ func (l *Figures) Stages(now time.Time) []Stage {
 	return stages
 }
 
-// Quantile is the smallest of the sorted values that the share q of them does
-// not exceed; 0 if there are none.
+// Quantile returns the smallest of the sorted values that at least the fraction q of them does not
+// exceed, or the zero value if there are none.
 func Quantile[T cmp.Ordered](sorted []T, q float64) (value T) {
 	if len(sorted) == 0 {
 		return value
@@ -196,15 +198,14 @@ func Quantile[T cmp.Ordered](sorted []T, q float64) (value T) {
 	return sorted[min(max(at, 0), len(sorted)-1)]
 }
 
-// Bottleneck is the index of the stage that holds up the line, -1 if none does.
+// Bottleneck returns the index of the stage that limits the line, or -1 if none does.
 //
-// It follows from Little's law, L = λW: with L orders at a stage that λ leave
-// in a unit of time, an order that arrives now is there for W = L/λ, which is
-// Stage.Expected. Where arrivals outpace departures L grows, and W with it. The
-// bottleneck is the stage with the longest W, if that is at least the age from
-// which the stage's orders want hurrying: a short queue is no bottleneck. Where
-// none has left, fewer than one did, so that W is at least L times as long as
-// was watched; that is taken then.
+// By Little's law, L = λW: if L orders are at a stage and λ of them leave per unit of time, an
+// order that arrives now stays for W = L/λ, which is Stage.Expected. Where arrivals outpace
+// departures, L grows and so does W. The bottleneck is the stage with the longest W, provided that
+// W is at least warn(stage), the age from which the stage's orders should be hurried: a short queue
+// is no bottleneck. If no order has left in the time of the measurement, less than one did, so W is
+// at least L times that time. This bound is used then.
 func Bottleneck(stages []Stage, warn func(stage int) time.Duration) int {
 	worst := -1
 	for i, s := range stages {
@@ -215,16 +216,16 @@ func Bottleneck(stages []Stage, warn func(stage int) time.Duration) int {
 	return worst
 }
 
-// Series is what happened at a stage in time, a value for each Bucket.
+// Series is the history of a stage, with one value per Bucket.
 type Series struct {
-	Done, Rejected []int
-	Waiting        []int // At the end of the bucket, or now: there or on the way there.
+	Done, Rejected []int // Departures in the bucket.
+	Waiting        []int // Orders at the stage or on their way to it, at the end of the bucket or now.
 }
 
-// Series tells what happened in the last hours, at most Hours, of each stage.
-// Buckets begin at multiples of Bucket since 1970, the first one at from; the
-// last one is the present one. How many waited then follows from how many are
-// there now and who came and left since.
+// Series returns the history of each stage over the last hours, at most Hours. Buckets start at
+// multiples of Bucket since 1970. The first one starts at from, and the last one contains now.
+// Waiting is computed backwards from the orders that are present now and the arrivals and
+// departures since.
 func (l *Figures) Series(now time.Time, hours int) (from time.Time, series []Series) {
 	const width = int64(Bucket / time.Minute)
 	count := int64(min(max(hours, 1), Hours)) * 60 / width
@@ -232,8 +233,8 @@ func (l *Figures) Series(now time.Time, hours int) (from time.Time, series []Ser
 	firstBucket := lastMinute/width - count + 1
 	series = make([]Series, len(l.stages))
 	for i := range l.stages {
-		s := Series{make([]int, count), make([]int, count), make([]int, count)}
-		waiting := l.stages[i].present - l.stages[i].at(lastMinute+1).arrived // A clock that is a little ahead.
+		s := Series{Done: make([]int, count), Rejected: make([]int, count), Waiting: make([]int, count)}
+		waiting := l.stages[i].present - l.stages[i].at(lastMinute+1).arrived // Arrivals dated by a clock that is a little fast.
 		for b := count - 1; b >= 0; b-- {
 			s.Waiting[b] = max(0, waiting)
 			for number := (firstBucket + b) * width; number < (firstBucket+b+1)*width; number++ {

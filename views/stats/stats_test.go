@@ -16,7 +16,7 @@ func at(minutes float64) time.Time { return noon.Add(time.Duration(minutes * flo
 
 func clock() time.Time { return noon }
 
-// figures are all that a line says.
+// figures holds all statistics of a line.
 type figures struct {
 	stages []Stage
 	from   time.Time
@@ -33,10 +33,10 @@ func (l *Figures) figures(now time.Time) (f figures) {
 	return f
 }
 
-// The figures are those of the visits that are in the line, whatever was taken
-// out again and however they came. Visits older than what is shown are among
-// them; those taken out are as old as orders that are forgotten, or few.
-func TestIncrementalIsRecomputed(t *testing.T) {
+// The figures equal those computed from the visits that are in, whatever the sequence of additions
+// and removals. Some of the visits are older than the history. The removed ones are as old as
+// expired orders, or few.
+func TestFiguresDoNotDependOnTheSequence(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		visit := rapid.Custom(func(r *rapid.T) Visit {
 			v := Visit{Stage: rapid.IntRange(0, 2).Draw(r, "stage"), Arrived: at(-rapid.Float64Range(0, 1.5*60*Hours).Draw(r, "arrived"))}
@@ -67,7 +67,7 @@ func TestIncrementalIsRecomputed(t *testing.T) {
 		if got, want := line.figures(now), afresh.figures(now); !reflect.DeepEqual(got, want) {
 			r.Fatalf("the figures are\n%+v\nwant\n%+v", got, want)
 		}
-		for i, s := range line.Stages(now) { // Against counting by hand.
+		for i, s := range line.Stages(now) { // Compare with a straightforward count.
 			var done, rejected, present int
 			for _, v := range in {
 				recently := now.Unix()/60-v.Left.Unix()/60 < 60
@@ -88,9 +88,9 @@ func TestIncrementalIsRecomputed(t *testing.T) {
 	})
 }
 
-func TestStages(t *testing.T) {
+func TestStagesReturnsRatesAndPercentiles(t *testing.T) {
 	l := New(2, clock)
-	for n := range 10 { // Ten minutes in which one order a minute is done at once.
+	for n := range 10 { // In each of ten minutes, one order is completed at once.
 		l.Add(Visit{ID: fmt.Sprint("a", n), Stage: 0, Arrived: at(float64(n - 10)), Left: at(float64(n-10) + float64(n+1)/60)})
 	}
 	l.Add(Visit{ID: "r", Stage: 0, Arrived: at(-5), Left: at(-4), Rejected: true})
@@ -108,7 +108,7 @@ func TestStages(t *testing.T) {
 	}
 }
 
-func TestBottleneck(t *testing.T) {
+func TestBottleneckIsTheLongestExpectedStay(t *testing.T) {
 	warn := func(int) time.Duration { return 5 * time.Minute }
 	for _, c := range []struct {
 		name string
@@ -131,10 +131,10 @@ func TestBottleneck(t *testing.T) {
 	}
 }
 
-// Where arrivals outpace departures the bottleneck is found.
-func TestWorkPilesUp(t *testing.T) {
+// The bottleneck is found where arrivals outpace departures.
+func TestBottleneckIsWhereTheBacklogGrows(t *testing.T) {
 	l := New(3, clock)
-	for n := range 60 { // One a minute comes; the second stage does one in three minutes.
+	for n := range 60 { // One order arrives per minute; the second stage completes one in three minutes.
 		id, came := fmt.Sprint("o", n), at(float64(n-60))
 		l.Add(Visit{ID: id, Stage: 0, Arrived: came, Left: came.Add(30 * time.Second)})
 		if n%3 == 0 {
@@ -150,7 +150,7 @@ func TestWorkPilesUp(t *testing.T) {
 		t.Errorf("the bottleneck of %+v is %d", stages, got)
 	}
 	if w := stages[1].Expected; w < 115*time.Minute || w > 125*time.Minute { // 40 wait, 20 an hour leave.
-		t.Errorf("it is expected to take %s, want two hours", w)
+		t.Errorf("the expected stay is %s, want two hours", w)
 	}
 	_, series := l.Series(noon, 1)
 	waiting := series[1].Waiting
@@ -159,7 +159,7 @@ func TestWorkPilesUp(t *testing.T) {
 	}
 }
 
-func TestSeries(t *testing.T) {
+func TestSeriesCountsPerBucket(t *testing.T) {
 	l := New(1, clock)
 	l.Add(Visit{ID: "a", Arrived: at(-12), Left: at(-7)})
 	l.Add(Visit{ID: "b", Arrived: at(-11), Left: at(-1), Rejected: true})
@@ -168,7 +168,7 @@ func TestSeries(t *testing.T) {
 	from, series := l.Series(noon, 1)
 	last := func(s []int) []int { return s[len(s)-5:] }
 	got := [][]int{last(series[0].Done), last(series[0].Rejected), last(series[0].Waiting)}
-	// The buckets begin 20, 15, 10 and 5 minutes ago and now.
+	// The buckets start 20, 15, 10, 5 and 0 minutes ago.
 	if want := [][]int{{0, 0, 1, 0, 0}, {0, 0, 0, 1, 0}, {1, 3, 2, 2, 2}}; !reflect.DeepEqual(got, want) || !from.Equal(at(-55)) {
 		t.Errorf("from %s on the series are %v, want %v", from, got, want)
 	}
@@ -177,8 +177,8 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// Times that no clock gives do no harm.
-func TestOddTimes(t *testing.T) {
+// Times out of range do no harm.
+func TestTimesOutOfRangeAreIgnored(t *testing.T) {
 	l := New(1, clock)
 	for i, odd := range []time.Time{{}, noon.AddDate(5000, 0, 0), at(3), time.Unix(-5, 0), time.Unix(0, 0)} {
 		v := Visit{ID: fmt.Sprint(i), Arrived: odd, Left: odd}
@@ -192,11 +192,11 @@ func TestOddTimes(t *testing.T) {
 	}
 	l.Add(Visit{ID: "a", Arrived: noon, Left: noon})
 	if s := l.Stages(noon)[0]; s.Done != 1 || s.Sample != 1 {
-		t.Errorf("an order after the odd ones makes it %+v", s)
+		t.Errorf("after a regular order it has %+v", s)
 	}
 }
 
-func TestQuantile(t *testing.T) {
+func TestQuantileIsTheNearestRank(t *testing.T) {
 	ten := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 	for _, c := range []struct {
 		q    float64
@@ -209,15 +209,15 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-func TestDeparturesAreBounded(t *testing.T) {
+func TestRecentIsBounded(t *testing.T) {
 	l := New(1, clock)
 	for n := range 3 * recent {
-		n = (n * 7) % (3 * recent) // In no order.
+		n = (n * 7) % (3 * recent) // Unsorted.
 		l.Add(Visit{ID: fmt.Sprint(n), Arrived: at(-400), Left: at(-400 + float64(n)/10)})
 	}
 	last := l.Recent(0)
 	if len(last) != recent || last[0].ID != fmt.Sprint(2*recent) || last[recent-1].ID != fmt.Sprint(3*recent-1) {
-		t.Errorf("%d departures are remembered, from %s to %s", len(last), last[0].ID, last[len(last)-1].ID)
+		t.Errorf("%d departures are kept, from %s to %s", len(last), last[0].ID, last[len(last)-1].ID)
 	}
 }
 

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-func TestShareOfDeadLetters(t *testing.T) {
+func TestDeadLetterRatioExceedsItsLimit(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	for name, c := range map[string]struct {
 		good, bad int
 		later     time.Duration
-		want      string // In the error; empty for none.
+		want      string // Part of the error; "" for none.
 	}{
-		"all well":               {good: 1000},
-		"a few are always borne": {bad: fewest - 1},
-		"half is not too much":   {good: 50, bad: 50},
-		"more than half":         {good: 50, bad: 51, want: "51 of the last minute's 101 events"},
-		"still within a minute":  {bad: 30, later: window - time.Second, want: "30 of"},
-		"over a minute ago":      {bad: 30, later: window + time.Second},
+		"no dead letters":       {good: 1000},
+		"too few to count":      {bad: minDeadLetters - 1},
+		"exactly the limit":     {good: 50, bad: 50},
+		"above the limit":       {good: 50, bad: 51, want: "51 of the last minute's 101 events"},
+		"still within a minute": {bad: 30, later: window - time.Second, want: "30 of"},
+		"over a minute ago":     {bad: 30, later: window + time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s deadLetterRatio
@@ -33,8 +33,8 @@ func TestShareOfDeadLetters(t *testing.T) {
 	}
 }
 
-// A bucket that is used again has forgotten its former second.
-func TestShareForgets(t *testing.T) {
+// A bucket that is reused starts at zero.
+func TestDeadLetterRatioForgetsTheWindowBefore(t *testing.T) {
 	var s deadLetterRatio
 	now := time.Unix(1_700_000_000, 0)
 	for range 100 {
