@@ -258,7 +258,7 @@ func text(s string) Order {
 func TestSlowClientIsCut(t *testing.T) {
 	kitchen := newKitchen()
 	kitchen.pad = strings.Repeat("x", 32<<10)
-	h, server := open(t, kitchen, Options{LogLength: 8})
+	h, server := open(t, kitchen, Options{LogLength: 8, WriteTimeout: 10 * patience}) // Only the log's length cuts it.
 	slow, quick := watch(t, server, "mix"), watch(t, server, "mix")
 	slow.synced()
 	quick.synced()
