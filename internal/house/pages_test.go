@@ -3,6 +3,9 @@ package house
 import (
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/url"
 	"os"
 	"path"
@@ -178,6 +181,68 @@ func TestArchitectureListsTheRooms(t *testing.T) {
 		return
 	}
 	t.Errorf("the rooms in %s are not those of Rooms: run `go test ./internal/house -update`", architecture)
+}
+
+var (
+	place = regexp.MustCompile("\\[`[^`]*`\\]\\(\\.\\./([^)]+)\\)((?:,? `[A-Za-z.]+`)+)")
+	named = regexp.MustCompile("`([A-Za-z.]+)`")
+)
+
+// functions returns the functions and methods that a Go file, or the Go files of
+// a folder, declare; methods also with their type, as in Menu.Check.
+func functions(t *testing.T, name string) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	paths := []string{filepath.Join(root, name)}
+	if !strings.HasSuffix(name, ".go") {
+		var err error
+		if paths, err = filepath.Glob(filepath.Join(root, name, "*.go")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range paths {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, d := range parsed.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			found[f.Name.Name] = true
+			if f.Recv == nil {
+				continue
+			}
+			receiver := f.Recv.List[0].Type
+			if pointer, ok := receiver.(*ast.StarExpr); ok {
+				receiver = pointer.X
+			}
+			if of, ok := receiver.(*ast.Ident); ok {
+				found[of.Name+"."+f.Name.Name] = true
+			}
+		}
+	}
+	return found
+}
+
+// TestArchitectureNamesFunctionsOfTheCode checks the walks through the code: each
+// function is declared in the file or folder whose link it follows.
+func TestArchitectureNamesFunctionsOfTheCode(t *testing.T) {
+	count := 0
+	for _, at := range place.FindAllStringSubmatch(read(t, architecture), -1) {
+		declared := functions(t, at[1])
+		for _, name := range named.FindAllStringSubmatch(at[2], -1) {
+			count++
+			if !declared[name[1]] {
+				t.Errorf("%s: %s does not declare %s any more", architecture, at[1], name[1])
+			}
+		}
+	}
+	if count < 30 {
+		t.Errorf("only %d functions are named", count)
+	}
 }
 
 func TestREADMEIsShort(t *testing.T) {
