@@ -9,7 +9,7 @@ const Module = "github.com/ecupcakes/ecupcakes"
 // Room is a folder with one subject.
 type Room struct {
 	Group   string
-	Folder  string // Relative to the root of the repository; with a last element ... its subfolders belong to it.
+	Folder  string // Relative to the root of the repository; with a last element ... its subfolders are parts of it.
 	Subject string // A noun phrase or several.
 
 	// Excludes names what the room must not import although it stands below:
@@ -71,5 +71,5 @@ var Rooms = []Room{
 	{"foundations", "codecs", "the JSON of events and rows, versioned", []string{"HTTP", "WebSockets", "Kafka clients"}},
 	{"foundations", "order", "the domain: orders, rows, reports, and the pure decision `Next`", []string{"HTTP", "WebSockets", "Kafka clients"}},
 
-	{"library", "gokaplus", "what goka lacks; a module of its own for any goka user", []string{"ecupcakes"}},
+	{"library", "gokaplus/...", "what goka lacks; a module of its own for any goka user", []string{"ecupcakes"}},
 }
