@@ -1,13 +1,16 @@
-# make run     build and start everything; the page is on http://127.0.0.1:8080
-# make check   the contributor's loop: format, vet, staticcheck, unit tests; no Java, no Debian packages
-# make test    everything that CI checks, with ECUPCAKES_TEST_ALL=1
-# make bench   measure; prints a table and writes bench/result.json; ARGS="-steps screens" for 10,000 screens
+# make help         list the targets
+# make run          build and start everything; the page is at http://127.0.0.1:8080
+# make build        bin/ecupcakes
+# make check        the contributor's loop: format, vet, static analysis, unit tests; no Java, no Debian packages
+# make lint         further linters; the first run compiles them, which takes minutes
+# make test         everything that CI checks, with ECUPCAKES_TEST_ALL=1
+# make faults       inject random faults for an hour (FOR=3h for three) and count orders
+# make bench        measure; prints a table and writes bench/result.json; ARGS="-steps screens" for 10,000 screens
 # make bench-gokaplus  goka with and without gokaplus; an hour, or ARGS="-rows lost"
-# make faults  break things at random for an hour (FOR=3h for three) and count orders
-# make build   bin/ecupcakes
-# make dist    what is handed out, in dist: archives for six platforms, checksums, bill of materials
-# make setup   what the tests need beyond Go and Node (Debian packages), and npm's modules
-# make screenshots  the pictures of the README, from the running program
+# make dist         release archives for six platforms, checksums and bills of materials, in dist
+# make setup        install what the tests need beyond Go and Node (Debian packages), and npm modules
+# make screenshots  take the pictures of the README from the running program
+# make clean        remove what is built
 
 GO  ?= go
 BIN := bin/ecupcakes
@@ -18,7 +21,10 @@ HADOLINT := $(HOME)/.cache/ecupcakes/hadolint/bin/hadolint
 # All packages but the system tests, which run the built program.
 UNITS = $$($(GO) list ./... ./gokaplus/... | grep -v '/test$$')
 
-.PHONY: run build dist test test-beside check lint unit-test bench bench-gokaplus faults setup screenshots go-test race-test deploy-test web-test browser-test clean
+.PHONY: help run build dist test test-beside check static lint unit-test bench bench-gokaplus faults setup screenshots go-test race-test deploy-test web-test browser-test clean
+
+help:
+	@sed -n 's/^# \(make [a-z]\)/\1/p' Makefile
 
 run: build
 	$(BIN) up
@@ -63,12 +69,12 @@ $(HADOLINT):
 test: setup build $(HADOLINT)
 	$(MAKE) --no-print-directory -j2 test-beside
 
-test-beside: go-test lint web-test race-test deploy-test browser-test
+test-beside: go-test static web-test race-test deploy-test browser-test
 
 # One after the other: each of them uses all cores.
-check: lint unit-test web-test
+check: static unit-test web-test
 
-lint:
+static:
 	@unformatted=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) mod verify >/dev/null
@@ -76,6 +82,12 @@ lint:
 	$(GO) tool staticcheck ./... ./gokaplus/...
 	GOWORK=off $(GO) -C test/deploy vet ./...
 	GOWORK=off $(GO) -C bench/philippseith vet ./...
+
+# golangci-lint is a tool of a module of its own, so that its dependencies stay out of the program's. It is built first,
+# because go tool cannot take -modfile in a workspace, and the linter needs the workspace.
+lint: $(WEB)
+	GOWORK=off $(GO) build -modfile=internal/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./... ./gokaplus/...
 
 # Without ECUPCAKES_TEST_ALL, so that no test starts Java, and without the race
 # detector, which is race-test's.

@@ -18,7 +18,8 @@ import (
 
 // block is a fenced code block of a Markdown page.
 type block struct {
-	line int // Of its first command.
+	page string // The page's path, relative to the root.
+	line int    // The line of its first command.
 	text string
 }
 
@@ -41,13 +42,7 @@ func blocks(r io.Reader, fence string) (found []block, err error) {
 	return found, s.Err()
 }
 
-// readme returns the README's blocks with the fence. There must be one.
-func readme(t *testing.T, fence string) []block {
-	t.Helper()
-	return page(t, "README.md", fence)
-}
-
-// page is readme for any page of the project.
+// page returns a page's blocks with the fence. There must be one.
 func page(t *testing.T, path, fence string) []block {
 	t.Helper()
 	file, err := os.Open(filepath.Join("..", path))
@@ -62,13 +57,25 @@ func page(t *testing.T, path, fence string) []block {
 	if len(found) == 0 {
 		t.Fatalf("%s has no block with the fence %q", path, fence)
 	}
+	for i := range found {
+		found[i].page = path
+	}
+	return found
+}
+
+// pages returns the blocks of several pages, one page after the other.
+func pages(t *testing.T, fence string, paths ...string) (found []block) {
+	t.Helper()
+	for _, path := range paths {
+		found = append(found, page(t, path, fence)...)
+	}
 	return found
 }
 
 func TestBlocks(t *testing.T) {
 	page := "# A\n```sh demo\na\nb\n```\n```sh\nc\n```\n\n```\nd\n```\n```sh demo\ne\n```\n"
 	got, err := blocks(strings.NewReader(page), "sh demo")
-	if want := []block{{3, "a\nb\n"}, {14, "e\n"}}; err != nil || !slices.Equal(got, want) {
+	if want := []block{{line: 3, text: "a\nb\n"}, {line: 14, text: "e\n"}}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("blocks %v, %v; want %v", got, err, want)
 	}
 }
@@ -89,17 +96,17 @@ func shell(ctx context.Context, t *testing.T, script string) *exec.Cmd {
 	return cmd
 }
 
-// TestReadmeDemo runs the commands that a reader may try on a running factory,
-// in their order and in one shell. Only the addresses are other ones, so that
-// the test needs no fixed port.
+// TestReadmeDemo runs the commands that a reader may try on a running factory:
+// those of README.md, the tutorial and the API's page, in one shell. Only the
+// addresses differ, so that the test needs no fixed port.
 func TestReadmeDemo(t *testing.T) { everyBroker(t, readmeDemo) }
 
 func readmeDemo(t *testing.T, f *factory) {
-	demo := readme(t, "sh demo")
+	demo := pages(t, "sh demo", "README.md", "docs/tutorial.md", "docs/api.md")
 	addresses := strings.NewReplacer("127.0.0.1:8080", strings.TrimPrefix(f.url, "http://"), "127.0.0.1:9092", f.kafka)
 	var script strings.Builder
 	for _, b := range demo {
-		fmt.Fprintf(&script, "echo '# README.md:%d'\n%s", b.line, addresses.Replace(b.text))
+		fmt.Fprintf(&script, "echo '# %s:%d'\n%s", b.page, b.line, addresses.Replace(b.text))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
 	defer cancel()
@@ -109,7 +116,7 @@ func readmeDemo(t *testing.T, f *factory) {
 	if err != nil {
 		t.Fatalf("%v; the last block is the one that failed:\n%s", err, out)
 	}
-	for _, want := range []string{"shipped  200 of 200", `"status":"mixed"`} {
+	for _, want := range []string{"shipped  200 of 200", `"status":"mixed"`, "lost 0, doubled 0, wrong 0", `"claimedBy":"Ben"`, "urn:ecupcakes:problem:taken"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%q is missing in what the demo says:\n%s", want, out)
 		}
@@ -117,12 +124,13 @@ func readmeDemo(t *testing.T, f *factory) {
 	f.stop()
 }
 
-// TestReadmeCluster runs the commands for a cluster; the embedded broker of a
-// running factory is one, too. Those that stay must say where they are and end well.
+// TestReadmeCluster runs the commands of docs/operations.md; the embedded broker
+// of a running factory counts as a cluster. Commands that keep running must
+// print their addresses and exit with status 0 after SIGTERM.
 func TestReadmeCluster(t *testing.T) { everyBroker(t, readmeCluster) }
 
 func readmeCluster(t *testing.T, f *factory) {
-	cluster := readme(t, "sh cluster")
+	cluster := page(t, "docs/operations.md", "sh cluster")
 	addresses := strings.NewReplacer("127.0.0.1:9092", f.kafka, "127.0.0.1:8081", freeAddress(t))
 	for _, b := range cluster {
 		for command := range strings.Lines(addresses.Replace(b.text)) {
@@ -152,16 +160,16 @@ func readmeCluster(t *testing.T, f *factory) {
 	f.stop()
 }
 
-// TestReadmeDiagram compares the picture of the line with what the program
+// TestReadmeDiagram compares the diagram of the topics with what the program
 // draws.
 func TestReadmeDiagram(t *testing.T) {
 	out, err := exec.Command(binary, "topology", "mermaid").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	drawn := readme(t, "mermaid")
-	if len(drawn) != 1 || drawn[0].text != string(out) {
-		t.Errorf("README.md line %d: the diagram is not what `ecupcakes topology mermaid` prints:\n%s", drawn[0].line, out)
+	drawn := page(t, "docs/architecture.md", "mermaid")
+	if !slices.ContainsFunc(drawn, func(b block) bool { return b.text == string(out) }) {
+		t.Errorf("docs/architecture.md has no diagram like the one that `ecupcakes topology mermaid` prints:\n%s", out)
 	}
 }
 
@@ -170,7 +178,7 @@ func TestReadmeDiagram(t *testing.T) {
 func TestReadmeRun(t *testing.T) {
 	t.Parallel()
 	var commands []string
-	for _, b := range readme(t, "sh") {
+	for _, b := range page(t, "README.md", "sh") {
 		commands = append(commands, strings.TrimSpace(b.text))
 	}
 	if want := []string{"make run", "make test"}; !slices.Equal(commands, want) { // The one that runs this test is tested by running.
