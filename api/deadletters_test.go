@@ -260,8 +260,7 @@ func testBadLetterRequests(t *testing.T, d *desk) {
 	}
 }
 
-// Who has little patience gets there with several tries: each goes on where the
-// last one ended.
+// Who has little patience gets there with several tries: each continues where the last one ended.
 func TestDeadLettersAreReadOn(t *testing.T) {
 	const (
 		many     = 80_000

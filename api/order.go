@@ -17,8 +17,7 @@ func (a *api) order(o views.Order) present.Order {
 	return p
 }
 
-// remadeAs returns the id of the order that replaces a rejected one; empty if
-// there is none.
+// remadeAs returns the id of the order that replaces a rejected one; empty if nothing replaces it.
 func (a *api) remadeAs(o views.Order) string {
 	if o.State != order.StateRejected {
 		return ""

@@ -111,14 +111,14 @@ func testRemake(t *testing.T, f *factory) {
 	}
 	old := f.place(t)
 	if p := decode[problem](t, again(409, old, "Zoe")); !strings.HasSuffix(p.Type, ":not-rejected") || p.Order == nil || p.Order.ID != old {
-		t.Errorf("an order that waits is not made again: %+v", p)
+		t.Errorf("an order that waits is remade: %+v", p)
 	}
 	again(404, "none", "Zoe")
 	again(422, old, " ")
 	again(422, old, strings.Repeat("x", 65))
 	reject(t, f, old)
 
-	// However many press, it is made again once.
+	// However many people press, it is remade once.
 	ids := make([]string, 8)
 	var wg sync.WaitGroup
 	for i := range ids {
@@ -127,7 +127,7 @@ func testRemake(t *testing.T, f *factory) {
 	wg.Wait()
 	slices.Sort(ids)
 	if ids = slices.Compact(ids); len(ids) != 1 || ids[0] == old || ids[0] != order.RemakeID(old) {
-		t.Fatalf("order %s is made again as %v", old, ids)
+		t.Fatalf("order %s is remade as %v", old, ids)
 	}
 	made, rejected := get(ids[0]), get(old)
 	if made.RemakeOf != old || !strings.HasPrefix(made.RemadeBy, "Zoe") || made.Status != "placed" || made.Flavour != "Strawberry" || made.Quantity != 1 || made.Size != "M" || made.RemadeAs != "" {
@@ -146,7 +146,7 @@ func testRemake(t *testing.T, f *factory) {
 	if o := get(ids[0]); o.Status != "shipped" || o.RemakeOf != old {
 		t.Errorf("shipped it is %+v", o)
 	}
-	// A remake that is rejected is made again as well.
+	// A remake that is rejected can be remade as well.
 	third := f.place(t)
 	reject(t, f, third)
 	second := decode[placed](t, again(201, third, "Zoe")).CorrelationID
@@ -157,7 +157,7 @@ func testRemake(t *testing.T, f *factory) {
 	}
 }
 
-// Whoever has seen an order is told when it changes, and no sooner.
+// A client that has seen an order is told when it changes, and no sooner.
 func testWaitingForAChange(t *testing.T, f *factory) {
 	id := f.place(t)
 	path := f.url + "/api/v1/order/" + id
@@ -201,7 +201,7 @@ func testWaitingForAChange(t *testing.T, f *factory) {
 	if o := change(func() {
 		call(t, 201, "POST", f.url+"/api/v1/order/remake", fmt.Sprintf(`{"Order":{"Id":%q},"By":"Zoe"}`, id))
 	}); o.RemadeAs == "" {
-		t.Errorf("made again it is %+v", o)
+		t.Errorf("the remade order is %+v", o)
 	}
 }
 
@@ -246,9 +246,9 @@ func testWaitsEndWithTheProgram(t *testing.T, f *factory) {
 	go func() { done <- callAny(t, path, "If-None-Match", etag, "Prefer", "wait=30").StatusCode }()
 	stop()
 	if status := <-done; status != http.StatusNotModified || time.Since(began) > 20*time.Second {
-		t.Errorf("who waited is answered with %d after %s", status, time.Since(began))
+		t.Errorf("the waiting request is answered with %d after %s", status, time.Since(began))
 	}
 	if status := callAny(t, path, "If-None-Match", etag, "Prefer", "wait=30").StatusCode; status != http.StatusNotModified {
-		t.Errorf("who comes later is answered with %d", status)
+		t.Errorf("a later request is answered with %d", status)
 	}
 }

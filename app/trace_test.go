@@ -84,8 +84,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// watch opens a screen that has all orders of its station. What comes then
-// waits in its socket.
+// watch opens a screen that has all orders of its station. Later events wait in its socket.
 func watch(t *testing.T, url, topic string) *websocket.Conn {
 	t.Helper()
 	var screen *websocket.Conn

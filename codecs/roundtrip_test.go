@@ -96,7 +96,7 @@ func TestStandardLibraryDecodesTheSameOrder(t *testing.T) {
 }
 
 // TestRowsOfNextSurviveEncoding runs a stage like its processor, with rows and orders as bytes.
-// Whatever valid messages arrive at whatever times, the row stays decodable, and all copies of an
+// Whatever valid messages arrive, in any order and at any time, the row stays decodable, and all copies of an
 // emission are equal byte for byte.
 func TestRowsOfNextSurviveEncoding(t *testing.T) {
 	baking := order.Stage{Name: "baking", Expects: "mixed", Done: "baked"}

@@ -73,7 +73,7 @@ func New(c Config) *Commands {
 
 // Outcome is what became of a command that was not refused.
 type Outcome struct {
-	// Order is the order as it is after the command.
+	// Order is the order after the command.
 	Order views.Order
 	// Pending reports whether the event is durable but the views do not show
 	// yet what became of it. It may still be refused.

@@ -36,7 +36,7 @@ func (c *Commands) place(ctx context.Context, p Place) (Outcome, error) {
 			wrong[i].Field = "Order." + wrong[i].Field
 		}
 		return Outcome{}, &Error{
-			Code: Invalid, Message: "The order cannot be made as it is: see errors, and GET /api/v1/menu for what there is.", Fields: wrong,
+			Code: Invalid, Message: "The order cannot be made like this: see errors, and GET /api/v1/menu for what there is.", Fields: wrong,
 		}
 	}
 	if missing := c.missing(o.Flavour); missing != nil {
@@ -118,8 +118,7 @@ func (c *Commands) placeOnce(ctx context.Context, o *order.Order) (Outcome, erro
 	return Outcome{Order: seen}, nil
 }
 
-// placedBefore returns the order that has the derived id already, nil if there
-// is none.
+// placedBefore returns the order that has the derived id already, nil if the id is free.
 func (c *Commands) placedBefore(o *order.Order) (*views.Order, error) {
 	look, err := c.look(o.ID, o.ID)
 	switch {

@@ -36,7 +36,7 @@ type client struct {
 	wakeups atomic.Int64
 }
 
-// resumption is the client's request to go on where its last connection ended.
+// resumption is the client's request to resume where its last connection ended.
 type resumption struct {
 	wantsPositions bool   // whether the client wants a position with each record
 	after          string // the last position that it received, as it says; may be anything

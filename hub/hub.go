@@ -83,7 +83,7 @@ type Options struct {
 	InboundPerSecond int           // the records from one client in a second; beyond it the client is cut; default 50
 	HandshakeTimeout time.Duration // the time from the upgrade to the client's handshake record; default 15 s, as in ASP.NET Core
 	KeepAlive        time.Duration // the longest time without a record to a client; default 15 s, half of what SignalR clients wait
-	ClientTimeout    time.Duration // the silence of a client after which it is taken for dead; default 30 s, twice a client's ping interval
+	ClientTimeout    time.Duration // the silence of a client after which it counts as dead; default 30 s, twice a client's ping interval
 	WriteTimeout     time.Duration // the time that a socket may take for one message of at most 32 KiB and one record; default 10 s
 	Origins          []string      // the other sites whose pages may connect, each exactly scheme://host or scheme://host:port
 
@@ -340,8 +340,7 @@ func (h *Hub) join(c *client) {
 	c.start(&feed{log: &s.log, snapshot: orders, count: count, position: position})
 }
 
-// resume makes the client a screen of its station that goes on after the position that it came
-// with. It reports whether the log still has every change after that.
+// resume makes the client a screen of its station that resumes after the position it came with. It reports whether the log still has every change after that.
 func (h *Hub) resume(c *client) bool {
 	number, ours := strings.CutPrefix(c.resume.after, h.epoch+"-")
 	after, err := strconv.ParseUint(number, 10, 64)

@@ -150,7 +150,7 @@ func (p *peer) send(data string) {
 	}
 }
 
-// next returns the next record; there is none when the connection has ended.
+// next returns the next record; it fails when the connection has ended.
 func (p *peer) next() (record, bool) {
 	p.t.Helper()
 	if len(p.rest) == 0 {

@@ -22,7 +22,7 @@ import (
 var cutFlag = flag.Uint64("hub.cutseed", 0, "seed of TestReconnectingScreensMissNothing; 0 draws one")
 
 // memory is a screen that comes back with its last position, as a page does: what it hears after
-// a connection broke counts only once the hub says whether it is what was missed or everything.
+// a connection broke counts only once the hub has reported whether it is what was missed or everything.
 type memory struct {
 	epoch   string
 	after   uint64            // position of the last message that counts
@@ -130,7 +130,7 @@ func TestReconnectingScreensMissNothing(t *testing.T) {
 	kitchen.keep = 10 * changes // So that the test can look at all of them.
 	h, server := open(t, kitchen, Options{LogLength: 150})
 
-	// missed says whether the topic had a change between two positions of a screen.
+	// missed reports whether the topic had a change between two positions of a screen.
 	missed := func(topic string) func(after, position uint64) bool {
 		return func(after, position uint64) bool {
 			kitchen.mu.Lock()
@@ -218,9 +218,9 @@ func TestReconnectingScreensMissNothing(t *testing.T) {
 		kitchen.put(s.Topic, "end of "+s.Topic)
 	}
 	watchers.Wait()
-	t.Logf("%d cuts, %d screens went on, %d began anew", cut.Load(), resumed.Load(), anew.Load())
+	t.Logf("%d cuts, %d screens resumed, %d got a snapshot", cut.Load(), resumed.Load(), anew.Load())
 	if s := h.Stats(); s.Resumed < uint64(resumed.Load()) || s.Snapshots < uint64(anew.Load()) {
-		t.Errorf("the hub has counted %d screens that went on and %d that began anew", s.Resumed, s.Snapshots)
+		t.Errorf("the hub has counted %d screens that resumed and %d that got a snapshot", s.Resumed, s.Snapshots)
 	}
 	if cut.Load() < cuts || resumed.Load() < cuts/4 || anew.Load() < screens {
 		t.Error("that is too few of something to prove anything")
@@ -238,7 +238,7 @@ func (m *memory) visit(t *testing.T, server *httptest.Server, topic string, enou
 	}
 	for n := 0; !m.synced || m.orders["end of "+topic] == ""; n++ {
 		if n >= enough {
-			_ = p.conn.Close() // As it is when the network goes.
+			_ = p.conn.Close() // This is what happens when the network fails.
 			return false, nil
 		}
 		r, ok := p.next()

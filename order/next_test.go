@@ -123,7 +123,7 @@ func (s situation) build() (e Event, reportID string) {
 	return e, reportID
 }
 
-// unchanged expects that the row stays as it is and nothing is emitted.
+// unchanged expects that the row does not change and nothing is emitted.
 func (s situation) unchanged(v Verdict) expectation {
 	return expectation{v, s.row.State, s.row.Claim, none, ""}
 }

@@ -115,7 +115,7 @@ func TestReportValidateLimits(t *testing.T) {
 		name   string
 		from   Report
 		change func(*Report)
-		want   string // Part of the error; empty when there is none.
+		want   string // Part of the error; empty if no error is expected.
 	}{
 		{"completed", good, func(*Report) {}, ""},
 		{"claimed", good, func(r *Report) { r.Kind = KindClaim }, ""},

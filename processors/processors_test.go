@@ -96,7 +96,7 @@ func (l *testLine) row(stage int, id string) *order.Row {
 	}
 }
 
-// next returns the next order on a topic, or nil if there is none.
+// next returns the next order on a topic, or nil if no more orders come.
 func (l *testLine) next(q *tester.QueueTracker) *order.Order {
 	l.t.Helper()
 	key, v, ok := q.Next()

@@ -38,7 +38,7 @@ func auditOf(t *testing.T, args ...string) (a audit) {
 // clean says that nothing is lost, doubled or wrong.
 func (a audit) clean() bool { return a.Lost+a.Doubled+a.Wrong == 0 }
 
-// allShipped says whether nothing is in flight or wrong, and every order is shipped.
+// allShipped reports whether nothing is in flight or wrong, and every order is shipped.
 func (a audit) allShipped(orders int) bool {
 	return a.Orders == orders && a.InFlight == 0 && a.clean() && maps.Equal(a.Places, map[string]int{"shipped": orders})
 }

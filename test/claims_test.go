@@ -33,7 +33,7 @@ func TestClaims(t *testing.T) {
 	claim(two, http.StatusOK, kept, "Ana") // Where her screen is does not matter.
 	one.eventually("everybody knows of the claim", func() bool { return claimedBy(kept) == "Ana" })
 	until := time.Now().Add(2 * lapse)
-	one.eventually("the claim was made again twice", func() bool {
+	one.eventually("the claim was renewed twice", func() bool {
 		if by := claimedBy(kept); by != "Ana" {
 			t.Fatalf("%q is on the order", by)
 		}

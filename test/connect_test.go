@@ -257,7 +257,7 @@ func (w *warehouse) complete() {
 	}
 }
 
-// caughtUp says whether the sink has committed everything.
+// caughtUp reports whether the sink has committed everything.
 func (w *warehouse) caughtUp() bool {
 	w.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka))

@@ -50,7 +50,7 @@ func TestControl(t *testing.T) {
 			"t.producer(o.producer())", "t.producer(goka.DefaultProducerBuilder)",
 		}}},
 		{"another process takes an instance's name", c.twin, []part{{
-			"a processor that has failed is built anew", "gokaplus/supervise.go",
+			"a failed processor is built again", "gokaplus/supervise.go",
 			"s.Health.restarting(err)", "return err",
 		}}},
 		{"an instance joins and leaves", c.rebalances, []part{{
@@ -183,7 +183,7 @@ func (c *controlled) partitions(ctx context.Context, topics []string) string {
 	return strings.Join(all, "; ")
 }
 
-// each says whether all partitions of topics are as ok wants them, as far as
+// each reports whether all partitions of topics are as ok wants them, as far as
 // the cluster can tell.
 func (c *controlled) each(ctx context.Context, topics []string, ok func(kadm.PartitionDetail) bool) bool {
 	now, err := c.admin.ListTopicsWithInternal(ctx, topics...)

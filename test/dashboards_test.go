@@ -254,7 +254,7 @@ type prometheus struct {
 	url string
 }
 
-// startPrometheus runs Prometheus as it is configured in deploy, save that it
+// startPrometheus runs Prometheus with the configuration in deploy, except that it
 // scrapes these addresses, and every second.
 func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	t.Helper()

@@ -189,7 +189,7 @@ func TestOnlyOneProgram(t *testing.T) {
 	f.stop()
 }
 
-// TestAges sets from when on a station's orders are late, and sets it wrongly.
+// TestAges sets the age from which a station's orders are late, and sets it wrongly.
 func TestAges(t *testing.T) {
 	f := openWith(t, "--age", "mixing=90s/2m", "--age", "shipping=1h/24h")
 	var s struct {

@@ -359,7 +359,7 @@ func (f *factory) place() string {
 	return id
 }
 
-// knows says whether the line has taken on an order.
+// knows reports whether the line has accepted an order.
 func (f *factory) knows(id string) bool {
 	f.t.Helper()
 	return f.call("GET", "/api/v1/order/"+id, "").StatusCode == http.StatusOK
@@ -369,7 +369,7 @@ func (f *factory) knows(id string) bool {
 // started again, in all its lives.
 func (f *factory) restarts() int { return strings.Count(f.stderr.String(), `"msg":"restarting"`) }
 
-// gone says whether the process has ended.
+// gone reports whether the process has ended.
 func (f *factory) gone() bool {
 	select {
 	case <-f.exited:

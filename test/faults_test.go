@@ -28,7 +28,7 @@ import (
 var (
 	faultsSeed = flag.Uint64("faults.seed", 0, "replay one run of TestFaults")
 	faultsKind = flag.String("faults.kafka", "", "with -faults.seed or -faults.for: embedded, kafka or cluster")
-	faultsFor  = flag.Duration("faults.for", 0, "go on with new seeds for so long")
+	faultsFor  = flag.Duration("faults.for", 0, "run new seeds for so long")
 )
 
 // TestFaults has orders placed and walked through the line while one thing
@@ -125,7 +125,7 @@ func (s *scene) faults() []fault {
 			f.kill()
 			f.start()
 		}},
-		{"a process that stands still", func(s *scene) {
+		{"a process that is paused", func(s *scene) {
 			f := s.any()
 			s.signal(f, syscall.SIGSTOP)
 			s.pause(500*time.Millisecond, 5*time.Second)
@@ -174,7 +174,7 @@ func (s *scene) faults() []fault {
 			s.restart(n)
 			s.members[1].start()
 		}},
-		fault{"a broker that stands still", func(s *scene) {
+		fault{"a broker that is paused", func(s *scene) {
 			n := s.cluster.Nodes[s.rng.IntN(len(s.cluster.Nodes))]
 			if err := n.Pause(); err != nil {
 				s.t.Fatal(err)

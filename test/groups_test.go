@@ -15,8 +15,7 @@ import (
 )
 
 // TestConsumerGroups has the mixers of one consumer group before screens of two
-// instances. Each order is on one of them, whoever comes and goes, also with an
-// instance; Kafka knows the group; a screen of no group shows everything.
+// instances. Each order is on one of them while screens and instances come and go; Kafka knows the group; a screen of no group shows everything.
 func TestConsumerGroups(t *testing.T) {
 	t.Parallel()
 	brokers := realKafka(t, 1).Brokers()
@@ -59,7 +58,7 @@ func TestConsumerGroups(t *testing.T) {
 		t.Errorf("Kafka knows the group as %+v, %v", group, err)
 	}
 
-	// What is claimed stays with its person, whoever comes.
+	// A claimed order stays with its person while other screens come.
 	var his string
 	for his = range cem.shown() {
 		break

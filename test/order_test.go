@@ -98,7 +98,7 @@ func restartKeepsEverything(t *testing.T, f *factory) {
 			t.Errorf("GET %s after the restart:\n%s %s\nbefore:\n%s %s", p, after.Header.Get("ETag"), after.body, before[p].Header.Get("ETag"), before[p].body)
 		}
 	}
-	// The line goes on where it was.
+	// Processing resumes where it stopped.
 	if o := f.finish("mix", "MixedBy", "Ana", waiting); o.Status != "mixed" {
 		t.Errorf("mixed after the restart, the order is %+v", o)
 	}

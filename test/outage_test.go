@@ -24,7 +24,7 @@ const (
 
 // TestOutage takes Kafka away from under the load. What was accepted is not
 // lost, commands are refused within their time-out, memory stays bounded, a
-// process can be stopped, and all goes on by itself when Kafka is back.
+// process can be stopped, and processing resumes by itself when Kafka is back.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	cluster := realKafka(t, 1)

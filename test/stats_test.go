@@ -100,7 +100,7 @@ func timeless(s lineStats) lineStats {
 	return s
 }
 
-// TestRemake has a rejected order made again, and again after kill -9: the new
+// TestRemake remakes a rejected order, and asks again after kill -9: the new
 // order is the same one, on the line, and the audit finds nothing wrong.
 func TestRemake(t *testing.T) {
 	f := open(t)
@@ -115,7 +115,7 @@ func TestRemake(t *testing.T) {
 		}
 		f.must(201, "POST", "/api/v1/order/remake", body).decode(t, &placed)
 		if placed.Order.RemakeOf != old || placed.Order.RemadeBy != "Zoe" {
-			t.Errorf("made again it is %+v", placed)
+			t.Errorf("the remade order is %+v", placed)
 		}
 		return placed.CorrelationID
 	}
@@ -124,7 +124,7 @@ func TestRemake(t *testing.T) {
 	f.kill()
 	f.start()
 	if id := remake(); id != again {
-		t.Errorf("after kill -9 it is made again as %s, before as %s", id, again)
+		t.Errorf("after kill -9 it is remade as %s, before as %s", id, again)
 	}
 	var o struct{ RemadeAs, Status string }
 	f.must(200, "GET", "/api/v1/order/"+old, "").decode(t, &o)

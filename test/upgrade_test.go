@@ -15,7 +15,7 @@ import (
 )
 
 // TestUpgrade has the program of the commit before this one work for a while,
-// kills it, and has this one go on with what it left on Kafka.
+// kills it, and has this one continue with what it left on Kafka.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	before, err := previous(t.Context(), t.TempDir())

@@ -18,7 +18,7 @@ func TestValidateFindsInvalidLines(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*Line)
-		want   string // Part of the error; empty when there is none.
+		want   string // Part of the error; empty if no error is expected.
 	}{
 		{"the factory's line", func(*Line) {}, ""},
 		{"one stage", func(l *Line) { l.Stages = l.Stages[:1] }, ""},

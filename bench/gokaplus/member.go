@@ -81,7 +81,7 @@ func (p pipeline) create(ctx context.Context, k *kafka) error {
 	})
 }
 
-// workedOff says whether every stage has committed all of its input. It is false while the broker does not tell.
+// workedOff reports whether every stage has committed all of its input. It is false while the broker does not tell.
 func (p pipeline) workedOff(ctx context.Context, k *kafka) bool {
 	for i := range p.stages {
 		topic := string(p.topic(i))
@@ -134,7 +134,7 @@ func runMember(ctx context.Context) error {
 	for i := range p.stages {
 		all.Go(func() {
 			graph := p.graph(i)
-			// goka, too, needs somebody who builds it anew when it has failed.
+			// Stock goka also needs a supervisor that builds it again after a failure.
 			errs[i] = gokaplus.Supervise(ctx, variant, func(context.Context) (gokaplus.Runner, error) {
 				var o gokaplus.Options
 				switch variant {

@@ -106,7 +106,7 @@ func TestMovesOfEachChange(t *testing.T) {
 			func(d *dealing) { two(d); d.Claim("d", "Ana") },
 			func(d *dealing) []Move[int] { return d.Claim("d", "Ana") }, nil,
 		},
-		"a claimant who comes gets the claimed order": {
+		"an arriving claimant gets the claimed order": {
 			func(d *dealing) { two(d); d.Claim("b", "Ben") },
 			func(d *dealing) []Move[int] { return d.Join("g", 3, "Ben") },
 			[]string{"-b on 2", "+b on 3"},

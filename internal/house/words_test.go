@@ -60,7 +60,7 @@ type exception struct {
 
 var exceptions = []exception{
 	{"internal/house/words_test.go", "", "", "the list itself"},
-	{"ops/doctor/", `mend(?:s|ed|ing)?`, `json:"mend`, "a field of the public JSON of `ecupcakes doctor --json`"},
+	{"ops/doctor/", `mend(?:s|ed|ing)?`, `mend\"`, "a field of the public JSON of `ecupcakes doctor --json`, and its test"},
 	{"ops/doctor/", `mend(?:s|ed|ing)?`, `"mend"`, "a test of that field"},
 	{"cmd/ecupcakes/", `mend(?:s|ed|ing)?`, `"mend"`, "a test of that field"},
 	{"test/", `mend(?:s|ed|ing)?`, `"mend"`, "a test of that field"},

@@ -381,7 +381,7 @@ func TestMigrate(t *testing.T) {
 	})
 	wantState(t, source.state(), before)
 
-	t.Run("the line goes on", func(t *testing.T) {
+	t.Run("processing continues", func(t *testing.T) {
 		stop, registry := target.work()
 		target.settle()
 		for i := range 8 { // Each is where it was claimed.

@@ -127,7 +127,7 @@ func checkOwn(t *testing.T, project *types.Project, s types.ServiceConfig) {
 	checkSettings(t, s.Command[:commands(s.Command)], slices.Collect(maps.Keys(s.Environment)))
 	for name, value := range s.Environment {
 		if value == nil {
-			t.Errorf("%s takes %s from whoever starts it", s.Name, name)
+			t.Errorf("%s takes %s from the environment of its user", s.Name, name)
 			continue
 		}
 		for _, m := range address.FindAllStringSubmatch(*value, -1) {

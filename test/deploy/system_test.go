@@ -340,7 +340,7 @@ func (s *system) post(url, body string, want int) (decoded map[string]any) {
 	return decoded
 }
 
-// query asks Prometheus for one value; empty is none.
+// query asks Prometheus for one value; empty means no value.
 func (s *system) query(prometheus, query string) string {
 	var answer struct {
 		Data struct{ Result []struct{ Value [2]any } }

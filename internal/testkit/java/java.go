@@ -2,7 +2,7 @@
 // their jars come from Maven, and each is a process on ports of the loopback
 // that can be killed and started again.
 //
-// It knows nothing of eCupcakes, and no product code may import it.
+// It imports nothing of eCupcakes, and no product code may import it.
 package java
 
 import (

@@ -1,7 +1,7 @@
 // Package mongo runs a stand-in for a MongoDB replica set for tests; what it is
 // not, ReplicaSet.java says.
 //
-// It knows nothing of eCupcakes, and no product code may import it.
+// It imports nothing of eCupcakes, and no product code may import it.
 package mongo
 
 import (

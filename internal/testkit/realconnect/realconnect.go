@@ -1,7 +1,7 @@
 // Package realconnect runs a worker of Apache Kafka Connect for tests, with
 // MongoDB's connector and Debezium's, as a Java process from Maven's jars.
 //
-// It knows nothing of orders, and no product code may import it.
+// It imports nothing of eCupcakes, and no product code may import it.
 package realconnect
 
 import (

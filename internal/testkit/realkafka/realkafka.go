@@ -2,7 +2,7 @@
 // jars, on the loopback only: one node, or three that replicate, each of which
 // can be killed, paused and started again.
 //
-// It knows nothing of eCupcakes, and no product code may import it.
+// It imports nothing of eCupcakes, and no product code may import it.
 package realkafka
 
 import (
