@@ -34,7 +34,9 @@ func start(t *testing.T, o Options) (Addresses, func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Start(testkit.Context(t)); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
+	defer cancel() // Start's context bounds the start alone.
+	if err := a.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return a.Addr(), func() error {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The programs that measure can do so: a small run of each has all its figures,
-// which say nothing about speed.
-func TestFigures(t *testing.T) {
+// TestBenchmarksRun runs each benchmark program with little work and checks that
+// its result has every figure. It does not judge the speed.
+func TestBenchmarksRun(t *testing.T) {
 	t.Parallel()
 	measure := func(t *testing.T, room string, args ...string) string {
 		t.Helper()

@@ -64,8 +64,9 @@ func (f *factory) jumps(by, from, to time.Duration) {
 	f.env = []string{fmt.Sprintf("JUMP=%d %d %d", from, to, int64(by/time.Second))}
 }
 
-// TestJump shows that the clock jumps.
-func TestJump(t *testing.T) {
+// TestClockJump checks the tests' own means: a program with a shifted clock stamps
+// its orders with it.
+func TestClockJump(t *testing.T) {
 	t.Parallel()
 	f := &factory{t: t, data: filepath.Join(t.TempDir(), "data"), kafka: freeAddress(t)}
 	f.jumps(-5*time.Hour, 0, time.Hour)

@@ -156,8 +156,9 @@ func httpEdges(t *testing.T, f *factory) {
 	f.stop()
 }
 
-// TestOnlyOneProgram starts a second one where there is no room for it.
-func TestOnlyOneProgram(t *testing.T) {
+// TestDataAndPortsInUse starts a second program on the data directory or a port of
+// the first one: it ends with an error that names the flag to change.
+func TestDataAndPortsInUse(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	listen := strings.TrimPrefix(f.url, "http://")
@@ -189,8 +190,9 @@ func TestOnlyOneProgram(t *testing.T) {
 	f.stop()
 }
 
-// TestAges sets the age from which a station's orders are late, and sets it wrongly.
-func TestAges(t *testing.T) {
+// TestAgeFlag checks --age, after which a waiting order counts as late, and that
+// invalid values are refused.
+func TestAgeFlag(t *testing.T) {
 	f := openWith(t, "--age", "mixing=90s/2m", "--age", "shipping=1h/24h")
 	var s struct {
 		Stations []struct {

@@ -8,9 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestTooMuchPoison: a stage that gets little else than rubbish says so, and
-// goes on.
-func TestTooMuchPoison(t *testing.T) {
+// TestDeadLetterRatioFailsReadiness sends a stage nothing but bad messages: the
+// program is not ready, and the stage continues to process orders.
+func TestDeadLetterRatioFailsReadiness(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	var rubbish []*kgo.Record
@@ -19,7 +19,7 @@ func TestTooMuchPoison(t *testing.T) {
 		rubbish = append(rubbish, &kgo.Record{Topic: "baking-reports", Partition: partitionOf(key), Key: key, Value: []byte("{")})
 	}
 	produce(t, f.kafka, rubbish)
-	f.eventually("it is not ready, and says why", func() bool {
+	f.eventually("/readyz names the stage whose messages are dead letters", func() bool {
 		a := f.call("GET", "/readyz", "")
 		return a.StatusCode == 503 && strings.Contains(string(a.body), "baking: 100 of the last minute's 100 events are dead letters")
 	})

@@ -94,9 +94,9 @@ func (l login) run(t *testing.T, args ...string) (said string, code int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// Who does not come together with a broker is told why and what to do, at once,
-// and never the password.
-func TestRefusals(t *testing.T) {
+// When a broker refuses a connection, the program says at once why and what to do,
+// and never prints the password.
+func TestConnectionRefusals(t *testing.T) {
 	t.Parallel()
 	k := securedKafka(t, "line")
 	strangeCA, strangeCert, strangeKey, err := realkafka.Stranger(k.dir, "line")

@@ -100,9 +100,9 @@ func timeless(s lineStats) lineStats {
 	return s
 }
 
-// TestRemake remakes a rejected order, and asks again after kill -9: the new
+// TestRemakeRejectedOrder remakes a rejected order, and asks again after kill -9: the new
 // order is the same one, on the line, and the audit finds nothing wrong.
-func TestRemake(t *testing.T) {
+func TestRemakeRejectedOrder(t *testing.T) {
 	f := open(t)
 	old := f.place()
 	body := fmt.Sprintf(`{"Order":{"Id":%q},"By":"Zoe"}`, old)
