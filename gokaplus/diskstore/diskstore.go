@@ -137,9 +137,18 @@ func tombstoneRetention(client sarama.Client, topic string) (time.Duration, erro
 	if err != nil {
 		return 0, err
 	}
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{key}})
+	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{
+		{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{key}},
+	}, sarama.DescribeConfigsOptions{})
 	if err != nil {
 		return 0, err
+	}
+	var entries []sarama.ConfigEntry
+	for _, r := range results {
+		if r.ErrorCode != 0 {
+			return 0, &sarama.DescribeConfigError{Err: sarama.KError(r.ErrorCode), ErrMsg: r.ErrorMsg}
+		}
+		entries = append(entries, r.Configs...)
 	}
 	for _, e := range entries {
 		if e.Name == key && e.Value != "" {
