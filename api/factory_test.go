@@ -14,6 +14,7 @@ import (
 	"github.com/ecupcakes/ecupcakes/api"
 	"github.com/ecupcakes/ecupcakes/commands"
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 	"github.com/ecupcakes/ecupcakes/hub"
 	"github.com/ecupcakes/ecupcakes/hub/source"
 	"github.com/ecupcakes/ecupcakes/kafka"
@@ -90,7 +91,7 @@ func open(t *testing.T) *factory {
 	}
 	t.Cleanup(producer.Close)
 	f := &factory{
-		views: views.New(line, quiet), goka: gokaplus.Options{Sarama: config.Sarama, Kgo: config.Client(), Logger: quiet},
+		views: views.New(line, quiet), goka: gokaplus.Options{Sarama: config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: config.Client()}), Logger: quiet},
 		brokers: config.Brokers, metrics: processors.NewMetrics(prometheus.NewRegistry()), stages: make([]func(), len(line.Stages)),
 	}
 	for i := range line.Stages {
@@ -122,7 +123,7 @@ func supervise(t *testing.T, name string, build func(context.Context) (gokaplus.
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- gokaplus.Supervise(ctx, name, build, gokaplus.Supervision{})
+		done <- gokaplus.Supervise(ctx, name, build, gokaplus.SuperviseOptions{})
 		close(done)
 	}()
 	return func() {

@@ -75,12 +75,12 @@ func (a *App) startViews(d *doors) error {
 	d.stock = inventory.New(order.DefaultMenu, a.Log)
 	var stops []func() error
 	for i, s := range a.Line.Stages {
-		stops = append(stops, a.supervise("view", s.Name, gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
+		stops = append(stops, a.supervise("view", s.Name, gokaplus.SuperviseOptions{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
 			return d.views.View(ctx, i, a.Kafka.Brokers, a.admin.EndOffsets, a.goka)
 		}))
 	}
 	if topic := a.Line.Ingredients; topic != "" {
-		stops = append(stops, a.keep("view of "+topic, gokaplus.Supervision{ShutdownTimeout: viewsTimeout}, func(context.Context) (gokaplus.Runner, error) {
+		stops = append(stops, a.keep("view of "+topic, gokaplus.SuperviseOptions{ShutdownTimeout: viewsTimeout}, func(context.Context) (gokaplus.Runner, error) {
 			return d.stock.View(topic, a.Kafka.Brokers, a.goka)
 		}))
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/processors"
@@ -191,8 +192,10 @@ func (a *App) startKafka(ctx context.Context) error {
 	}
 	a.stops.push("closing the admin client", func() error { admin.Close(); return nil })
 	a.admin = admin
+	log := a.Log.With("from", "goka")
 	a.goka = gokaplus.Options{
-		InstanceID: a.Instance, Sarama: a.sarama, Kgo: a.Kafka.Client(), Logger: a.Log.With("from", "goka"),
+		InstanceID: a.Instance, Sarama: a.sarama, Logger: log,
+		Producer: franz.ProducerBuilder(franz.Options{Client: a.Kafka.Client(), Logger: log}),
 		Progress: &gokaplus.Progress{},
 	}
 	a.addr.Kafka = strings.Join(a.Kafka.Brokers, ",")

@@ -76,7 +76,7 @@ func newMetrics(r prometheus.Registerer, o Options, progress *gokaplus.Progress,
 		m.rebalances.WithLabelValues(stage)
 		m.pauses.WithLabelValues(stage)
 	}
-	progress.Rebalanced = m.rebalanced
+	progress.OnRebalance = m.rebalanced
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ecupcakes_build_info", Help: "Always 1, labelled with the version of the program and of Go.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "go": runtime.Version()},

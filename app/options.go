@@ -9,9 +9,9 @@ import (
 	"github.com/IBM/sarama"
 )
 
-func (o *Options) sarama(c *sarama.Config) {
-	o.Kafka.Sarama(c)
+func (o *Options) sarama(c *sarama.Config) error {
 	c.Consumer.Group.Session.Timeout = o.Session
+	return o.Kafka.Sarama(c)
 }
 
 func (o *Options) validate() error {

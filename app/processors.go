@@ -17,7 +17,7 @@ func (a *App) startProcessors() {
 		if !slices.Contains(a.Stages, s.Name) {
 			continue
 		}
-		stop := a.supervise("processor", s.Name, gokaplus.Supervision{
+		stop := a.supervise("processor", s.Name, gokaplus.SuperviseOptions{
 			ShutdownTimeout: stopTimeout, Progress: a.goka.Progress, Group: goka.Group(s.Group()),
 		}, func(context.Context) (gokaplus.Runner, error) {
 			return gokaplus.NewProcessor(a.Kafka.Brokers, processors.Graph(a.Line, i, a.Partitions, processors.Instruments{Metrics: a.stages, Log: a.Log, Trace: a.trace}), a.goka, processors.Options()...)

@@ -29,7 +29,7 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/codecs"
-	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 	"github.com/ecupcakes/ecupcakes/kafka"
 	"github.com/ecupcakes/ecupcakes/kafka/embedded"
 	"github.com/ecupcakes/ecupcakes/load"
@@ -292,7 +292,7 @@ func preload(ctx context.Context, addr string, orders int) error {
 	if err := admin.Apply(ctx, topics); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(gokaplus.Partitioner(fnv.New32a)))...)
+	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(franz.Partitioner(fnv.New32a)))...)
 	if err != nil {
 		return err
 	}

@@ -1,19 +1,20 @@
 package gokaplus
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/kafkatest"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -21,9 +22,18 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
-func TestConfig(t *testing.T) {
-	o := Options{InstanceID: "instance", CommitInterval: time.Second, Sarama: func(c *sarama.Config) { c.Net.DialTimeout = 42 * time.Second }}
-	a, b := Config(o), Config(o)
+func config(t *testing.T, o Options) *sarama.Config {
+	t.Helper()
+	c, err := SaramaConfig(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestSaramaConfig(t *testing.T) {
+	o := Options{InstanceID: "instance", CommitInterval: time.Second, Sarama: func(c *sarama.Config) error { c.Net.DialTimeout = 42 * time.Second; return nil }}
+	a, b := config(t, o), config(t, o)
 	if err := a.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -33,15 +43,30 @@ func TestConfig(t *testing.T) {
 	if a.Net.DialTimeout != 42*time.Second || a.Consumer.Group.InstanceId != "instance" || a.Consumer.Offsets.AutoCommit.Interval != time.Second {
 		t.Fatalf("an option is missing: %+v", a)
 	}
-	if err := Config(Options{}).Validate(); err != nil {
+	if err := config(t, Options{}).Validate(); err != nil {
 		t.Fatal(err)
 	}
 }
 
+func TestAnErrorOfSaramaOptionsFailsEachBuilder(t *testing.T) {
+	k := kafkatest.Start(t, 1, "in")
+	unreadable := errors.New("the certificate cannot be read")
+	o := Options{Sarama: func(*sarama.Config) error { return unreadable }}
+	graph := goka.DefineGroup("group", goka.Input("in", new(codec.String), func(goka.Context, any) {}))
+	_, errProcessor := NewProcessor(k.ListenAddrs(), graph, o)
+	_, errView := NewView(k.ListenAddrs(), "in", new(codec.String), o)
+	_, errEmitter := NewEmitter(k.ListenAddrs(), "in", new(codec.String), o)
+	for what, err := range map[string]error{"processor": errProcessor, "view": errView, "emitter": errEmitter} {
+		if err == nil || !strings.Contains(err.Error(), unreadable.Error()) { // goka does not wrap it
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestConsumerGroupWaitsForASlowMember(t *testing.T) {
-	k := startKafka(t, 1, "in")
+	k := kafkatest.Start(t, 1, "in")
 	var used *sarama.Config
-	o := Options{Sarama: func(c *sarama.Config) { used = c }}
+	o := Options{Sarama: func(c *sarama.Config) error { used = c; return nil }}
 	g, err := o.withDefaults().consumerGroup(k.ListenAddrs(), "group", "client")
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +78,9 @@ func TestConsumerGroupWaitsForASlowMember(t *testing.T) {
 }
 
 func TestTablesMustExist(t *testing.T) {
-	k := startKafka(t, 4, "in", "fits-table")
-	cl := k.client(t)
-	createTopic(t, cl, "short-table", 2)
+	k := kafkatest.Start(t, 4, "in", "fits-table")
+	cl := k.Client(t)
+	kafkatest.CreateTopic(t, cl, "short-table", 2)
 	for group, want := range map[goka.Group]string{"missing": "missing-table must exist", "short": "short-table has 2 partitions and the inputs have 4", "fits": ""} {
 		graph := goka.DefineGroup(group, goka.Input("in", new(codec.String), func(goka.Context, any) {}), goka.Persist(new(codec.String)))
 		p, err := NewProcessor(k.ListenAddrs(), graph, Options{})
@@ -91,29 +116,31 @@ func TestOptionsTogether(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	secure := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 
+	saslOverTLS := []kfake.Opt{
+		kfake.TLS(&tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12}),
+		kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "secret"),
+	}
+	logIn := func(c *sarama.Config) error {
+		c.Net.TLS.Enable, c.Net.TLS.Config = true, secure
+		c.Net.SASL.Enable, c.Net.SASL.User, c.Net.SASL.Password = true, "user", "secret"
+		return nil
+	}
 	for _, tc := range []struct {
 		name   string
 		broker []kfake.Opt
 		o      Options
 	}{
-		{"plaintext", nil, Options{}},
-		{
-			"TLS and SASL",
-			[]kfake.Opt{kfake.TLS(&tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12}), kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "secret")},
-			Options{
-				InstanceID: "instance",
-				Sarama: func(c *sarama.Config) {
-					c.Net.TLS.Enable, c.Net.TLS.Config = true, secure
-					c.Net.SASL.Enable, c.Net.SASL.User, c.Net.SASL.Password = true, "user", "secret"
-				},
-				Kgo: []kgo.Opt{kgo.DialTLSConfig(secure), kgo.SASL(plain.Auth{User: "user", Pass: "secret"}.AsMechanism())},
-			},
-		},
+		{"plaintext, sarama", nil, Options{}},
+		{"plaintext, franz-go", nil, Options{Producer: franz.ProducerBuilder(franz.Options{})}},
+		{"TLS and SASL, sarama", saslOverTLS, Options{InstanceID: "instance", Sarama: logIn}},
+		{"TLS and SASL, franz-go", saslOverTLS, Options{InstanceID: "instance", Sarama: logIn, Producer: franz.ProducerBuilder(franz.Options{
+			Client: []kgo.Opt{kgo.DialTLSConfig(secure), kgo.SASL(plain.Auth{User: "user", Pass: "secret"}.AsMechanism())},
+		})}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			k := startKafkaWith(t, 4, []string{"in", "group-table"}, tc.broker...)
-			var logged syncBuffer
+			k := kafkatest.StartWith(t, 4, []string{"in", "group-table"}, tc.broker...)
+			var logged kafkatest.Buffer
 			tc.o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 			tc.o.Progress = &Progress{}
 			p, err := NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
@@ -147,7 +174,7 @@ func TestOptionsTogether(t *testing.T) {
 			if err := e.Finish(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the view shows the sums", func() bool {
+			kafkatest.Eventually(t, "the view shows the sums", func() bool {
 				for i := range int64(10) {
 					if sum, err := v.Get(fmt.Sprint("key", i)); err != nil || sum != 10*i+450 {
 						return false
@@ -158,7 +185,7 @@ func TestOptionsTogether(t *testing.T) {
 			if !v.Recovered() {
 				t.Error("the view is not recovered")
 			}
-			eventually(t, "all is worked off", func() bool {
+			kafkatest.Eventually(t, "all is worked off", func() bool {
 				var done int64
 				for _, pp := range tc.o.Progress.Partitions() {
 					if pp.Lag() > 0 || pp.InFlight > 0 {
@@ -170,7 +197,7 @@ func TestOptionsTogether(t *testing.T) {
 			})
 			cancel()
 			for range 2 {
-				if err := within(t, "processor and view stop", ended); err != nil {
+				if err := kafkatest.Within(t, "processor and view stop", ended); err != nil {
 					t.Error(err)
 				}
 			}
@@ -178,44 +205,5 @@ func TestOptionsTogether(t *testing.T) {
 				t.Errorf("goka's log did not arrive: %q", logged.String())
 			}
 		})
-	}
-}
-
-// syncBuffer is a buffer that goroutines may share.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func TestLoggers(t *testing.T) {
-	var b bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
-	g := gokaLogger{log}
-	g.Print("a", 1)
-	g.Println("b", 2)
-	g.Printf("c%d", 3)
-	k := kgoLogger{log}
-	k.Log(kgo.LogLevelWarn, "d", "broker", 4)
-	k.Log(kgo.LogLevelError, "e")
-	want := "level=INFO msg=a1\nlevel=INFO msg=\"b 2\"\nlevel=INFO msg=c3\nlevel=WARN msg=d broker=4\nlevel=ERROR msg=e\n"
-	if b.String() != want {
-		t.Fatalf("got %q, want %q", b.String(), want)
 	}
 }

@@ -40,7 +40,7 @@ func Example() {
 	supervised.Go(func() {
 		err := gokaplus.Supervise(ctx, "counter", func(context.Context) (gokaplus.Runner, error) {
 			return gokaplus.NewProcessor(brokers, graph, o)
-		}, gokaplus.Supervision{Health: &processorHealth})
+		}, gokaplus.SuperviseOptions{Health: &processorHealth})
 		if err != nil {
 			log.Fatal(err) // it did not stop in time: exit
 		}
@@ -50,7 +50,7 @@ func Example() {
 			v, err := gokaplus.NewView(brokers, goka.GroupTable("count"), new(codec.Int64), o)
 			view.Store(v)
 			return v, err
-		}, gokaplus.Supervision{Health: &viewHealth})
+		}, gokaplus.SuperviseOptions{Health: &viewHealth})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -1,10 +1,10 @@
 module github.com/ecupcakes/ecupcakes/gokaplus
 
-go 1.26.5
+go 1.26.0
 
 require (
 	github.com/IBM/sarama v1.61.1
-	github.com/lovoo/goka v1.1.17
+	github.com/lovoo/goka v1.1.16
 	github.com/syndtr/goleveldb v1.0.0
 	github.com/twmb/franz-go v1.22.3
 	github.com/twmb/franz-go/pkg/kadm v1.19.0

@@ -14,15 +14,18 @@ import (
 	"github.com/lovoo/goka"
 )
 
-// A Processor is a goka processor that leaves nothing open. goka itself leaves two clients for each lookup table.
+// Processor is a goka processor that closes every client it has opened. goka leaves two clients open for each lookup
+// table. It implements [Runner].
 type Processor struct {
 	*goka.Processor
 	clients *clients
 	tables  *tables
 }
 
-// NewProcessor creates a processor with [ProcessorOptions] and then extra, which may override them. It has to be either
-// run or closed. Like goka's, it can be run only once.
+// NewProcessor creates a processor with [ProcessorOptions] and then extra, which may override them. It connects to the
+// brokers, and fails if they cannot be reached within about 30 seconds, or if an input, table or loop topic is missing or has
+// the wrong number of partitions. Either Run or Close must be called. Like goka's, a processor can run only once; let
+// [Supervise] build a new one for each run.
 func NewProcessor(brokers []string, graph *goka.GroupGraph, o Options, extra ...goka.ProcessorOption) (*Processor, error) {
 	o = o.withDefaults()
 	c, t := &clients{}, &tables{}
@@ -36,20 +39,22 @@ func NewProcessor(brokers []string, graph *goka.GroupGraph, o Options, extra ...
 	return &Processor{p, c, t}, nil
 }
 
-// Run runs the processor until it fails or ctx ends, and closes it.
+// Run processes messages until an error occurs or ctx ends, and then closes the processor. It returns nil after ctx has
+// ended if the processor stopped without an error. When ctx ends, goka waits up to 60 seconds for unacknowledged emits.
 func (p *Processor) Run(ctx context.Context) error {
 	return errors.Join(p.Processor.Run(ctx), p.clients.Close())
 }
 
-// RecoveredPercent is how much of its tables has been read, from 0 to 100, while the processor is not [goka.Processor.Recovered]. It goes
-// by offsets, so the gaps of a compacted topic count as read when they are passed. Tables in a storage that was set
-// with an option of goka are left out.
+// RecoveredPercent returns how much of the processor's tables has been read, from 0 to 100. It is meant for the time
+// until [goka.Processor.Recovered] reports true. It is measured in offsets, so the gaps of a compacted topic count as if
+// they held records. Tables whose storage was set with an option of goka are left out.
 func (p *Processor) RecoveredPercent() int { return p.tables.recoveredPercent() }
 
-// Close releases a processor that is not going to be run.
+// Close releases a processor that is not going to run.
 func (p *Processor) Close() error { return p.clients.Close() }
 
-// A View is a goka view that leaves nothing open. goka itself leaves two clients with some 18 goroutines.
+// View is a goka view that closes every client it has opened. goka leaves two clients with some 18 goroutines open. It
+// implements [Runner].
 type View struct {
 	*goka.View
 	clients *clients
@@ -57,8 +62,9 @@ type View struct {
 	ran     atomic.Bool
 }
 
-// NewView creates a view with [ViewOptions] and then extra, which may override them. It has to be either run or
-// closed.
+// NewView creates a view of table with [ViewOptions] and then extra, which may override them. It connects to the
+// brokers, and fails if they cannot be reached within about 30 seconds or if the table does not exist. Either Run or Close
+// must be called.
 func NewView(brokers []string, table goka.Table, codec goka.Codec, o Options, extra ...goka.ViewOption) (*View, error) {
 	o = o.withDefaults()
 	c, t := &clients{}, &tables{}
@@ -73,28 +79,28 @@ func NewView(brokers []string, table goka.Table, codec goka.Codec, o Options, ex
 	return &View{View: v, clients: c, tables: t}, nil
 }
 
-// Run runs the view until it fails or ctx ends, and closes it. A second Run is an error; with goka it would return nil
-// at once.
+// Run keeps the view up to date until an error occurs or ctx ends, and then closes it. A second Run returns an error;
+// goka's would return nil at once.
 func (v *View) Run(ctx context.Context) error {
 	if v.ran.Swap(true) {
-		return fmt.Errorf("the view of %s has been run before: create a new one", v.Topic())
+		return fmt.Errorf("the view of %s has run before: create a new one", v.Topic())
 	}
 	ctx, cancel := context.WithCancel(ctx) // goka's observers of the partitions end with ctx only
 	defer cancel()
 	return errors.Join(v.View.Run(ctx), v.clients.Close())
 }
 
-// Close releases a view that is not going to be run.
+// Close releases a view that is not going to run.
 func (v *View) Close() error { return v.clients.Close() }
 
-// Recovered reports whether the view has caught up and is connected. Unlike goka's it may be called while the view is
-// being closed.
+// Recovered reports whether the view has caught up with its table and is connected. Before that, Get returns nil for a
+// row that has not been read yet. Unlike goka's method, it may be called while the view is being closed.
 func (v *View) Recovered() bool { return v.CurrentState() == goka.ViewStateRunning }
 
-// RecoveredPercent is how much of the table has been read, from 0 to 100, see [Processor.RecoveredPercent].
+// RecoveredPercent returns how much of the table has been read, from 0 to 100. See [Processor.RecoveredPercent].
 func (v *View) RecoveredPercent() int { return v.tables.recoveredPercent() }
 
-// An Emitter is a goka emitter whose Finish ends.
+// Emitter is a goka emitter whose Finish returns even if the brokers do not come back.
 type Emitter struct {
 	*goka.Emitter
 	topic    goka.Stream
@@ -103,7 +109,13 @@ type Emitter struct {
 	finished atomic.Bool
 }
 
-// NewEmitter creates an emitter with [EmitterOptions] and then extra, which may override all but the producer.
+// NewEmitter creates an emitter to topic with [EmitterOptions] and then extra, which may override them. Finish must be
+// called. With the default producer NewEmitter connects to the brokers, and fails if they cannot be reached within about 30
+// seconds.
+//
+// An emit that was reported as failed, for example because its time was up, may have been written nevertheless. If an
+// emit must not wait for the brokers as long as Options.Producer does, configure that producer: for package franz with
+// kgo.RecordDeliveryTimeout.
 func NewEmitter(brokers []string, topic goka.Stream, codec goka.Codec, o Options, extra ...goka.EmitterOption) (*Emitter, error) {
 	o = o.withDefaults()
 	e := &Emitter{topic: topic, timeout: o.CloseTimeout}
@@ -122,9 +134,10 @@ func NewEmitter(brokers []string, topic goka.Stream, codec goka.Codec, o Options
 	return e, nil
 }
 
-// Finish waits for what was emitted, at most twice Options.CloseTimeout, and closes the emitter. goka's would wait for
-// the brokers to come back. What was not acknowledged by then has failed, and Finish says so. Emits from now on fail;
-// a second Finish does nothing.
+// Finish waits up to Options.CloseTimeout for the acknowledgement of all emits, and closes the emitter. goka's Finish
+// waits until the brokers are back. If acknowledgements are missing after that time, Finish closes the producer, which
+// may take as long again. The emits that are left then fail, and Finish returns an error. Later emits fail with
+// goka.ErrEmitterAlreadyClosed. A second Finish does nothing and returns nil.
 func (e *Emitter) Finish() error {
 	if e.finished.Swap(true) {
 		return nil
@@ -139,10 +152,16 @@ func (e *Emitter) Finish() error {
 	if e.producer == nil { // built by an option in extra
 		return fmt.Errorf("the emitter to %s did not finish within %v", e.topic, e.timeout)
 	}
-	return errors.Join(e.producer.Close(), <-done)
+	err := e.producer.Close()
+	select {
+	case again := <-done:
+		return errors.Join(err, again)
+	case <-time.After(e.timeout):
+		return errors.Join(err, fmt.Errorf("the emitter to %s still has emits that are not finished", e.topic))
+	}
 }
 
-// clients remembers what goka has opened, to close it when goka is done.
+// clients collects the clients that goka has opened, to close them after goka is done.
 type clients struct {
 	mu   sync.Mutex
 	open []io.Closer

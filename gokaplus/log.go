@@ -7,11 +7,17 @@ import (
 	"strings"
 
 	"github.com/IBM/sarama"
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/lovoo/goka"
 )
 
-// gokaLogger passes on what goka logs. goka has no levels: what it calls an error or a warning is a warning, since it
-// goes on or Run returns it, and the rest, a few lines for each rebalance, is at level info.
+// GokaLogger returns a logger for goka.WithLogger, goka.WithViewLogger and goka.WithEmitterLogger that writes to log.
+//
+// goka's log has no levels. A line that contains the word error or warning, or reports that a partition did not shut
+// down in time, is written at level warn: goka either carries on, or Run returns the error. All other lines, a few for
+// each rebalance, are written at level info. The prefix in brackets that goka puts before its lines, such as
+// "[Processor orders]", becomes the attribute "part".
+func GokaLogger(log *slog.Logger) goka.Logger { return gokaLogger{log} }
+
 type gokaLogger struct{ log *slog.Logger }
 
 func (l gokaLogger) Print(args ...any)                 { l.write(fmt.Sprint(args...)) }
@@ -21,7 +27,7 @@ func (l gokaLogger) Printf(format string, args ...any) { l.write(fmt.Sprintf(for
 func (l gokaLogger) write(text string) {
 	text = strings.TrimSpace(text)
 	var attrs []any
-	if inside, rest, ok := strings.Cut(strings.TrimPrefix(text, "["), "] "); ok && text[0] == '[' { // "[Processor mixing] …"
+	if inside, rest, ok := strings.Cut(strings.TrimPrefix(text, "["), "] "); ok && text[0] == '[' {
 		attrs, text = []any{"part", inside}, rest
 	}
 	level := slog.LevelInfo
@@ -31,8 +37,9 @@ func (l gokaLogger) write(text string) {
 	l.log.Log(context.Background(), level, text, attrs...)
 }
 
-// SaramaLogger passes on what sarama logs, at level debug: it tells every connection and every retry, and returns what
-// fails in the end. sarama has one logger for the whole program: set sarama.Logger before any client is made.
+// SaramaLogger returns a logger for sarama.Logger that writes to log at level debug, with the attribute from=sarama.
+// Debug is enough, because sarama logs every connection and every retry and returns the errors that matter. sarama has
+// one logger for the whole program: set it before the first client is created.
 func SaramaLogger(log *slog.Logger) sarama.StdLogger { return saramaLogger{log.With("from", "sarama")} }
 
 type saramaLogger struct{ log *slog.Logger }
@@ -43,17 +50,4 @@ func (l saramaLogger) Printf(format string, args ...any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log.Debug(strings.TrimSpace(fmt.Sprintf(format, args...)))
 	}
-}
-
-// kgoLogger passes on warnings and errors of franz-go.
-type kgoLogger struct{ log *slog.Logger }
-
-func (l kgoLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-
-func (l kgoLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	to := slog.LevelWarn
-	if level == kgo.LogLevelError {
-		to = slog.LevelError
-	}
-	l.log.Log(context.Background(), to, msg, keyvals...)
 }

@@ -9,20 +9,24 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
-// ErrStorageClosed is returned by the operations of a map or disk storage after Close.
+// ErrStorageClosed is the error of an operation on a storage of this module after its Close. goka closes a storage when
+// its partition is stopped or moves to another instance.
 var ErrStorageClosed = errors.New("gokaplus: the storage is closed: its partition was stopped or moved to another instance")
 
-// MapStorage returns a builder of storages that keep their rows in a Go map in memory. Set, Get and Delete are O(1)
-// (goka's MemoryBuilder sorts all keys at each new one); an iterator sorts the keys it covers. Nothing survives Close,
-// so goka reads the whole table from Kafka again at each start and each rebalance.
+// MapStorage returns a builder of storages that keep their rows in a Go map. It is for goka.WithStorageBuilder,
+// goka.WithViewStorageBuilder and [Options].Storage, which uses it by default.
 //
-// A row costs its value, its key, and 60 to 100 bytes. Set copies the value: during recovery and in views it is a piece
-// of a decompressed fetch response, and keeping that piece would keep the whole response in memory; in a callback it
-// belongs to the codec, which may use it again. Get does not copy: the slice
-// is part of the storage and must not be modified. It stays as it is, also after the row is set anew or deleted.
+// Get, Set and Delete are O(1); goka's MemoryBuilder sorts all keys on each new one. An iterator is a snapshot, and
+// creating one costs O(rows) and sorts the keys in its range. Nothing survives Close, so goka reads the whole table from
+// Kafka at each start and each rebalance.
 //
-// Any number of goroutines may read and write at the same time. The offset is kept apart from the rows, so unlike in
-// goka's LevelDB storage a row may have the key "__offset".
+// A row takes its value, its key, and 60 to 100 bytes. Set copies the value: during recovery and in views it is a slice
+// of a decompressed fetch response, which would otherwise stay in memory as a whole. Get does not copy. The slice that
+// it returns belongs to the storage and must not be modified. It keeps its contents, also after the row is set again or
+// deleted. Get returns nil for a row that does not exist, and an empty slice for an empty one.
+//
+// The storages are safe for concurrent use. The offset is kept apart from the rows, so a row may have the key
+// "__offset", unlike in goka's LevelDB storage. Operations after Close return [ErrStorageClosed].
 func MapStorage() storage.Builder {
 	return func(string, int32) (storage.Storage, error) {
 		return &mapStore{rows: map[string][]byte{}}, nil
@@ -39,7 +43,7 @@ type mapStore struct {
 func (s *mapStore) Open() error          { return nil }
 func (s *mapStore) MarkRecovered() error { return nil }
 
-// Close frees the rows, also when goka still holds the storage.
+// Close releases the rows, even if goka still holds the storage.
 func (s *mapStore) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,9 +107,9 @@ func (s *mapStore) SetOffset(offset int64) error {
 func (s *mapStore) Iterator() (storage.Iterator, error) { return s.IteratorWithRange(nil, nil) }
 
 // IteratorWithRange iterates in key order over a snapshot of the rows from start up to and without limit. Without a
-// limit it iterates over the rows whose keys begin with start, so over all rows without a start. This is what goka's
-// LevelDB storage does; goka's documentation calls the range unbounded, and its memory storage includes the limit.
-// Creating it costs O(rows in the storage) under a read lock, and sorting those in the range outside of it.
+// limit it iterates over the rows whose keys begin with start, so without either over all rows. goka's LevelDB storage
+// does the same; goka's documentation calls the range unbounded, and its memory storage includes the limit. The rows are
+// collected under a read lock and sorted outside of it.
 func (s *mapStore) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
 	first, end := string(start), string(limit)
 	rows, err := s.snapshot(func(key string) bool {
@@ -141,8 +145,7 @@ func (s *mapStore) snapshot(wanted func(key string) bool) ([]mapRow, error) {
 	return rows, nil
 }
 
-// mapIterator is before its first row at first, and has no row once exhausted or released. It must not be used by
-// several goroutines at the same time.
+// mapIterator starts before its first row, and has no row once exhausted or released. It is not safe for concurrent use.
 type mapIterator struct {
 	rows []mapRow
 	i    int

@@ -13,18 +13,21 @@ import (
 )
 
 // maxInFlight is how many messages of one partition may be delivered while an earlier one is unfinished. It bounds the
-// memory of the window to 512 KiB a partition and is well above what goka and a producer with [MaxBufferedRecords] hold.
+// memory of the window to 512 KiB a partition and is well above what goka and the producer of package franz hold.
 const maxInFlight = 1 << 16
 
-// Ordered wraps a consumer group builder so that an offset is committed only once that message and every message
-// delivered before it in its partition are finished. See the package documentation for the guarantee and its reasons.
+// WithInOrderCommits wraps a builder of consumer groups so that an offset is committed only once that message and every
+// message delivered before it in its partition are finished. The package documentation states the guarantee and argues
+// for it. Pass the result to goka.WithConsumerGroupBuilder; inner may be goka.DefaultConsumerGroupBuilder.
 //
-// When 65,536 messages of a partition wait behind an unfinished one, the partition is not read further until that one
-// is finished: a callback that forgets to call the function returned by DeferCommit therefore stops its partition,
-// where goka alone would commit past it.
+// At most 65,536 messages of a partition wait behind an unfinished one. Then the partition is not read further until
+// that message is finished. So a callback that forgets to call the function returned by DeferCommit stops its partition,
+// whereas goka alone would commit past the message and lose it after a crash.
 //
-// Progress, if not nil, shows the partitions while they are consumed.
-func Ordered(inner goka.ConsumerGroupBuilder, progress *Progress) goka.ConsumerGroupBuilder {
+// If the process crashes, the messages behind the first unfinished one are redelivered, also those that were finished.
+//
+// If progress is not nil, it reports the partitions of the group while they are consumed.
+func WithInOrderCommits(inner goka.ConsumerGroupBuilder, progress *Progress) goka.ConsumerGroupBuilder {
 	return func(brokers []string, group, clientID string) (sarama.ConsumerGroup, error) {
 		cg, err := inner(brokers, group, clientID)
 		if err != nil {
@@ -45,7 +48,7 @@ func (g *orderedGroup) Consume(ctx context.Context, topics []string, h sarama.Co
 	return g.ConsumerGroup.Consume(ctx, topics, &orderedHandler{inner: h, group: g})
 }
 
-// orderedHandler hands the inner handler wrapped sessions and claims. Setup is called anew for each generation, after
+// orderedHandler passes wrapped sessions and claims to the inner handler. sarama calls Setup for each generation, after
 // all claims of the previous one have returned.
 type orderedHandler struct {
 	inner   sarama.ConsumerGroupHandler
@@ -65,7 +68,10 @@ func (h *orderedHandler) Setup(s sarama.ConsumerGroupSession) error {
 		return err
 	}
 	h.group.progress.assigned(h.group.name, h.group.paused.Load())
-	context.AfterFunc(s.Context(), func() { h.group.paused.Store(new(time.Now())) })
+	context.AfterFunc(s.Context(), func() {
+		now := time.Now()
+		h.group.paused.Store(&now)
+	})
 	return nil
 }
 
@@ -99,8 +105,8 @@ type orderedClaim struct {
 
 func (c *orderedClaim) Messages() <-chan *sarama.ConsumerMessage { return c.messages }
 
-// orderedSession turns marks of single messages into marks of what is finished without a hole. ResetOffset and Commit
-// are those of sarama.
+// orderedSession turns marks of single messages into marks of the contiguous finished prefix. ResetOffset and Commit are
+// those of sarama.
 type orderedSession struct {
 	sarama.ConsumerGroupSession
 	windows map[string]map[int32]*window // read-only after Setup

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/IBM/sarama"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/kafkatest"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -231,7 +232,7 @@ func orderedFake(t *testing.T, progress *Progress, messages ...*sarama.ConsumerM
 	for _, m := range messages {
 		fake.messages <- m
 	}
-	g, err := Ordered(func([]string, string, string) (sarama.ConsumerGroup, error) { return fake, nil }, progress)(nil, "group", "client")
+	g, err := WithInOrderCommits(func([]string, string, string) (sarama.ConsumerGroup, error) { return fake, nil }, progress)(nil, "group", "client")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +243,7 @@ func message(offset int64) *sarama.ConsumerMessage {
 	return &sarama.ConsumerMessage{Topic: "in", Offset: offset}
 }
 
-func TestOrderedMarksOnlyWhatIsFinishedWithoutHoles(t *testing.T) {
+func TestInOrderCommitsMarkOnlyTheFinishedPrefix(t *testing.T) {
 	var all []*sarama.ConsumerMessage
 	for i := range int64(500) {
 		all = append(all, message(i*3)) // as after compaction
@@ -281,7 +282,7 @@ func TestOrderedMarksOnlyWhatIsFinishedWithoutHoles(t *testing.T) {
 	}
 }
 
-func TestOrderedClaimEndsWhileMessagesStaysOpen(t *testing.T) {
+func TestInOrderClaimEndsWhileMessagesStaysOpen(t *testing.T) {
 	g, fake := orderedFake(t, nil, message(0), message(1), nil, message(2))
 	failed := errors.New("processor stopped")
 	ended := make(chan error, 1)
@@ -291,7 +292,7 @@ func TestOrderedClaimEndsWhileMessagesStaysOpen(t *testing.T) {
 			return failed
 		}))
 	}()
-	if err := within(t, "the claim ends", ended); !errors.Is(err, failed) {
+	if err := kafkatest.Within(t, "the claim ends", ended); !errors.Is(err, failed) {
 		t.Fatalf("got %v", err)
 	}
 	if fake.session.marked != 1 {
@@ -317,7 +318,7 @@ func TestOrderedClaimEndsWhileMessagesStaysOpen(t *testing.T) {
 	}
 }
 
-func TestOrderedStopsReadingBehindAnUnfinishedMessage(t *testing.T) {
+func TestInOrderCommitsStopReadingBehindAnUnfinishedMessage(t *testing.T) {
 	w := newWindow(4)
 	in, out, stop := make(chan *sarama.ConsumerMessage), make(chan *sarama.ConsumerMessage, 100), make(chan struct{})
 	var feeder sync.WaitGroup
@@ -349,7 +350,7 @@ func TestProgress(t *testing.T) {
 		three, four := <-c.Messages(), <-c.Messages()
 		<-c.Messages()
 		s.MarkMessage(three, "")
-		want := PartitionProgress{Group: "group", Topic: "in", Partition: 0, Next: 4, HighWater: 1000, InFlight: 2}
+		want := PartitionProgress{Group: "group", Topic: "in", Partition: 0, Next: 4, HighWaterMark: 1000, InFlight: 2}
 		if got := p.Partitions(); len(got) != 1 || got[0] != want || got[0].Lag() != 996 {
 			t.Errorf("got %+v, want %+v with lag 996", got, want)
 		}
@@ -367,10 +368,16 @@ func TestProgress(t *testing.T) {
 // stockGroup is goka's own consumer group, with this package's configuration.
 func stockGroup(o Options) goka.ConsumerGroupBuilder { return o.withDefaults().consumerGroup }
 
-// TestOrderedKeepsWhatStockLoses shows the hole in goka that Ordered closes. The message "lost" emits, and its emit is
+// TestInOrderCommitsKeepWhatStockLoses shows the hole in goka that WithInOrderCommits closes. The message "lost" emits, and its emit is
 // not acknowledged; "quiet" behind it emits nothing. Then the emit fails for good, the processor stops and a new one
 // takes over.
-func TestOrderedKeepsWhatStockLoses(t *testing.T) {
+func TestInOrderCommitsKeepWhatStockLoses(t *testing.T) {
+	for name, producer := range producers(0) {
+		t.Run(name, func(t *testing.T) { keepsWhatStockLoses(t, Options{Producer: producer}) })
+	}
+}
+
+func keepsWhatStockLoses(t *testing.T, o Options) {
 	for _, tc := range []struct {
 		name  string
 		wrap  func(goka.ConsumerGroupBuilder) goka.ConsumerGroupBuilder
@@ -378,12 +385,11 @@ func TestOrderedKeepsWhatStockLoses(t *testing.T) {
 		out   []string
 	}{
 		{"stock", func(b goka.ConsumerGroupBuilder) goka.ConsumerGroupBuilder { return b }, 2, []string{"marker"}},
-		{"ordered", func(b goka.ConsumerGroupBuilder) goka.ConsumerGroupBuilder { return Ordered(b, nil) }, -1, []string{"lost", "marker"}},
+		{"in order", func(b goka.ConsumerGroupBuilder) goka.ConsumerGroupBuilder { return WithInOrderCommits(b, nil) }, -1, []string{"lost", "marker"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			k := startKafka(t, 2, "in", "out")
-			o := Options{}
+			k := kafkatest.Start(t, 2, "in", "out")
 			run := func(ctx context.Context) (handled chan string, ended chan error) {
 				handled, ended = make(chan string, 10), make(chan error, 1)
 				p, err := NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
@@ -404,33 +410,33 @@ func TestOrderedKeepsWhatStockLoses(t *testing.T) {
 
 			hold := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.NotEnoughReplicas, Count: -1})
 			handled, ended := run(t.Context())
-			cl := k.client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-			send(t, cl, &kgo.Record{Topic: "in", Partition: 0, Value: []byte("lost")}, &kgo.Record{Topic: "in", Partition: 0, Value: []byte("quiet")})
+			cl := k.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Partition: 0, Value: []byte("lost")}, &kgo.Record{Topic: "in", Partition: 0, Value: []byte("quiet")})
 			for range 2 {
-				within(t, "both messages are handled", handled)
+				kafkatest.Within(t, "both messages are handled", handled)
 			}
 			// A commit covers all partitions, so once that of partition 1 is there, partition 0 had its chance.
-			send(t, cl, &kgo.Record{Topic: "in", Partition: 1, Value: []byte("quiet")})
-			eventually(t, "partition 1 is committed", func() bool { return k.committed("group", "in", 1) == 1 })
-			if got := k.committed("group", "in", 0); got != tc.early {
+			kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Partition: 1, Value: []byte("quiet")})
+			kafkatest.Eventually(t, "partition 1 is committed", func() bool { return k.Committed("group", "in", 1) == 1 })
+			if got := k.Committed("group", "in", 0); got != tc.early {
 				t.Fatalf("committed %d while the emit of 0 is not acknowledged, want %d", got, tc.early)
 			}
 
 			k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.MessageTooLarge})
 			hold.Remove()
-			if err := within(t, "the processor fails", ended); err == nil {
+			if err := kafkatest.Within(t, "the processor fails", ended); err == nil {
 				t.Fatal("the processor ended without an error")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			_, ended = run(ctx)
-			send(t, cl, &kgo.Record{Topic: "in", Partition: 0, Value: []byte("marker")})
-			eventually(t, "the marker is committed", func() bool { return k.committed("group", "in", 0) == 3 })
+			kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Partition: 0, Value: []byte("marker")})
+			kafkatest.Eventually(t, "the marker is committed", func() bool { return k.Committed("group", "in", 0) == 3 })
 			cancel()
-			if err := within(t, "the processor stops", ended); err != nil {
+			if err := kafkatest.Within(t, "the processor stops", ended); err != nil {
 				t.Fatal(err)
 			}
 			var out []string
-			for _, r := range k.records(t, "out") {
+			for _, r := range k.Records(t, "out") {
 				out = append(out, string(r.Value))
 			}
 			if !slices.Equal(out, tc.out) {

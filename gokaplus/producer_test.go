@@ -4,152 +4,116 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash"
-	"hash/crc32"
-	"hash/fnv"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"pgregory.net/rapid"
+
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/kafkatest"
 )
 
-func TestPartitionerIsThatOfGoka(t *testing.T) {
-	for name, hasher := range map[string]func() hash.Hash32{"default": goka.DefaultHasher(), "fnv1": fnv.New32, "crc32": crc32.NewIEEE} {
-		theirs, ours := sarama.NewCustomHashPartitioner(hasher)("topic"), Partitioner(hasher).ForTopic("topic")
-		same := func(t rapid.TB, key string, n int32) {
-			want, err := theirs.Partition(&sarama.ProducerMessage{Key: sarama.StringEncoder(key)}, n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := ours.Partition(&kgo.Record{Key: []byte(key)}, int(n)); int32(got) != want {
-				t.Fatalf("%s: key %q of %d partitions: %d, goka %d", name, key, n, got, want)
-			}
+func TestPartitionIsThatOfBothProducers(t *testing.T) {
+	const partitions = 7
+	k := kafkatest.Start(t, partitions, "out")
+	for name, producer := range producers(0) {
+		p, err := Options{Producer: producer}.producer()(k.ListenAddrs(), "test", goka.DefaultHasher())
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, n := range []int32{1, 3, 8, 10, 1000} {
-			same(t, "", n)
-			same(t, "ybqvwmba", n) // its FNV-1a hash is the one negative number that has no positive
-			for i := range 2000 {
-				same(t, fmt.Sprint("order-", i), n)
-			}
+		for i := range 100 {
+			p.Emit("out", fmt.Sprint(name, i), nil)
 		}
-		rapid.Check(t, func(t *rapid.T) {
-			same(t, rapid.String().Draw(t, "key"), rapid.Int32Range(1, 1<<20).Draw(t, "partitions"))
-		})
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := k.Records(t, "out")
+	for _, r := range all {
+		if want := Partition(r.Key, partitions); r.Partition != want || r.Value != nil {
+			t.Errorf("%s is in partition %d with value %q, want partition %d and nil", r.Key, r.Partition, r.Value, want)
+		}
+	}
+	if len(all) != 200 {
+		t.Errorf("%d records, want 200", len(all))
 	}
 }
 
-func newTestProducer(t testing.TB, k *kafka, closeTimeout time.Duration, opts ...kgo.Opt) goka.Producer {
-	t.Helper()
-	p, err := Producer(closeTimeout, opts...)(k.ListenAddrs(), "test", goka.DefaultHasher())
+// TestSaramaProducerThroughOutages loses connections and acknowledgements. Every record must be written once, in order.
+func TestSaramaProducerThroughOutages(t *testing.T) {
+	k := kafkatest.Start(t, 2, "out")
+	p, err := Options{CloseTimeout: kafkatest.Deadline}.producer()(k.ListenAddrs(), "test", goka.DefaultHasher())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
-}
-
-func TestProducerThroughOutages(t *testing.T) {
-	k := startKafka(t, 4, "out")
-	p := newTestProducer(t, k, deadline)
-	const emits = 3000
+	const emits = 1000
 	results := make(chan error, emits)
 	emit := func(from, to int) {
 		for i := from; i < to; i++ {
-			p.EmitWithHeaders("out", fmt.Sprint("key", i%50), []byte(strconv.Itoa(i)), goka.Headers{"h": []byte("v")}).Then(func(err error) { results <- err })
+			p.EmitWithHeaders("out", strconv.Itoa(i%20), []byte(strconv.Itoa(i)), goka.Headers{"h": []byte("v")}).Then(func(err error) { results <- err })
 		}
 	}
-	k.down() // before the first look at the metadata
-	emit(0, 1000)
-	k.outage(t, 2)
-	// Answers get lost, though the records are written: only idempotence prevents duplicates.
-	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 6})
-	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition, Count: 2})
-	emit(1000, 2000)
-	k.outage(t, 3)
-	emit(2000, emits)
+	emit(0, 500)
+	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 3}) // written, but not acknowledged
+	k.Outage(t, 2)
+	emit(500, emits)
 	for range emits {
-		if err := within(t, "every emit is acknowledged", results); err != nil {
+		if err := kafkatest.Within(t, "every emit is acknowledged", results); err != nil {
 			t.Fatalf("an emit failed: %v", err)
 		}
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	last, n := map[int32]int{}, 0
-	for _, r := range k.records(t, "out") {
+	last := map[int32]int{}
+	all := k.Records(t, "out")
+	for _, r := range all {
 		i, err := strconv.Atoi(string(r.Value))
-		if err != nil || string(r.Key) != fmt.Sprint("key", i%50) || len(r.Headers) != 1 {
+		if err != nil || len(r.Headers) != 1 {
 			t.Fatalf("unexpected record %q=%q, headers %v", r.Key, r.Value, r.Headers)
 		}
 		if prev, ok := last[r.Partition]; ok && i <= prev {
 			t.Fatalf("partition %d: %d after %d", r.Partition, i, prev)
 		}
 		last[r.Partition] = i
-		n++
 	}
-	if n != emits {
-		t.Fatalf("%d records, want %d", n, emits)
-	}
-}
-
-// TestProducerWithoutOneBroker has the leader of the partition out of reach, behind something that takes connections and
-// closes them, while the other brokers say that it is the leader.
-func TestProducerWithoutOneBroker(t *testing.T) {
-	k := startKafkaWith(t, 1, []string{"out"}, kfake.NumBrokers(2))
-	k.only = k.ListenAddrs()[k.LeaderFor("out", 0)]
-	k.down()
-	p := newTestProducer(t, k, deadline)
-	acked := make(chan error, 1)
-	p.Emit("out", "k", []byte("v")).Then(func(err error) { acked <- err })
-	k.outage(t, 20)
-	if err := within(t, "the emit is acknowledged", acked); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
+	if len(all) != emits {
+		t.Fatalf("%d records, want %d", len(all), emits)
 	}
 }
 
-func TestProducerCloseDuringAnOutage(t *testing.T) {
-	k := startKafka(t, 1, "out")
-	p := newTestProducer(t, k, 50*time.Millisecond, kgo.MaxBufferedRecords(10))
-	acked := make(chan error, 1)
-	p.Emit("out", "k", []byte("v")).Then(func(err error) { acked <- err })
-	if err := within(t, "the first emit is acknowledged", acked); err != nil {
+func TestSaramaProducerCloseDuringAnOutage(t *testing.T) {
+	k := kafkatest.Start(t, 1, "out")
+	p, err := Options{CloseTimeout: 50 * time.Millisecond}.producer()(k.ListenAddrs(), "test", goka.DefaultHasher())
+	if err != nil {
 		t.Fatal(err)
 	}
-	k.down()
-	const emits = 25
-	var returned atomic.Int32
-	results := make(chan error, emits)
-	for range emits { // one each, as the partitions of a processor do
-		go func() {
-			promise := p.Emit("out", "k", []byte("v"))
-			returned.Add(1)
-			promise.Then(func(err error) { results <- err })
-		}()
+	const emits = 5000 // more than sarama's channels hold
+	results := make(chan error, emits+1)
+	acked := make(chan error, 1)
+	p.Emit("out", "k", []byte("v")).Then(func(err error) { acked <- err })
+	if err := kafkatest.Within(t, "the first emit is acknowledged", acked); err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "the buffer is full", func() bool { return returned.Load() == 10 })
-	closed := make(chan error, 1)
-	go func() { closed <- p.Close() }()
-	if err := within(t, "Close returns", closed); err == nil {
-		t.Error("Close does not tell that emits failed")
+	k.Down()
+	for range emits {
+		go func() { p.Emit("out", "k", []byte("v")).Then(func(err error) { results <- err }) }()
+	}
+	if err := p.Close(); err == nil {
+		t.Error("Close does not report that emits failed")
 	}
 	for range emits {
-		if err := within(t, "every emit is finished", results); err == nil {
+		if err := kafkatest.Within(t, "every emit is finished", results); err == nil {
 			t.Error("an emit succeeded without a broker")
 		}
 	}
 	p.Emit("out", "k", nil).Then(func(err error) { results <- err })
-	if err := within(t, "an emit after Close is finished", results); !errors.Is(err, kgo.ErrClientClosed) {
+	if err := kafkatest.Within(t, "an emit after Close is finished", results); !errors.Is(err, ErrProducerClosed) {
 		t.Errorf("an emit after Close: %v", err)
 	}
 	if err := p.Close(); err == nil {
@@ -157,63 +121,31 @@ func TestProducerCloseDuringAnOutage(t *testing.T) {
 	}
 }
 
-func TestProducerIsBoundedInBytes(t *testing.T) {
-	k := startKafka(t, 1, "out")
-	k.down()
-	p := newTestProducer(t, k, time.Millisecond)
-	var returned atomic.Int32
-	emitter := make(chan struct{})
-	value := bytes.Repeat([]byte("x"), 1<<19)
-	go func() {
-		defer close(emitter)
-		for range MaxBufferedBytes/len(value) + 1 { // the last one is too much
-			p.Emit("out", "k", value)
-			returned.Add(1)
-		}
-	}()
-	const fit = MaxBufferedBytes/(1<<19) - 1 // keys count too
-	eventually(t, "the buffer is full", func() bool { return returned.Load() == fit })
-	select {
-	case <-emitter:
-		t.Fatal("no emit was blocked")
-	default:
-	}
-	if err := p.Close(); err == nil {
-		t.Error("Close does not tell that emits failed")
-	}
-	within(t, "the blocked emits return", emitter)
-}
-
-func TestProducerReportsWhatTheBrokerRefuses(t *testing.T) {
-	k := startKafka(t, 1, "out")
-	p := newTestProducer(t, k, deadline, kgo.MetadataMinAge(10*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }))
-	defer p.Close()
-	for topic, value := range map[string][]byte{"out": bytes.Repeat([]byte("random? no"), 1<<20), "missing": nil} {
-		result := make(chan error, 1)
-		p.Emit(topic, "k", value).Then(func(err error) { result <- err })
-		var refused *kerr.Error
-		if err := within(t, "the emit fails", result); !errors.As(err, &refused) {
-			t.Errorf("to %s: %v", topic, err)
-		}
-	}
-}
-
-func TestProducerBuilderRefusesWrongOptions(t *testing.T) {
-	if _, err := Producer(time.Second, kgo.MaxBufferedRecords(-1))(nil, "test", goka.DefaultHasher()); err == nil {
-		t.Fatal("a negative buffer was accepted")
+// producers are the builders of producers that an Options may have.
+func producers(closeTimeout time.Duration) map[string]goka.ProducerBuilder {
+	return map[string]goka.ProducerBuilder{
+		"sarama":   nil,
+		"franz-go": franz.ProducerBuilder(franz.Options{CloseTimeout: closeTimeout}),
 	}
 }
 
 func TestEmitterFinishesDuringAnOutage(t *testing.T) {
-	k := startKafka(t, 1, "out")
-	e, err := NewEmitter(k.ListenAddrs(), "out", new(codec.String), Options{CloseTimeout: 50 * time.Millisecond})
+	const closeTimeout = 50 * time.Millisecond
+	for name, producer := range producers(closeTimeout) {
+		t.Run(name, func(t *testing.T) { finishDuringAnOutage(t, Options{CloseTimeout: closeTimeout, Producer: producer}) })
+	}
+}
+
+func finishDuringAnOutage(t *testing.T, o Options) {
+	k := kafkatest.Start(t, 1, "out")
+	e, err := NewEmitter(k.ListenAddrs(), "out", new(codec.String), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := e.EmitSync("k", "v"); err != nil {
 		t.Fatal(err)
 	}
-	k.down()
+	k.Down()
 	promise, err := e.Emit("k", "v")
 	if err != nil {
 		t.Fatal(err)
@@ -222,10 +154,10 @@ func TestEmitterFinishesDuringAnOutage(t *testing.T) {
 	promise.Then(func(err error) { result <- err })
 	finished := make(chan error, 1)
 	go func() { finished <- e.Finish() }()
-	if err := within(t, "Finish returns", finished); err == nil {
+	if err := kafkatest.Within(t, "Finish returns", finished); err == nil {
 		t.Error("Finish does not tell that an emit failed")
 	}
-	if err := within(t, "the emit is finished", result); err == nil {
+	if err := kafkatest.Within(t, "the emit is finished", result); err == nil {
 		t.Error("the emit succeeded without a broker")
 	}
 	if err := e.Finish(); err != nil {
@@ -237,11 +169,11 @@ func TestEmitterFinishesDuringAnOutage(t *testing.T) {
 func BenchmarkProducer(b *testing.B) {
 	value := bytes.Repeat([]byte(`{"id":"0199a4e2"}`), 500/17)
 	for name, build := range map[string]goka.ProducerBuilder{
-		"franz-go": Producer(time.Minute),
-		"sarama":   goka.ProducerBuilderWithConfig(Config(Options{})),
+		"franz-go": franz.ProducerBuilder(franz.Options{}),
+		"sarama":   Options{}.producer(),
 	} {
 		b.Run(name, func(b *testing.B) {
-			k := startKafka(b, 8, "out")
+			k := kafkatest.Start(b, 8, "out")
 			p, err := build(k.ListenAddrs(), "bench", goka.DefaultHasher())
 			if err != nil {
 				b.Fatal(err)

@@ -10,33 +10,45 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// Progress shows how far each input partition of the running processors has been worked off; goka's own OffsetLag of
-// inputs is always 0. The zero value is ready; one Progress may serve any number of builders and may be read at any
-// time.
+// Progress measures how far the input partitions of running processors are processed. goka's own figure for it, the
+// OffsetLag of inputs, is always 0. The zero value is ready to use. One Progress may serve any number of processors, and
+// its methods may be called at any time from any goroutine.
 type Progress struct {
-	// Rebalanced, if not nil, is called when a group has been assigned its partitions and their tables are read, with how
-	// long it handled nothing since the assignment before ended; 0 for the first one. It must not block.
-	Rebalanced func(group string, pause time.Duration)
+	// OnRebalance, if not nil, is called after each rebalance of a group, when the processor has its partitions and has
+	// read their tables. pause is the time since the end of the previous session, in which the group's member handled
+	// nothing; it is 0 for the first session. OnRebalance must not block, and must be set before the first processor runs.
+	OnRebalance func(group string, pause time.Duration)
 
 	mu     sync.Mutex
 	claims map[*window]func() PartitionProgress
 }
 
-// PartitionProgress is the state of one partition that this process consumes.
+// PartitionProgress describes one partition that this process consumes.
 type PartitionProgress struct {
 	Group     string
 	Topic     string
 	Partition int32
-	Next      int64 // the first offset not finished; what a restart would read again starts here
-	HighWater int64 // the offset of the next message to be produced, as of the last fetch; 0 before the first
-	InFlight  int   // messages delivered and either unfinished or waiting behind an unfinished one
-	Held      int   // those of them that are finished and wait: their commits are held back
+
+	// Next is the offset of the first unfinished message. A restart resumes here, or earlier if the last commit is older.
+	Next int64
+
+	// HighWaterMark is the offset of the next message to be produced, as of the last fetch. It is 0 before the first fetch.
+	HighWaterMark int64
+
+	// InFlight is the number of messages that were delivered and are not committable: either they are unfinished or they
+	// wait behind an unfinished one.
+	InFlight int
+
+	// Held is how many of the messages in flight are finished and wait behind an unfinished one.
+	Held int
 }
 
-// Lag is how many offsets are not finished, including what is in flight.
-func (p PartitionProgress) Lag() int64 { return max(0, p.HighWater-p.Next) }
+// Lag returns how many offsets are not finished, including those in flight. It counts offsets, not messages: gaps left
+// by compaction and transaction markers are included.
+func (p PartitionProgress) Lag() int64 { return max(0, p.HighWaterMark-p.Next) }
 
-// Partitions returns the partitions consumed now, ordered by group, topic and partition.
+// Partitions returns the partitions that are consumed at present, sorted by group, topic and partition. It is empty during
+// a rebalance.
 func (p *Progress) Partitions() []PartitionProgress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,7 +62,7 @@ func (p *Progress) Partitions() []PartitionProgress {
 	return all
 }
 
-// add shows a claim until the returned function is called.
+// add lists a claim until the returned function is called.
 func (p *Progress) add(group string, c sarama.ConsumerGroupClaim, w *window) (remove func()) {
 	if p == nil {
 		return func() {}
@@ -71,14 +83,14 @@ func (p *Progress) add(group string, c sarama.ConsumerGroupClaim, w *window) (re
 	}
 }
 
-// assigned reports an assignment of a group whose last one ended at that time, nil if there was none.
+// assigned reports an assignment of a group. ended is when the previous session ended, nil if there was none.
 func (p *Progress) assigned(group string, ended *time.Time) {
-	if p == nil || p.Rebalanced == nil {
+	if p == nil || p.OnRebalance == nil {
 		return
 	}
 	var pause time.Duration
 	if ended != nil {
 		pause = time.Since(*ended)
 	}
-	p.Rebalanced(group, pause)
+	p.OnRebalance(group, pause)
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/lovoo/goka"
 )
 
-// Rejoin wraps a consumer group builder so that a rebalance does not cost goka's fixed pause of five seconds, in which
-// it handles nothing: goka sleeps when Consume returns, so Consume goes on to the next session itself. It returns, as
-// before, when the session has failed or ctx has ended.
+// WithQuickRejoin wraps a builder of consumer groups so that a rebalance does not cost goka's fixed pause. goka sleeps
+// five seconds after each session, in which it handles nothing. With this wrapper, Consume enters the next session
+// itself. It returns only when a session has failed or ctx has ended.
 //
-// A session shorter than a second is followed by a pause, doubled each time from 100 ms to those five seconds, so that
-// a partition which cannot be consumed does not keep the whole group rebalancing.
+// A session shorter than a second is followed by a pause, so that a partition which cannot be consumed does not keep the
+// whole group rebalancing. The pause is 100 ms at first, doubles each time, and is at most five seconds.
 //
-// Rejoin and [Ordered] may wrap each other either way; [ProcessorOptions] uses Rejoin(Ordered(…)).
-func Rejoin(inner goka.ConsumerGroupBuilder) goka.ConsumerGroupBuilder {
+// WithQuickRejoin and [WithInOrderCommits] may wrap each other either way. [ProcessorOptions] uses both.
+func WithQuickRejoin(inner goka.ConsumerGroupBuilder) goka.ConsumerGroupBuilder {
 	return func(brokers []string, group, clientID string) (sarama.ConsumerGroup, error) {
 		cg, err := inner(brokers, group, clientID)
 		if err != nil {

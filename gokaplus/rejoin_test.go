@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/kafkatest"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,7 +32,7 @@ func (g consumeGroup) Consume(ctx context.Context, _ []string, _ sarama.Consumer
 }
 
 func rejoining(t *testing.T, consume consumeFunc) sarama.ConsumerGroup {
-	g, err := Rejoin(func([]string, string, string) (sarama.ConsumerGroup, error) {
+	g, err := WithQuickRejoin(func([]string, string, string) (sarama.ConsumerGroup, error) {
 		return consumeGroup{consume: consume}, nil
 	})(nil, "", "")
 	if err != nil {
@@ -83,7 +85,7 @@ func TestRejoinEndsWithItsContext(t *testing.T) {
 func TestBuildersPassOnErrors(t *testing.T) {
 	failed := errors.New("no broker")
 	inner := func([]string, string, string) (sarama.ConsumerGroup, error) { return nil, failed }
-	for _, build := range []goka.ConsumerGroupBuilder{Rejoin(inner), Ordered(inner, nil)} {
+	for _, build := range []goka.ConsumerGroupBuilder{WithQuickRejoin(inner), WithInOrderCommits(inner, nil)} {
 		if _, err := build(nil, "", ""); !errors.Is(err, failed) {
 			t.Errorf("got %v", err)
 		}
@@ -93,7 +95,7 @@ func TestBuildersPassOnErrors(t *testing.T) {
 // TestRebalancesLoseNothing lets processors join and leave a group while messages flow.
 func TestRebalancesLoseNothing(t *testing.T) {
 	const partitions = 4
-	k := startKafka(t, partitions, "in", "group-table")
+	k := kafkatest.Start(t, partitions, "in", "group-table")
 	var mu sync.Mutex
 	handled, last, longest := map[string]int{}, time.Now(), time.Duration(0)
 	count := func(key string) {
@@ -110,7 +112,7 @@ func TestRebalancesLoseNothing(t *testing.T) {
 				count(ctx.Key())
 			}),
 			goka.Persist(new(codec.String)),
-		), Options{Logger: testLogger(t)}, goka.WithRebalanceCallback(func(a goka.Assignment) { assigned.Store(int64(len(a))) }))
+		), Options{Logger: kafkatest.Logger(t), Producer: franz.ProducerBuilder(franz.Options{})}, goka.WithRebalanceCallback(func(a goka.Assignment) { assigned.Store(int64(len(a))) }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +124,7 @@ func TestRebalancesLoseNothing(t *testing.T) {
 		mu.Lock()
 		from := len(handled)
 		mu.Unlock()
-		eventually(t, fmt.Sprint(n, " more messages are handled"), func() bool {
+		kafkatest.Eventually(t, fmt.Sprint(n, " more messages are handled"), func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return len(handled) >= from+n
@@ -131,7 +133,7 @@ func TestRebalancesLoseNothing(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	first, firstEnded := start(ctx)
-	cl := k.client(t, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	cl := k.Client(t, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	var sent int
 	sending, stopSending := context.WithCancel(t.Context())
 	var sender sync.WaitGroup
@@ -150,24 +152,24 @@ func TestRebalancesLoseNothing(t *testing.T) {
 	for range 2 {
 		joined, leave := context.WithCancel(t.Context())
 		second, secondEnded := start(joined)
-		eventually(t, "both have partitions", func() bool { return first.Load() == partitions/2 && second.Load() == partitions/2 })
+		kafkatest.Eventually(t, "both have partitions", func() bool { return first.Load() == partitions/2 && second.Load() == partitions/2 })
 		handles(100)
 		leave()
-		if err := within(t, "the second leaves", secondEnded); err != nil {
+		if err := kafkatest.Within(t, "the second leaves", secondEnded); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the first has all partitions", func() bool { return first.Load() == partitions })
+		kafkatest.Eventually(t, "the first has all partitions", func() bool { return first.Load() == partitions })
 		handles(100)
 	}
 	stopSending()
 	sender.Wait()
-	eventually(t, "every message is handled", func() bool {
+	kafkatest.Eventually(t, "every message is handled", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(handled) == sent
 	})
 	cancel()
-	if err := within(t, "the first stops", firstEnded); err != nil {
+	if err := kafkatest.Within(t, "the first stops", firstEnded); err != nil {
 		t.Fatal(err)
 	}
 	var again int
@@ -176,7 +178,7 @@ func TestRebalancesLoseNothing(t *testing.T) {
 	}
 	var committed int64
 	for p := range int32(partitions) {
-		committed += max(0, k.committed("group", "in", p))
+		committed += max(0, k.Committed("group", "in", p))
 	}
 	if committed != int64(sent) {
 		t.Errorf("committed %d of %d", committed, sent)

@@ -16,7 +16,8 @@ import (
 	"github.com/lovoo/goka"
 )
 
-// A Runner runs until it fails or ctx ends. goka's processors and views are Runners.
+// Runner is a component that Supervise can run. Run blocks until the component fails or ctx ends. goka's processors and
+// views are Runners, and so are [Processor] and [View].
 type Runner interface {
 	Run(ctx context.Context) error
 }
@@ -26,36 +27,42 @@ var (
 	_ Runner = (*goka.View)(nil)
 )
 
-// ErrAbandoned is what Supervise returns when the Runner did not stop in time.
-var ErrAbandoned = errors.New("abandoned while stopping: exit the process, what was in flight will be redelivered")
+// ErrAbandoned is wrapped by the error that Supervise returns when its Runner did not stop within
+// SuperviseOptions.ShutdownTimeout. Exit the process: the Runner still runs in the background. With in-order commits
+// nothing is lost by that; the messages in flight are redelivered.
+var ErrAbandoned = errors.New("abandoned while stopping: exit the process, messages in flight will be redelivered")
 
-// Supervision says how Supervise treats its Runner. The zero value works.
-type Supervision struct {
-	// Logger receives each restart with its reason; nil discards it.
+// SuperviseOptions configures [Supervise]. The zero value works.
+type SuperviseOptions struct {
+	// Logger receives a warning with the reason for each restart. Nil discards it.
 	Logger *slog.Logger
 
-	// Health, if not nil, shows the state. It must not be shared.
+	// Health, if not nil, reports the state of the Runner. Each Supervise needs a Health of its own.
 	Health *Health
 
-	// The wait before a restart doubles from MinBackoff (0 means 500 ms) to MaxBackoff (0 means 30 s), less up to half
-	// of it at random. A life of HealthyAfter (0 means one minute) makes it start from MinBackoff again.
+	// MinBackoff is the wait before the first restart, 0 means 500 ms. It doubles with each restart up to MaxBackoff, 0
+	// means 30 s. Up to half of each wait is subtracted at random, so that instances do not restart in step. The wait
+	// returns to MinBackoff after a run of at least HealthyAfter, 0 means one minute.
 	MinBackoff, MaxBackoff, HealthyAfter time.Duration
 
-	// Progress, if not nil, makes the Health Stalled while a partition of Group has a lag and none of its messages has
-	// been finished for StalledAfter (0 means one minute): a callback hangs, a DeferCommit was forgotten, emits are not
-	// acknowledged, or nothing is fetched. Give the Progress of the Runner's Options and its group; an empty Group means
-	// all that the Progress shows. A stalled Runner is logged but not restarted. An input that is written in transactions
-	// has a lag of their markers when it is worked off, and stalls when idle.
+	// Progress, if not nil, lets the Health report [Stalled]: a partition of Group has lag, and none of its messages was
+	// finished for StalledAfter, 0 means one minute. Typical causes are a callback that hangs, a forgotten DeferCommit,
+	// emits that are not acknowledged, and partitions that cannot be fetched. A stalled Runner is logged but not
+	// restarted, since a restart seldom helps.
+	//
+	// Use the Progress of the Runner's Options, and the Group of its graph. An empty Group means all groups of the
+	// Progress. An idle input that is written in transactions is reported as stalled, because its transaction markers
+	// count as lag.
 	Progress     *Progress
 	Group        goka.Group
 	StalledAfter time.Duration
 
-	// ShutdownTimeout bounds the wait for the Runner to stop once ctx has ended; 0 means 30 s. With the brokers at hand a
-	// processor stops in milliseconds, without them it can take goka minutes.
+	// ShutdownTimeout bounds how long Supervise waits for the Runner to stop after ctx has ended. 0 means 30 s. A processor
+	// stops within milliseconds while the brokers can be reached; without them goka can take minutes.
 	ShutdownTimeout time.Duration
 }
 
-func (s Supervision) withDefaults() Supervision {
+func (s SuperviseOptions) withDefaults() SuperviseOptions {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -70,18 +77,21 @@ func (s Supervision) withDefaults() Supervision {
 	return s
 }
 
-// Supervise builds a Runner and runs it, and when it ends builds and runs a new one, since goka's can run only once.
-// Whatever ends it is a reason to start again: an error of build or Run, a panic in either, or a Run that returns
-// nil although nobody asked. So a cluster that is away when the program starts, or has not yet elected the leaders of
-// topics just created, is waited for. A panic in a goroutine that goka started is not in either: it ends the process.
+// Supervise calls build and runs the Runner that it returns. When the Runner ends, Supervise waits for the back-off and
+// starts again with a new Runner, since those of goka can run only once. It does so after an error of build or Run, after
+// a panic in either, and after a Run that returns nil before ctx has ended. So it also waits for a cluster that cannot be
+// reached when the program starts, or that has not elected the leaders of new topics yet. It cannot recover a panic in a
+// goroutine that goka started, such as one in a codec's Decode: that ends the process.
 //
-// Supervise returns nil when ctx has ended and the Runner has stopped; an error of the last Run is then logged only,
-// as with in-order commits it causes nothing but a redelivery. If the Runner has not stopped within the
-// ShutdownTimeout, Supervise stops waiting for it and returns an error that is [ErrAbandoned]. The Runner goes on in
-// the background, so the caller has to exit the process.
+// name identifies the Runner in the log and in errors.
 //
-// A Runner that was built but not run because ctx had ended is closed if it is an io.Closer.
-func Supervise(ctx context.Context, name string, build func(context.Context) (Runner, error), s Supervision) error {
+// Supervise blocks until ctx has ended. It returns nil if the Runner has stopped. An error of that last Run is logged and
+// not returned: with in-order commits it causes nothing but a redelivery. If the Runner has not stopped within
+// SuperviseOptions.ShutdownTimeout, Supervise returns an error that wraps [ErrAbandoned], and the caller should exit the
+// process.
+//
+// If ctx ends during build, the new Runner does not run; it is closed if it is an io.Closer.
+func Supervise(ctx context.Context, name string, build func(context.Context) (Runner, error), s SuperviseOptions) error {
 	s = s.withDefaults()
 	log := s.Logger.With("name", name)
 	s.Health.to(Starting, nil)
@@ -107,7 +117,7 @@ func Supervise(ctx context.Context, name string, build func(context.Context) (Ru
 		}
 		wait := backoff - rand.N(backoff/2+1)
 		attrs := []any{"reason", err, "lived", lived, "wait", wait}
-		if p, ok := errors.AsType[*panicError](err); ok {
+		if p := (*panicError)(nil); errors.As(err, &p) {
 			attrs = append(attrs, "stack", string(p.stack))
 		}
 		log.Warn("restarting", attrs...)
@@ -120,8 +130,8 @@ func Supervise(ctx context.Context, name string, build func(context.Context) (Ru
 	}
 }
 
-// live runs one life and reports whether it has stopped.
-func (s Supervision) live(ctx context.Context, log *slog.Logger, build func(context.Context) (Runner, error)) (stopped bool, err error) {
+// live builds and runs one Runner, and reports whether it has stopped.
+func (s SuperviseOptions) live(ctx context.Context, log *slog.Logger, build func(context.Context) (Runner, error)) (stopped bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- s.buildAndRun(ctx, build) }()
 	var look <-chan time.Time
@@ -149,13 +159,13 @@ func (s Supervision) live(ctx context.Context, log *slog.Logger, build func(cont
 	}
 }
 
-// stallWatch remembers since when partitions with a lag have not moved.
+// stallWatch records since when partitions with lag have made no progress.
 type stallWatch struct {
 	after  time.Duration
 	behind map[PartitionProgress]time.Time // with only Group, Topic, Partition and Next set
 }
 
-// look returns the partitions that have not moved for too long.
+// look returns the partitions that have made no progress for too long.
 func (w *stallWatch) look(all []PartitionProgress, group string, now time.Time) (stalled []PartitionProgress) {
 	behind := map[PartitionProgress]time.Time{}
 	for _, p := range all {
@@ -176,7 +186,7 @@ func (w *stallWatch) look(all []PartitionProgress, group string, now time.Time) 
 	return stalled
 }
 
-func (s Supervision) buildAndRun(ctx context.Context, build func(context.Context) (Runner, error)) (err error) {
+func (s SuperviseOptions) buildAndRun(ctx context.Context, build func(context.Context) (Runner, error)) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &panicError{r, debug.Stack()}
@@ -203,38 +213,55 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
 
-// State is what a supervised Runner is doing.
+// State is the state of a supervised Runner.
 type State int
 
 const (
-	Starting   State = iota // being built for the first time
-	Recovering              // running, but its tables are not complete; only known of a Runner with a method Recovered() bool
+	// Starting means that the first Runner is being built.
+	Starting State = iota
+	// Recovering means that the Runner runs, but has not read all of its tables. It is reported only for a Runner with a
+	// method Recovered() bool, as goka's processors and those of this package have.
+	Recovering
+	// Running means that the Runner runs and has recovered.
 	Running
-	Stalled    // running, but a partition does not move although it has messages; only known with Supervision.Progress
-	Restarting // waiting to be built anew, or being built anew
-	Stopped    // Supervise has returned
+	// Stalled means that the Runner runs, but a partition with lag makes no progress. It is reported only with
+	// SuperviseOptions.Progress.
+	Stalled
+	// Restarting means that the Runner has failed, and the next one waits for the back-off or is being built.
+	Restarting
+	// Stopped means that Supervise has returned.
+	Stopped
 )
 
+// String returns the name of the state in lower case.
 func (s State) String() string {
 	return [...]string{"starting", "recovering", "running", "stalled", "restarting", "stopped"}[s]
 }
 
-// Status is the state of a supervised Runner at one moment.
+// Status describes a supervised Runner at one moment.
 type Status struct {
-	State    State
-	Since    time.Time // when Supervise brought it there; what runs may have recovered since
-	Restarts int       // so far; a rate that does not fall to zero needs attention
-	Reason   error     // of the last restart, nil before the first
+	State State
 
-	// RecoveredPercent is how much of the tables has been read while Recovering, from 0 to 100, if the Runner has a method
-	// RecoveredPercent() int as those of this package do. It is 100 while Running or Stalled and 0 otherwise.
+	// Since is when the Runner was started, failed or stopped, or since when it has been stalled. The change from
+	// Recovering to Running does not alter it.
+	Since time.Time
+
+	// Restarts is the number of restarts so far. If it keeps growing, the Runner needs attention.
+	Restarts int
+
+	// Reason is the error that caused the last restart. It is nil before the first one.
+	Reason error
+
+	// RecoveredPercent is how much of the tables has been read, from 0 to 100. While Recovering it comes from the Runner's
+	// method RecoveredPercent() int, if there is one. It is 100 while Running or Stalled, and 0 otherwise.
 	RecoveredPercent int
 
-	// Stalled are the partitions that do not move, while Stalled.
+	// Stalled holds the partitions that make no progress. It is empty unless the State is Stalled.
 	Stalled []PartitionProgress
 }
 
-// Health shows the state of what is supervised, to any number of goroutines. The zero value is ready.
+// Health reports the state of a supervised Runner. The zero value is ready to use, and its method is safe for concurrent
+// use.
 type Health struct {
 	mu           sync.Mutex
 	status       Status
@@ -242,7 +269,7 @@ type Health struct {
 	runner       Runner // set while running
 }
 
-// Status returns the present state.
+// Status returns the current status.
 func (h *Health) Status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -278,7 +305,7 @@ func (h *Health) restarting(reason error) {
 	h.status.Reason = reason
 }
 
-// stalled takes in which partitions do not move, and logs when that begins and ends.
+// stalled sets the partitions that make no progress, and logs when that begins and ends.
 func (h *Health) stalled(p []PartitionProgress, log *slog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

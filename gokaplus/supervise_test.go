@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/kafkatest"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/lovoo/goka/storage"
@@ -61,7 +63,7 @@ func TestSuperviseRestartsWhateverEndsALife(t *testing.T) {
 				h := &Health{}
 				done := make(chan error)
 				go func() {
-					done <- Supervise(ctx, "thing", lives(life, life, runs(untilDone)), Supervision{Health: h, Logger: testLogger(t)})
+					done <- Supervise(ctx, "thing", lives(life, life, runs(untilDone)), SuperviseOptions{Health: h, Logger: kafkatest.Logger(t)})
 				}()
 				time.Sleep(time.Minute)
 				s := h.Status()
@@ -99,7 +101,7 @@ func TestSuperviseBackoff(t *testing.T) {
 				return errors.New("failed")
 			}), nil
 		}
-		err := Supervise(ctx, "thing", build, Supervision{MinBackoff: time.Second, MaxBackoff: 6 * time.Second, HealthyAfter: time.Hour})
+		err := Supervise(ctx, "thing", build, SuperviseOptions{MinBackoff: time.Second, MaxBackoff: 6 * time.Second, HealthyAfter: time.Hour})
 		if err != nil || len(starts) != 8 {
 			t.Fatalf("%d lives, error %v", len(starts), err)
 		}
@@ -120,7 +122,7 @@ func TestSuperviseStopsWhileItWaits(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		err := Supervise(ctx, "thing", lives(runs(func(context.Context) error { return errors.New("failed") })), Supervision{MinBackoff: time.Hour, MaxBackoff: time.Hour})
+		err := Supervise(ctx, "thing", lives(runs(func(context.Context) error { return errors.New("failed") })), SuperviseOptions{MinBackoff: time.Hour, MaxBackoff: time.Hour})
 		if err != nil || time.Since(start) != time.Second {
 			t.Fatalf("after %v: %v", time.Since(start), err)
 		}
@@ -143,7 +145,7 @@ func TestSuperviseGivesUpWaiting(t *testing.T) {
 				release := make(chan struct{})
 				defer close(release)
 				start := time.Now()
-				err := Supervise(ctx, "thing", stuck(release), Supervision{ShutdownTimeout: 7 * time.Second})
+				err := Supervise(ctx, "thing", stuck(release), SuperviseOptions{ShutdownTimeout: 7 * time.Second})
 				if !errors.Is(err, ErrAbandoned) || !strings.Contains(err.Error(), "thing") || time.Since(start) != time.Hour+7*time.Second {
 					t.Fatalf("after %v: %v", time.Since(start), err)
 				}
@@ -161,7 +163,7 @@ func TestSuperviseLogsAFailureWhileStopping(t *testing.T) {
 				cancel()
 				<-ctx.Done()
 				return errors.New(text)
-			}), Supervision{Logger: slog.New(slog.NewTextHandler(&b, nil))})
+			}), SuperviseOptions{Logger: slog.New(slog.NewTextHandler(&b, nil))})
 			if err != nil || strings.Contains(b.String(), text) != warned {
 				t.Errorf("%s: error %v, log %q", text, err, b.String())
 			}
@@ -180,7 +182,7 @@ func TestSuperviseClosesWhatItDoesNotRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &closableRunner{runnerFunc: func(context.Context) error { t.Error("run although ctx has ended"); return nil }}
 	build := func(context.Context) (Runner, error) { cancel(); return r, nil }
-	if err := Supervise(ctx, "thing", build, Supervision{}); err != nil || !r.closed.Load() {
+	if err := Supervise(ctx, "thing", build, SuperviseOptions{}); err != nil || !r.closed.Load() {
 		t.Fatalf("closed %t, error %v", r.closed.Load(), err)
 	}
 }
@@ -207,7 +209,7 @@ func TestHealth(t *testing.T) {
 		}
 		done := make(chan error)
 		go func() {
-			done <- Supervise(ctx, "thing", func(context.Context) (Runner, error) { <-built; return r, nil }, Supervision{Health: h})
+			done <- Supervise(ctx, "thing", func(context.Context) (Runner, error) { <-built; return r, nil }, SuperviseOptions{Health: h})
 		}()
 		var began time.Time
 		expect := func(state State, restarts int, reason string) {
@@ -265,9 +267,9 @@ func TestHealthStalled(t *testing.T) {
 			<-ctx.Done()
 			return nil
 		})
-		var logged syncBuffer
+		var logged kafkatest.Buffer
 		done := make(chan error, 2)
-		for i, s := range []Supervision{{Health: &health, Group: "group"}, {Health: &other, Group: "other"}} {
+		for i, s := range []SuperviseOptions{{Health: &health, Group: "group"}, {Health: &other, Group: "other"}} {
 			s.Progress, s.StalledAfter, s.Logger = &p, time.Minute, slog.New(slog.NewTextHandler(&logged, nil))
 			go func() { done <- Supervise(ctx, fmt.Sprint(i), run, s) }()
 		}
@@ -313,10 +315,10 @@ func TestHealthStalled(t *testing.T) {
 }
 
 func TestRecoveredPercent(t *testing.T) {
-	k := startKafka(t, 1, "in", "group-table")
-	cl := k.client(t)
+	k := kafkatest.Start(t, 1, "in", "group-table")
+	cl := k.Client(t)
 	for i := range 200 {
-		send(t, cl, &kgo.Record{Topic: "group-table", Key: fmt.Append(nil, i), Value: []byte("row")})
+		kafkatest.Send(t, cl, &kgo.Record{Topic: "group-table", Key: fmt.Append(nil, i), Value: []byte("row")})
 	}
 	callback := func(reached, release chan struct{}) goka.UpdateCallback {
 		return func(ctx goka.UpdateContext, s storage.Storage, key string, value []byte) error {
@@ -343,19 +345,19 @@ func TestRecoveredPercent(t *testing.T) {
 			done := make(chan error, 1)
 			go func() {
 				done <- Supervise(ctx, name, func(context.Context) (Runner, error) { return build(callback(reached, release)) },
-					Supervision{Health: &health, Logger: testLogger(t)})
+					SuperviseOptions{Health: &health, Logger: kafkatest.Logger(t)})
 			}()
-			within(t, "a quarter is read", reached)
+			kafkatest.Within(t, "a quarter is read", reached)
 			if s := health.Status(); s.State != Recovering || s.RecoveredPercent != 25 {
 				t.Errorf("%v, %d %%, want recovering, 25 %%", s.State, s.RecoveredPercent)
 			}
 			close(release)
-			eventually(t, "all is read", func() bool {
+			kafkatest.Eventually(t, "all is read", func() bool {
 				s := health.Status()
 				return s.State == Running && s.RecoveredPercent == 100
 			})
 			cancel()
-			if err := within(t, "it stops", done); err != nil {
+			if err := kafkatest.Within(t, "it stops", done); err != nil {
 				t.Error(err)
 			}
 		})
@@ -363,21 +365,21 @@ func TestRecoveredPercent(t *testing.T) {
 }
 
 func TestTwoInstancesWithTheSameID(t *testing.T) {
-	k := startKafka(t, 1, "in")
+	k := kafkatest.Start(t, 1, "in")
 	graph := goka.DefineGroup("group", goka.Input("in", new(codec.String), func(goka.Context, any) {}))
 	ctx, cancel := context.WithCancel(t.Context())
 	var health [2]Health
-	var logged syncBuffer
+	var logged kafkatest.Buffer
 	done := make(chan error, 2)
 	for i := range health {
 		go func() {
 			done <- Supervise(ctx, "twin", func(context.Context) (Runner, error) {
 				return NewProcessor(k.ListenAddrs(), graph, Options{InstanceID: "one-for-all"})
-			}, Supervision{Health: &health[i], Logger: slog.New(slog.NewTextHandler(&logged, nil)), MinBackoff: time.Second, MaxBackoff: time.Second})
+			}, SuperviseOptions{Health: &health[i], Logger: slog.New(slog.NewTextHandler(&logged, nil)), MinBackoff: time.Second, MaxBackoff: time.Second})
 		}()
-		eventually(t, "it has joined", func() bool { return health[i].Status().State == Running })
+		kafkatest.Eventually(t, "it has joined", func() bool { return health[i].Status().State == Running })
 	}
-	eventually(t, "one has thrown the other out", func() bool {
+	kafkatest.Eventually(t, "one has thrown the other out", func() bool {
 		return health[0].Status().Reason != nil || health[1].Status().Reason != nil
 	})
 	for _, h := range []*Health{&health[0], &health[1]} {
@@ -392,7 +394,7 @@ func TestTwoInstancesWithTheSameID(t *testing.T) {
 	}
 	cancel()
 	for range 2 {
-		if err := within(t, "both stop", done); err != nil {
+		if err := kafkatest.Within(t, "both stop", done); err != nil {
 			t.Error(err)
 		}
 	}
@@ -404,14 +406,15 @@ var brokerSide = goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*
 // TestSupervisedProcessorAndView takes a real processor and a real view through failures and checks that their former
 // lives leave no goroutine.
 func TestSupervisedProcessorAndView(t *testing.T) {
-	k := startKafka(t, 2, "in", "lookup-table", "group-table")
-	cl := k.client(t, kgo.RecordPartitioner(Partitioner(goka.DefaultHasher())))
-	send(t, cl, &kgo.Record{Topic: "lookup-table", Key: []byte("k"), Value: []byte("looked up")})
+	k := kafkatest.Start(t, 2, "in", "lookup-table", "group-table")
+	cl := k.Client(t, kgo.RecordPartitioner(franz.Partitioner(goka.DefaultHasher())))
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "lookup-table", Key: []byte("k"), Value: []byte("looked up")})
 	others := goleak.IgnoreCurrent()
 
 	// As on a real cluster when the topics have just been created.
 	noLeader := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "group-table", Err: kerr.NotLeaderForPartition, Count: -1})
-	o := Options{Logger: testLogger(t)}
+	o := Options{Logger: kafkatest.Logger(t)}
+	o.Producer = franz.ProducerBuilder(franz.Options{Logger: o.Logger})
 	var panicked, refused atomic.Bool
 	buildProcessor := func(context.Context) (Runner, error) {
 		return NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
@@ -444,15 +447,15 @@ func TestSupervisedProcessorAndView(t *testing.T) {
 	done := make(chan error, 2)
 	for i, build := range []func(context.Context) (Runner, error){buildProcessor, buildView} {
 		go func() {
-			done <- Supervise(ctx, fmt.Sprint("life ", i), build, Supervision{
+			done <- Supervise(ctx, fmt.Sprint("life ", i), build, SuperviseOptions{
 				Logger: o.Logger, Health: &health[i], MinBackoff: 10 * time.Millisecond, MaxBackoff: 10 * time.Millisecond,
 			})
 		}()
 	}
-	eventually(t, "the processor fails for want of leaders", func() bool { return health[0].Status().Restarts > 0 })
+	kafkatest.Eventually(t, "the processor fails for want of leaders", func() bool { return health[0].Status().Restarts > 0 })
 	noLeader.Remove()
-	send(t, cl, &kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte("handled and")})
-	eventually(t, "the view shows the row", func() bool {
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte("handled and")})
+	kafkatest.Eventually(t, "the view shows the row", func() bool {
 		v := view.Load()
 		if v == nil || health[1].Status().State != Running {
 			return false
@@ -467,48 +470,50 @@ func TestSupervisedProcessorAndView(t *testing.T) {
 	}
 	cancel()
 	for range 2 {
-		if err := within(t, "both stop", done); err != nil {
+		if err := kafkatest.Within(t, "both stop", done); err != nil {
 			t.Error(err)
 		}
 	}
 	if err := view.Load().Run(t.Context()); err == nil {
 		t.Error("a view was run twice")
 	}
-	if err := goleak.Find(others, brokerSide, metricsTick); err != nil {
+	if err := goleak.Find(others, brokerSide, kafkatest.MetricsTick); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestSuperviseGivesUpOnAProcessorDuringAnOutage(t *testing.T) {
-	k := startKafka(t, 1, "in", "out")
+	k := kafkatest.Start(t, 1, "in", "out")
 	handled, ended := make(chan struct{}), make(chan error, 1)
 	build := func(context.Context) (Runner, error) {
 		p, err := NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
 			goka.Input("in", new(codec.String), func(ctx goka.Context, m any) {
-				k.down()
+				k.Down()
 				ctx.Emit("out", "k", m)
 				close(handled)
 			}),
 			goka.Output("out", new(codec.String)),
-		), Options{})
+		), Options{Producer: franz.ProducerBuilder(franz.Options{})})
 		return runnerFunc(func(ctx context.Context) error {
 			err := p.Run(ctx)
 			ended <- err
 			return err
 		}), err
 	}
-	send(t, k.client(t), &kgo.Record{Topic: "in", Value: []byte("v")})
+	kafkatest.Send(t, k.Client(t), &kgo.Record{Topic: "in", Value: []byte("v")})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Supervise(ctx, "thing", build, Supervision{ShutdownTimeout: 100 * time.Millisecond}) }()
-	within(t, "the message is handled", handled)
+	go func() {
+		done <- Supervise(ctx, "thing", build, SuperviseOptions{ShutdownTimeout: 100 * time.Millisecond})
+	}()
+	kafkatest.Within(t, "the message is handled", handled)
 	cancel()
-	if err := within(t, "Supervise returns", done); !errors.Is(err, ErrAbandoned) {
+	if err := kafkatest.Within(t, "Supervise returns", done); !errors.Is(err, ErrAbandoned) {
 		t.Errorf("got %v", err)
 	}
-	k.up() // a process would have exited; here goka may finish, with or without an error about lost connections
-	within(t, "the processor ends", ended)
-	if n := len(k.records(t, "out")); n != 1 {
+	k.Up() // a process would have exited; here goka may finish, with or without an error about lost connections
+	kafkatest.Within(t, "the processor ends", ended)
+	if n := len(k.Records(t, "out")); n != 1 {
 		t.Errorf("%d records emitted, want 1", n)
 	}
 }

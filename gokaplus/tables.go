@@ -3,23 +3,23 @@ package gokaplus
 import (
 	"hash"
 	"sync"
-	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
+
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/acks"
 )
 
-// tables knows the open storages of a processor or view: how far each is recovered and, where a storage wants to hear
-// it, which of its writes Kafka has acknowledged. goka tells neither; its own statistics cannot be read without a race
-// while tables are set up.
+// tables holds the open storages of a processor or view. It measures how far each is recovered and tells storages that
+// want to know it which of their writes Kafka has acknowledged. goka does neither; its own statistics cannot be read
+// without a race while tables are set up.
 type tables struct {
-	emits   bool        // the producer tells what is acknowledged
-	waiting atomic.Bool // and some storage wants to know
+	emits bool // a producer reports acknowledgements
+	acks  acks.Tracker
 
-	mu      sync.Mutex // never held while a storage is called
-	open    map[tablePartition]*recovery
-	written map[tableKey]written // not emitted yet
+	mu   sync.Mutex // never held while a storage is called
+	open map[tablePartition]*recovery
 }
 
 type tablePartition struct {
@@ -27,19 +27,11 @@ type tablePartition struct {
 	partition int32
 }
 
-type tableKey struct{ topic, key string }
-
-// recovery is the reading of one table partition from start on; consumer is nil before the first.
+// recovery is one table partition that is read from offset start. consumer is nil until the first read.
 type recovery struct {
 	storage  storage.Storage
 	start    int64
 	consumer sarama.PartitionConsumer
-}
-
-// written is a write to a disk storage that goka is about to emit.
-type written struct {
-	store *diskStore
-	write *diskWrite
 }
 
 func (t *tables) storage(build storage.Builder) storage.Builder {
@@ -48,15 +40,14 @@ func (t *tables) storage(build storage.Builder) storage.Builder {
 		if err != nil {
 			return nil, err
 		}
-		if d, ok := s.(*diskStore); ok && t.emits {
-			d.tables = t
-			t.waiting.Store(true)
+		if a, ok := s.(acks.Storage); ok && t.emits {
+			t.acks.Register(a)
 		}
 		at, r := tablePartition{topic, partition}, &recovery{storage: s}
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.open == nil {
-			t.open, t.written = map[tablePartition]*recovery{}, map[tableKey]written{}
+			t.open = map[tablePartition]*recovery{}
 		}
 		t.open[at] = r
 		return &openTable{s, func() {
@@ -142,8 +133,7 @@ func (t *tables) producer(build goka.ProducerBuilder) goka.ProducerBuilder {
 	}
 }
 
-// tableProducer tells disk storages which of their writes are acknowledged. goka emits each write of a table after it,
-// in the same goroutine, and lets no other write of the same key come between.
+// tableProducer reports acknowledgements to the storages that want them.
 type tableProducer struct {
 	goka.Producer
 	tables *tables
@@ -154,43 +144,14 @@ func (p *tableProducer) Emit(topic, key string, value []byte) *goka.Promise {
 }
 
 func (p *tableProducer) EmitWithHeaders(topic, key string, value []byte, headers goka.Headers) *goka.Promise {
-	w, ok := p.tables.emitted(topic, key)
+	s, write, ok := p.tables.acks.Emitted(topic, key)
 	if !ok {
 		return p.Producer.EmitWithHeaders(topic, key, value, headers)
 	}
-	w.store.emitted()
+	s.Emitting()
 	return p.Producer.EmitWithHeaders(topic, key, value, headers).ThenWithMessage(func(m *sarama.ProducerMessage, err error) {
 		if err == nil && m != nil {
-			w.store.acknowledged(w.write, m.Offset)
+			s.Acknowledged(write, m.Offset)
 		}
 	})
-}
-
-// wrote notes a write that may be emitted next.
-func (t *tables) wrote(s *diskStore, w *diskWrite) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.written[tableKey{s.topic, w.key}] = written{s, w}
-}
-
-// followed forgets writes that came from the topic itself, so will not be emitted.
-func (t *tables) followed(s *diskStore, writes []*diskWrite) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, w := range writes {
-		if at := (tableKey{s.topic, w.key}); t.written[at].write == w {
-			delete(t.written, at)
-		}
-	}
-}
-
-func (t *tables) emitted(topic, key string) (w written, ok bool) {
-	if !t.waiting.Load() {
-		return w, false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	w, ok = t.written[tableKey{topic, key}]
-	delete(t.written, tableKey{topic, key})
-	return w, ok
 }

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -159,7 +159,7 @@ func (c Config) mechanism() (sasl.Mechanism, error) {
 
 // Client returns the options for a franz-go client. The configuration must have passed Validate.
 func (c Config) Client() []kgo.Opt {
-	opts := append(gokaplus.ClientOptions(), kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout))
+	opts := append(franz.ClientOptions(), kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout))
 	if t, _ := c.tls(); t != nil {
 		opts = append(opts, kgo.DialTLSConfig(t))
 	}
@@ -172,23 +172,30 @@ func (c Config) Client() []kgo.Opt {
 	return opts
 }
 
-// Sarama sets the client ID, timeouts, TLS and SASL of a sarama configuration. The configuration
-// must have passed Validate.
-func (c Config) Sarama(s *sarama.Config) {
+// Sarama sets the client ID, timeouts, TLS and SASL of a sarama configuration. It reads the files of certificates and of the password,
+// and fails if it cannot: a client without them would talk to brokers in clear text. The configuration must have passed
+// Validate.
+func (c Config) Sarama(s *sarama.Config) error {
 	s.ClientID = "ecupcakes"
 	s.Net.DialTimeout = dialTimeout
-	if t, _ := c.tls(); t != nil {
+	t, err := c.tls()
+	if err != nil {
+		return err
+	}
+	if t != nil {
 		s.Net.TLS.Enable, s.Net.TLS.Config = true, t
 	}
 	if c.Metrics != nil {
 		c.Metrics.sarama(s)
 	}
 	if c.User == "" {
-		return
+		return nil
 	}
 	s.Net.SASL.Enable = true
 	s.Net.SASL.User = c.User
-	s.Net.SASL.Password, _ = c.password()
+	if s.Net.SASL.Password, err = c.password(); err != nil {
+		return err
+	}
 	s.Net.SASL.Mechanism = sarama.SASLMechanism(strings.ToUpper(c.Mechanism))
 	switch s.Net.SASL.Mechanism {
 	case sarama.SASLTypeSCRAMSHA256:
@@ -196,6 +203,7 @@ func (c Config) Sarama(s *sarama.Config) {
 	case sarama.SASLTypeSCRAMSHA512:
 		s.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: xdg.SHA512} }
 	}
+	return nil
 }
 
 // scramClient implements SCRAM for sarama, which has no implementation of its own.

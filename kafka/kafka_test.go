@@ -372,7 +372,9 @@ func pingKgo(t *testing.T, c Config) error {
 func pingSarama(t *testing.T, c Config) error {
 	config := sarama.NewConfig()
 	config.Metadata.Retry.Max = 0
-	c.Sarama(config)
+	if err := c.Sarama(config); err != nil {
+		return err
+	}
 	client, err := sarama.NewClient(c.Brokers, config)
 	if err != nil {
 		return err

@@ -27,7 +27,9 @@ func TestMetricsCountFailuresAndTimeSends(t *testing.T) {
 	}
 	connect := func(client string) float64 { return testutil.ToFloat64(m.errors.WithLabelValues(client, "connect")) }
 	config := sarama.NewConfig()
-	c.Sarama(config)
+	if err := c.Sarama(config); err != nil {
+		t.Fatal(err)
+	}
 	client, err := sarama.NewClient(c.Brokers, config)
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/codecs"
-	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 	"github.com/ecupcakes/ecupcakes/tracing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,7 +32,7 @@ type Producer struct {
 // to the same partitions as goka. It connects on the first Send. It must be closed.
 func NewProducer(c Config) (*Producer, error) {
 	client, err := kgo.NewClient(append(c.Client(),
-		kgo.RecordPartitioner(gokaplus.Partitioner(fnv.New32a)),
+		kgo.RecordPartitioner(franz.Partitioner(fnv.New32a)),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.AlwaysRetryEOF(), // A proxy closes the connection while its broker is away.

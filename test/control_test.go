@@ -55,11 +55,11 @@ func TestControl(t *testing.T) {
 		}}},
 		{"an instance joins and leaves", c.rebalances, []part{{
 			"no pause in a rebalance", "gokaplus/config.go",
-			"Rejoin(Ordered(o.consumerGroup, o.Progress))", "Ordered(o.consumerGroup, o.Progress)",
+			"WithQuickRejoin(WithInOrderCommits(o.consumerGroup, o.Progress))", "WithInOrderCommits(o.consumerGroup, o.Progress)",
 		}}},
 		{"kill -9 behind an unreachable leader", c.killedBehindAnUnreachableLeader, []part{{
 			"commits in order", "gokaplus/config.go",
-			"Rejoin(Ordered(o.consumerGroup, o.Progress))", "Rejoin(o.consumerGroup)",
+			"WithQuickRejoin(WithInOrderCommits(o.consumerGroup, o.Progress))", "WithQuickRejoin(o.consumerGroup)",
 		}}},
 		{"an order comes before its stage", c.orderComesFirst, []part{{
 			"a new group begins with the oldest message", "gokaplus/config.go",

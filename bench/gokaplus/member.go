@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/diskstore"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -30,7 +32,7 @@ const (
 	plusDisk     = "gokaplus, DiskStorage"
 )
 
-var partitioner = gokaplus.Partitioner(goka.DefaultHasher())
+var partitioner = franz.Partitioner(goka.DefaultHasher())
 
 const (
 	partitions = 4   // of every topic
@@ -136,17 +138,17 @@ func runMember(ctx context.Context) error {
 			graph := p.graph(i)
 			// Stock goka also needs a supervisor that builds it again after a failure.
 			errs[i] = gokaplus.Supervise(ctx, variant, func(context.Context) (gokaplus.Runner, error) {
-				var o gokaplus.Options
+				o := gokaplus.Options{Producer: franz.ProducerBuilder(franz.Options{})}
 				switch variant {
 				case stock, stockAcksAll:
 					return goka.NewProcessor(brokers, graph, stockOptions(variant, dir)...)
 				case plusStatic:
 					o.InstanceID = name
 				case plusDisk:
-					o.Storage = gokaplus.DiskStorage(dir, brokers, o)
+					o.Storage = diskstore.Builder(dir, brokers, o)
 				}
 				return gokaplus.NewProcessor(brokers, graph, o)
-			}, gokaplus.Supervision{Health: &health[i], MaxBackoff: 2 * time.Second, ShutdownTimeout: time.Minute})
+			}, gokaplus.SuperviseOptions{Health: &health[i], MaxBackoff: 2 * time.Second, ShutdownTimeout: time.Minute})
 		})
 	}
 	all.Wait()

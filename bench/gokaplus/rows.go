@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/diskstore"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
@@ -270,7 +271,7 @@ func recovery(ctx context.Context, k *kafka, s settings, f *figures) error {
 		return gokaplus.NewView([]string{k.addr}, table, new(codec.Bytes), gokaplus.Options{Storage: b})
 	}
 	at := filepath.Join(k.dir, p.prefix)
-	disk := gokaplus.DiskStorage(filepath.Join(at, "disk"), []string{k.addr}, gokaplus.Options{})
+	disk := diskstore.Builder(filepath.Join(at, "disk"), []string{k.addr}, gokaplus.Options{})
 	for _, v := range []struct {
 		name  string
 		build build

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecupcakes/ecupcakes/codecs"
 	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
 	"github.com/ecupcakes/ecupcakes/internal/testkit"
 	"github.com/ecupcakes/ecupcakes/internal/testkit/testbroker"
 	"github.com/ecupcakes/ecupcakes/kafka"
@@ -150,8 +151,8 @@ func (k *testLine) work() (stop func(), registry *prometheus.Registry) {
 		go func() {
 			ended <- gokaplus.Supervise(ctx, s.Name, func(context.Context) (gokaplus.Runner, error) {
 				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.EndOffsets(ctx, s.Input))(k.t))), processors.Instruments{Metrics: metrics, Log: testkit.Quiet}),
-					gokaplus.Options{Sarama: k.config.Sarama, Kgo: k.config.Client(), Logger: testkit.Quiet}, processors.Options()...)
-			}, gokaplus.Supervision{})
+					gokaplus.Options{Sarama: k.config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: k.config.Client()}), Logger: testkit.Quiet}, processors.Options()...)
+			}, gokaplus.SuperviseOptions{})
 		}()
 	}
 	return func() {

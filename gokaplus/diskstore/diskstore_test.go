@@ -1,4 +1,4 @@
-package gokaplus
+package diskstore
 
 import (
 	"bytes"
@@ -13,6 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/franz"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/acks"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/kafkatest"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/storagetest"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/lovoo/goka/storage"
@@ -23,7 +28,25 @@ import (
 	"pgregory.net/rapid"
 )
 
-// diskBuilder opens storages below dir as if the brokers had said c.
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+func TestDiskStore(t *testing.T) {
+	storagetest.Run(t, func(dir string) storage.Builder {
+		return diskBuilder(dir, clusterState{end: 1 << 50, tombstones: time.Hour})
+	}, func(s storage.Storage, all bool) error {
+		d := s.(*diskStore)
+		if all {
+			d.ready = len(d.queue)
+		}
+		return d.flush()
+	}, gokaplus.ErrStorageClosed)
+}
+
+func BenchmarkStorage(b *testing.B) {
+	storagetest.Benchmark(b, diskBuilder(b.TempDir(), clusterState{end: 1 << 50, tombstones: time.Hour}))
+}
+
+// diskBuilder opens storages below dir as if the brokers had answered c.
 func diskBuilder(dir string, c clusterState) storage.Builder {
 	return func(topic string, partition int32) (storage.Storage, error) {
 		return openDisk(filepath.Join(dir, fmt.Sprint(topic, partition)), topic, c, slog.New(slog.DiscardHandler))
@@ -60,9 +83,9 @@ func image(t rapid.TB, from, to string) {
 	}
 }
 
-// TestDiskStorageAfterACrash is a processor that writes rows, gets acknowledgements, and is killed. What is on the disk
+// TestDiskStoreAfterACrash is a processor that writes rows, gets acknowledgements, and is killed. What is on the disk
 // must be the table as it was at the stored offset, and reading on from there must lead to what the topic holds.
-func TestDiskStorageAfterACrash(t *testing.T) {
+func TestDiskStoreAfterACrash(t *testing.T) {
 	dir, run := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		run++
@@ -79,13 +102,14 @@ func TestDiskStorageAfterACrash(t *testing.T) {
 			return rows
 		}
 		at := filepath.Join(dir, fmt.Sprint(run))
+		var tracker *acks.Tracker
 		open := func(path string) *diskStore {
+			tracker = &acks.Tracker{}
 			s, err := openDisk(path, "table", clusterState{end: int64(len(topic)), tombstones: time.Hour}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.tables = &tables{emits: true, written: map[tableKey]written{}}
-			s.tables.waiting.Store(true)
+			tracker.Register(s)
 			return s
 		}
 		key := rapid.SampledFrom([]string{"a", "b", "c", "__offset"})
@@ -142,14 +166,14 @@ func TestDiskStorageAfterACrash(t *testing.T) {
 				if got, err := s.Get(k); err != nil || string(got) != v {
 					t.Fatalf("Get after writing %q: %q, %v", v, got, err)
 				}
-				w, ok := s.tables.emitted("table", k)
+				written, w, ok := tracker.Emitted("table", k)
 				if !ok {
 					t.Fatal("the producer would not know this write")
 				}
-				w.store.emitted()
+				written.Emitting()
 				queue = append(queue, func() {
 					topic = append(topic, record{k, v})
-					w.store.acknowledged(w.write, int64(len(topic)-1))
+					written.Acknowledged(w, int64(len(topic)-1))
 					if len(topic) > 1 && v != "" { // as goka does
 						if err := s.SetOffset(int64(len(topic) - 1)); err != nil {
 							t.Fatal(err)
@@ -210,10 +234,10 @@ func TestDiskStorageAfterACrash(t *testing.T) {
 	})
 }
 
-func TestDiskStorageIsWipedWhereItDoesNotFit(t *testing.T) {
+func TestDiskStoreIsWipedWhereItDoesNotFit(t *testing.T) {
 	dir := t.TempDir()
 	fits := clusterState{cluster: "cluster", topic: "id", end: 11, tombstones: time.Hour}
-	s := openStore(t, diskBuilder(dir, fits))
+	s := storagetest.Open(t, diskBuilder(dir, fits))
 	if err := errors.Join(s.Set("k", []byte("v")), s.SetOffset(7), s.MarkRecovered(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +306,7 @@ func TestDiskStorageIsWipedWhereItDoesNotFit(t *testing.T) {
 			if tc.damage != nil {
 				tc.damage(t, filepath.Join(again, "table0"))
 			}
-			s := openStore(t, diskBuilder(again, tc.cluster))
+			s := storagetest.Open(t, diskBuilder(again, tc.cluster))
 			defer s.Close()
 			v, err := s.Get("k")
 			offset, errOffset := s.GetOffset(-3)
@@ -309,10 +333,10 @@ func remove(t *testing.T, dir, pattern string) {
 	}
 }
 
-func TestDiskStorageIsWipedWhenItTurnsOutCorrupt(t *testing.T) {
+func TestDiskStoreIsWipedWhenItTurnsOutCorrupt(t *testing.T) {
 	dir := t.TempDir()
 	build := diskBuilder(dir, clusterState{end: 1 << 40, tombstones: time.Hour})
-	s := openStore(t, build)
+	s := storagetest.Open(t, build)
 	value := bytes.Repeat([]byte("compressible "), 1000)
 	for i := range 2000 { // more than LevelDB keeps in memory
 		if err := errors.Join(s.Set(fmt.Sprint("key", i), fmt.Append(value, i)), s.SetOffset(int64(i))); err != nil {
@@ -336,7 +360,7 @@ func TestDiskStorageIsWipedWhenItTurnsOutCorrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s = openStore(t, build)
+	s = storagetest.Open(t, build)
 	it, err := s.Iterator()
 	if err != nil {
 		t.Fatal(err)
@@ -350,33 +374,33 @@ func TestDiskStorageIsWipedWhenItTurnsOutCorrupt(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openStore(t, build)
+	s = storagetest.Open(t, build)
 	defer s.Close()
 	if n := len(rows(t, s)); n != 0 {
 		t.Fatalf("%d rows are left of a corrupt storage", n)
 	}
 }
 
-func TestDiskStorageHasOneUser(t *testing.T) {
+func TestDiskStoreHasOneUser(t *testing.T) {
 	build := diskBuilder(t.TempDir(), clusterState{end: 1})
-	s := openStore(t, build)
+	s := storagetest.Open(t, build)
 	defer s.Close()
 	if _, err := build("table", 0); err == nil || !strings.Contains(err.Error(), "a directory of its own") {
 		t.Fatalf("a second user got %v", err)
 	}
 }
 
-// TestDiskStorageUnderGoka takes a processor, a join and a view through restarts, a row that Kafka refuses, and a topic
+// TestDiskStoreUnderGoka takes a processor, a join and a view through restarts, a row that Kafka refuses, and a topic
 // that is created anew.
-func TestDiskStorageUnderGoka(t *testing.T) {
-	k := startKafka(t, 2, "in", "group-table", "joined-table")
-	cl := k.client(t, kgo.RecordPartitioner(Partitioner(goka.DefaultHasher())))
+func TestDiskStoreUnderGoka(t *testing.T) {
+	k := kafkatest.Start(t, 2, "in", "group-table", "joined-table")
+	cl := k.Client(t, kgo.RecordPartitioner(franz.Partitioner(goka.DefaultHasher())))
 	dir := t.TempDir()
 	var recovered atomic.Int64 // records read from tables by the processor
 	run := func(dir string) (stop func() error) {
-		o := Options{Logger: testLogger(t)}
-		o.Storage = DiskStorage(dir, k.ListenAddrs(), o)
-		p, err := NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
+		o := gokaplus.Options{Logger: kafkatest.Logger(t)}
+		o.Storage = Builder(dir, k.ListenAddrs(), o)
+		p, err := gokaplus.NewProcessor(k.ListenAddrs(), goka.DefineGroup("group",
 			goka.Input("in", new(codec.String), func(ctx goka.Context, m any) {
 				if m == "delete" {
 					ctx.Delete()
@@ -403,12 +427,12 @@ func TestDiskStorageUnderGoka(t *testing.T) {
 		go func() { ended <- p.Run(ctx) }()
 		return func() error {
 			cancel()
-			return within(t, "the processor stops", ended)
+			return kafkatest.Within(t, "the processor stops", ended)
 		}
 	}
 	table := func() map[string]string {
 		all := map[string]string{}
-		for _, r := range k.records(t, "group-table") {
+		for _, r := range k.Records(t, "group-table") {
 			if all[string(r.Key)] = string(r.Value); r.Value == nil {
 				delete(all, string(r.Key))
 			}
@@ -419,7 +443,7 @@ func TestDiskStorageUnderGoka(t *testing.T) {
 		t.Helper()
 		found := map[string]string{}
 		for p := range int32(2) {
-			s, err := DiskStorage(dir, k.ListenAddrs(), Options{})("group-table", p)
+			s, err := Builder(dir, k.ListenAddrs(), gokaplus.Options{})("group-table", p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -435,13 +459,13 @@ func TestDiskStorageUnderGoka(t *testing.T) {
 		}
 	}
 
-	send(t, cl, &kgo.Record{Topic: "joined-table", Key: []byte("0"), Value: []byte(" joined")})
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "joined-table", Key: []byte("0"), Value: []byte(" joined")})
 	stop := run(dir)
 	for i := range 20 {
-		send(t, cl, &kgo.Record{Topic: "in", Key: fmt.Append(nil, i), Value: []byte("row")})
+		kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Key: fmt.Append(nil, i), Value: []byte("row")})
 	}
-	send(t, cl, &kgo.Record{Topic: "in", Key: []byte("7"), Value: []byte("delete")})
-	eventually(t, "all rows are in the table", func() bool {
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Key: []byte("7"), Value: []byte("delete")})
+	kafkatest.Eventually(t, "all rows are in the table", func() bool {
 		all := table()
 		return len(all) == 19 && all["0"] == "row joined"
 	})
@@ -453,14 +477,14 @@ func TestDiskStorageUnderGoka(t *testing.T) {
 
 	recovered.Store(0)
 	stop = run(dir) // warm
-	send(t, cl, &kgo.Record{Topic: "in", Key: []byte("7"), Value: []byte("row again")})
-	eventually(t, "the next row is in the table", func() bool { return len(table()) == 20 })
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Key: []byte("7"), Value: []byte("row again")})
+	kafkatest.Eventually(t, "the next row is in the table", func() bool { return len(table()) == 20 })
 	if n := recovered.Load(); n != 0 {
 		t.Errorf("%d records were read again although they were on the disk", n)
 	}
-	send(t, cl, &kgo.Record{Topic: "in", Key: []byte("3"), Value: []byte("too large")})
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "in", Key: []byte("3"), Value: []byte("too large")})
 	ended := func() bool { return k.GroupInfo("group") == nil || len(k.GroupInfo("group").Members) == 0 }
-	eventually(t, "the processor fails", ended)
+	kafkatest.Eventually(t, "the processor fails", ended)
 	if err := stop(); err == nil {
 		t.Error("a row that Kafka refused was no error")
 	}
@@ -471,23 +495,23 @@ func TestDiskStorageUnderGoka(t *testing.T) {
 	}
 
 	view := t.TempDir()
-	o := Options{Logger: testLogger(t)}
-	o.Storage = DiskStorage(view, k.ListenAddrs(), o)
-	v, err := NewView(k.ListenAddrs(), "group-table", new(codec.String), o)
+	o := gokaplus.Options{Logger: kafkatest.Logger(t)}
+	o.Storage = Builder(view, k.ListenAddrs(), o)
+	v, err := gokaplus.NewView(k.ListenAddrs(), "group-table", new(codec.String), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	viewEnded := make(chan error, 1)
 	go func() { viewEnded <- v.Run(ctx) }()
-	eventually(t, "the view is recovered", v.Recovered)
-	send(t, cl, &kgo.Record{Topic: "group-table", Key: []byte("7"), Value: []byte("followed")})
-	eventually(t, "the view follows", func() bool {
+	kafkatest.Eventually(t, "the view is recovered", v.Recovered)
+	kafkatest.Send(t, cl, &kgo.Record{Topic: "group-table", Key: []byte("7"), Value: []byte("followed")})
+	kafkatest.Eventually(t, "the view follows", func() bool {
 		row, err := v.Get("7")
 		return err == nil && row == "followed"
 	})
 	cancel()
-	if err := within(t, "the view stops", viewEnded); err != nil {
+	if err := kafkatest.Within(t, "the view stops", viewEnded); err != nil {
 		t.Fatal(err)
 	}
 	holds(view, table())
@@ -496,21 +520,21 @@ func TestDiskStorageUnderGoka(t *testing.T) {
 	if _, err := adm.DeleteTopic(t.Context(), "group-table"); err != nil {
 		t.Fatal(err)
 	}
-	cl = k.client(t) // the other one knows the old topic
-	createTopic(t, cl, "group-table", 2)
+	cl = k.Client(t) // the other one knows the old topic
+	kafkatest.CreateTopic(t, cl, "group-table", 2)
 	for i := range 100 { // so that it does not end before the stored offset
-		send(t, cl, &kgo.Record{Topic: "group-table", Key: fmt.Append(nil, "new", i), Value: []byte("row")})
+		kafkatest.Send(t, cl, &kgo.Record{Topic: "group-table", Key: fmt.Append(nil, "new", i), Value: []byte("row")})
 	}
 	holds(dir, nil)
 	holds(view, nil)
 }
 
-func TestDiskStorageKeepsClustersApart(t *testing.T) {
+func TestDiskStoreKeepsClustersApart(t *testing.T) {
 	dir := t.TempDir()
 	for i, cluster := range []string{"one", "two/../..", "one"} {
-		k := startKafkaWith(t, 1, []string{"table"}, kfake.ClusterID(cluster))
-		send(t, k.client(t), &kgo.Record{Topic: "table", Value: []byte("v")})
-		s, err := DiskStorage(dir, k.ListenAddrs(), Options{})("table", 0)
+		k := kafkatest.StartWith(t, 1, []string{"table"}, kfake.ClusterID(cluster))
+		kafkatest.Send(t, k.Client(t), &kgo.Record{Topic: "table", Value: []byte("v")})
+		s, err := Builder(dir, k.ListenAddrs(), gokaplus.Options{})("table", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -527,9 +551,9 @@ func TestDiskStorageKeepsClustersApart(t *testing.T) {
 	}
 }
 
-func TestDiskStorageNeedsTheBrokers(t *testing.T) {
-	k := startKafka(t, 1, "table")
-	build := DiskStorage(t.TempDir(), k.ListenAddrs(), Options{})
+func TestDiskStoreNeedsTheBrokers(t *testing.T) {
+	k := kafkatest.Start(t, 1, "table")
+	build := Builder(t.TempDir(), k.ListenAddrs(), gokaplus.Options{})
 	for topic, partition := range map[string]int32{"missing": 0, "table": 1} {
 		if _, err := build(topic, partition); err == nil {
 			t.Errorf("%s/%d was opened", topic, partition)

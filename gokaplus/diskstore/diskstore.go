@@ -1,9 +1,8 @@
-package gokaplus
+package diskstore
 
 import (
 	"bytes"
-	"cmp"
-	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/lovoo/goka/storage"
 	"github.com/syndtr/goleveldb/leveldb"
 	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -27,134 +27,139 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	ldbstorage "github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/ecupcakes/ecupcakes/gokaplus"
+	"github.com/ecupcakes/ecupcakes/gokaplus/internal/acks"
 )
 
-// DiskStorage returns a builder of storages that keep their rows in LevelDB below dir, for tables that are larger than
-// memory or take too long to read from Kafka at each start. dir belongs to one processor or view of one instance; a
-// second user of the same table there gets an error.
+// Builder returns a builder of storages that keep their rows in LevelDB below dir. It is for gokaplus.Options.Storage,
+// goka.WithStorageBuilder and goka.WithViewStorageBuilder. dir must be used by one processor or view of one instance
+// only: a second user of the same table there gets an error.
 //
-// # What survives
-//
-// Each partition of a table has a directory, named by the cluster and the topic. When a storage is built it asks the
-// brokers, within 30 seconds and with o.Kgo, and it wipes the directory, logs why, and lets goka read the table from
-// Kafka anew if
-//   - the topic is another one of the same name, by its id,
-//   - the topic ends before the stored offset,
-//   - LevelDB finds it corrupt, now or while it was used last,
-//   - there are newer records, and it was last written longer ago than the topic keeps tombstones
-//     (delete.retention.ms): it could miss the deletion of a row.
-//
-// An error of the brokers is an error of the builder, since the rows could be wrong. It needs permission to describe the
-// topic and its configuration.
-//
-// # Crashes
-//
-// On the disk there is always the table as the topic has it at one offset, the stored one, whenever the process is
-// killed. (1) A row is written only after Kafka has acknowledged its record, or when it was read from there; until then
-// it is in memory, where Get and iterators see it. goka's own LevelDB storage writes it at once: after a crash, or a
-// failed emit, it may show a row that Kafka never got and that no other instance knows. (2) Rows and the offset of the
-// last one are written together, in one batch that LevelDB applies wholly or not at all. (3) The offset counts on only
-// while the records of this processor follow each other. Behind a record that somebody else wrote in between, which goka
-// does not read while it runs, it stays, and the next start reads from there. (4) Batches are not synchronised with the
-// disk. Killing the process loses none of them. Losing power loses the last ones, or leaves a journal with a hole, which
-// LevelDB's checksums and strict mode show, so that the directory is wiped.
-//
-// A batch is written with the first write after 1,000 rows, a MiB, or a minute, and at the end. After a crash what came
-// since is read from Kafka again.
-//
-// The acknowledgements come from the producer of [ProcessorOptions] or [NewProcessor]. With any other producer a row can
-// reach the disk before its record is acknowledged, as with goka's own storage.
-//
-// # Memory
-//
-// Per partition, LevelDB takes up to 16 MB. What is not acknowledged is kept besides; a processor's producer bounds it
-// with [MaxBufferedRecords] and [MaxBufferedBytes]. Rows may have any key, also "__offset".
-func DiskStorage(dir string, brokers []string, o Options) storage.Builder {
-	o = o.withDefaults()
+// Each time goka builds a storage, the builder asks brokers about the topic, with the Sarama of o. It needs permission to
+// describe the topic and its configuration. It fails if the brokers cannot be reached within about 30 seconds, because
+// the rows on disk could be wrong. The package documentation describes when it wipes the rows instead of using them; it
+// logs the reason as a warning to the Logger of o. The other fields of o are not used.
+func Builder(dir string, brokers []string, o gokaplus.Options) storage.Builder {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	return func(topic string, partition int32) (storage.Storage, error) {
-		c, err := askCluster(brokers, o.Kgo, topic, partition)
+		c, err := askCluster(brokers, o, topic, partition)
 		if err != nil {
 			return nil, fmt.Errorf("asking the brokers whether the storage on disk fits %s/%d: %w", topic, partition, err)
 		}
 		path := filepath.Join(dir, fmt.Sprintf("%s.%s.%d", url.PathEscape(c.cluster), topic, partition))
-		return openDisk(path, topic, c, o.Logger.With("topic", topic, "partition", partition))
+		return openDisk(path, topic, c, logger.With("topic", topic, "partition", partition))
 	}
 }
 
 const (
-	diskAskTimeout = 30 * time.Second
-
 	// A batch is written when one of these is reached.
 	diskBatchRows  = 1000
 	diskBatchBytes = 1 << 20
 	diskBatchAge   = time.Minute
 
-	// Keys in LevelDB: rows are apart from the rest.
+	// Prefixes of the keys in LevelDB: rows are kept apart from the state.
 	diskRow  = "r"
 	diskMeta = "m"
 )
 
-// clusterState is what the brokers say about one partition of a table.
+// clusterState describes one partition of a table as the brokers have it.
 type clusterState struct {
 	cluster    string
 	topic      string        // its id, empty with brokers older than 2.8
 	end        int64         // the offset of the next record
-	tombstones time.Duration // how long a deleted row can be seen to be deleted
+	tombstones time.Duration // how long the record of a deletion is kept
 }
 
-func askCluster(brokers []string, opts []kgo.Opt, topic string, partition int32) (c clusterState, err error) {
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.DisableClientMetrics()}, opts...)...)
+func askCluster(brokers []string, o gokaplus.Options, topic string, partition int32) (c clusterState, err error) {
+	config, err := gokaplus.SaramaConfig(o)
 	if err != nil {
 		return c, err
 	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), diskAskTimeout)
-	defer cancel()
-	adm := kadm.NewClient(cl)
-	meta, err := adm.Metadata(ctx, topic)
-	if err == nil {
-		err = meta.Topics[topic].Err
-	}
+	client, err := sarama.NewClient(brokers, config)
 	if err != nil {
 		return c, err
 	}
-	if id := meta.Topics[topic].ID; id != (kadm.TopicID{}) {
-		c.topic = id.String()
-	}
-	c.cluster = meta.Cluster
-	ends, err := adm.ListEndOffsets(ctx, topic)
-	if err != nil {
+	defer client.Close()
+	if c.cluster, c.topic, err = identity(client, topic); err != nil {
 		return c, err
 	}
-	end, ok := ends.Lookup(topic, partition)
-	if !ok {
-		return c, errors.New("there is no such partition")
-	}
-	if end.Err != nil {
-		return c, end.Err
-	}
-	c.end = end.Offset
-	configs, err := adm.DescribeTopicConfigs(ctx, topic)
-	if err != nil {
+	if c.end, err = client.GetOffset(topic, partition, sarama.OffsetNewest); err != nil {
 		return c, err
 	}
-	config, err := configs.On(topic, nil)
-	if err = cmp.Or(err, config.Err); err != nil {
+	if c.tombstones, err = tombstoneRetention(client, topic); err != nil {
 		return c, fmt.Errorf("reading the topic's configuration: %w", err)
 	}
-	c.tombstones = 24 * time.Hour
-	for _, kv := range config.Configs {
-		if kv.Key == "delete.retention.ms" && kv.Value != nil {
-			ms, err := strconv.ParseInt(*kv.Value, 10, 64)
+	return c, nil
+}
+
+// identity returns the ids of the cluster and of a topic.
+func identity(client sarama.Client, topic string) (cluster, id string, err error) {
+	// Unlike the client's own methods, this does not accept metadata from the cache: the topic may be a new one.
+	broker := client.LeastLoadedBroker()
+	if broker == nil {
+		return "", "", sarama.ErrOutOfBrokers
+	}
+	if err := broker.Open(client.Config()); err != nil && !errors.Is(err, sarama.ErrAlreadyConnected) {
+		return "", "", err
+	}
+	request := sarama.NewMetadataRequest(client.Config().Version, []string{topic})
+	request.AllowAutoTopicCreation = false
+	meta, err := broker.GetMetadata(request)
+	if err != nil {
+		return "", "", err
+	}
+	if meta.ClusterID != nil {
+		cluster = *meta.ClusterID
+	}
+	for _, t := range meta.Topics {
+		if t.Name != topic {
+			continue
+		}
+		if t.Err != sarama.ErrNoError {
+			return "", "", t.Err
+		}
+		if t.Uuid != (sarama.Uuid{}) {
+			id = base64.RawURLEncoding.EncodeToString(t.Uuid[:]) // as Kafka's tools print it
+		}
+		return cluster, id, nil
+	}
+	return "", "", sarama.ErrUnknownTopicOrPartition
+}
+
+// tombstoneRetention returns the topic's delete.retention.ms.
+func tombstoneRetention(client sarama.Client, topic string) (time.Duration, error) {
+	const key, kafkasDefault = "delete.retention.ms", 24 * time.Hour
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return 0, err
+	}
+	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{
+		{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{key}},
+	}, sarama.DescribeConfigsOptions{})
+	if err != nil {
+		return 0, err
+	}
+	var entries []sarama.ConfigEntry
+	for _, r := range results {
+		if r.ErrorCode != 0 {
+			return 0, &sarama.DescribeConfigError{Err: sarama.KError(r.ErrorCode), ErrMsg: r.ErrorMsg}
+		}
+		entries = append(entries, r.Configs...)
+	}
+	for _, e := range entries {
+		if e.Name == key && e.Value != "" {
+			ms, err := strconv.ParseInt(e.Value, 10, 64)
 			if err != nil {
-				return c, fmt.Errorf("reading delete.retention.ms: %w", err)
+				return 0, fmt.Errorf("%s: %w", key, err)
 			}
-			c.tombstones = time.Duration(ms) * time.Millisecond
+			return time.Duration(ms) * time.Millisecond, nil
 		}
 	}
-	return c, nil
+	return kafkasDefault, nil
 }
 
 // diskState is stored with every batch.
@@ -165,26 +170,26 @@ type diskState struct {
 	Complete time.Time // when the storage last had all rows that the topic held, or when it was begun
 }
 
-// misfit says why a storage cannot be used with the topic as it is now, and "" if it can.
+// misfit returns why a storage cannot be used with the topic, or "" if it can.
 func (s diskState) misfit(c clusterState, now time.Time) string {
 	switch {
 	case s.Cluster != c.cluster:
-		return fmt.Sprintf("it is of cluster %q, not %q", s.Cluster, c.cluster)
+		return fmt.Sprintf("it belongs to cluster %q, not %q", s.Cluster, c.cluster)
 	case s.Topic != c.topic:
-		return "it is of an earlier topic of the same name"
+		return "it belongs to an earlier topic of the same name"
 	case s.Offset >= c.end:
 		return fmt.Sprintf("the topic ends before offset %d, at %d", s.Offset, c.end)
 	case s.Offset+1 < c.end && now.Sub(s.Complete) > c.tombstones:
-		return fmt.Sprintf("it was written last at %v and the topic keeps tombstones for %v", s.Complete.Format(time.DateTime), c.tombstones)
+		return fmt.Sprintf("it was last written at %v and the topic keeps tombstones for %v", s.Complete.Format(time.DateTime), c.tombstones)
 	}
 	return ""
 }
 
-// openDisk opens the storage in path, or a new one if that does not fit.
+// openDisk opens the storage in path. It wipes a storage that does not fit first.
 func openDisk(path, topic string, c clusterState, log *slog.Logger) (*diskStore, error) {
 	s, misfit, err := tryDisk(path, topic, c)
 	if misfit != "" {
-		log.Warn("a storage on disk is wiped, the table will be read from Kafka", "path", path, "reason", misfit)
+		log.Warn("wiping a storage on disk, its table will be read from Kafka", "path", path, "reason", misfit)
 		if err := os.RemoveAll(path); err != nil {
 			return nil, fmt.Errorf("wiping the storage %s: %w", path, err)
 		}
@@ -198,7 +203,7 @@ func openDisk(path, topic string, c clusterState, log *slog.Logger) (*diskStore,
 
 func tryDisk(path, topic string, c clusterState) (s *diskStore, misfit string, err error) {
 	db, err := leveldb.OpenFile(path, &opt.Options{
-		Filter: filter.NewBloomFilter(10), // a row that is not there costs no reading
+		Filter: filter.NewBloomFilter(10), // looking up a missing row reads nothing from disk
 		Strict: opt.StrictAll,             // without it a hole in the journal is skipped and its rows are missing
 	})
 	switch {
@@ -236,15 +241,15 @@ func isCorrupt(err error) bool {
 	return errors.As(err, &database) || errors.As(err, &file) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// diskStore is one open storage. Writes go to the end of a queue; the front of it, what is known to be in the topic, is
-// ready to be written to LevelDB.
+// diskStore is one open storage. Writes are appended to a queue. The front of the queue, whose records are known to be in
+// the topic, is ready to be written to LevelDB.
 type diskStore struct {
 	path, topic string
 	db          *leveldb.DB
-	end         int64   // of the topic when this was opened
-	tables      *tables // tells what is acknowledged; nil if nobody does
+	end         int64         // of the topic when this was opened
+	acks        *acks.Tracker // reports acknowledgements; nil if the producer does not
 
-	flushing sync.Mutex // held by the one who writes to db
+	flushing sync.Mutex // held while writing to db
 
 	mu        sync.RWMutex
 	queue     []*diskWrite
@@ -254,7 +259,7 @@ type diskStore struct {
 	state     diskState             // as of the ready part of the queue
 	recovered bool
 	emits     bool // writes become ready by acknowledgement, not by SetOffset
-	others    bool // somebody else has written to the topic meanwhile, which goka does not read
+	others    bool // another producer has written to the topic since; goka does not read that while it runs
 	corrupt   bool
 	flushed   time.Time
 }
@@ -277,7 +282,7 @@ func (s *diskStore) MarkRecovered() error {
 	return s.flush()
 }
 
-// Close writes what is ready and drops the rest, which is not acknowledged.
+// Close writes the rows that are ready and drops the others, which are not acknowledged.
 func (s *diskStore) Close() error {
 	s.mu.RLock()
 	closed := s.latest == nil
@@ -292,9 +297,9 @@ func (s *diskStore) Close() error {
 	s.mu.Unlock()
 	err = errors.Join(err, s.db.Close())
 	switch {
-	case corrupt: // Somebody has had that error already, and with the storage its cause goes.
+	case corrupt: // the error was returned before, and removing the storage removes its cause
 		return os.RemoveAll(s.path)
-	case isCorrupt(err): // A compaction in the background has found it.
+	case isCorrupt(err): // found by a compaction in the background
 		return errors.Join(err, os.RemoveAll(s.path))
 	}
 	return err
@@ -308,7 +313,7 @@ func (s *diskStore) failed(doing string, err error) error {
 		s.mu.Unlock()
 	}
 	if errors.Is(err, leveldb.ErrClosed) {
-		return ErrStorageClosed
+		return gokaplus.ErrStorageClosed
 	}
 	return fmt.Errorf("%s the storage %s: %w", doing, s.path, err)
 }
@@ -325,7 +330,7 @@ func (s *diskStore) Get(key string) ([]byte, error) {
 	s.mu.RUnlock()
 	switch {
 	case closed:
-		return nil, ErrStorageClosed
+		return nil, gokaplus.ErrStorageClosed
 	case w != nil:
 		return w.value, nil
 	}
@@ -358,12 +363,12 @@ func (s *diskStore) write(w *diskWrite) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.latest == nil {
-		return ErrStorageClosed
+		return gokaplus.ErrStorageClosed
 	}
 	s.queue, s.latest[w.key] = append(s.queue, w), w
 	s.bytes += len(w.key) + len(w.value)
-	if s.recovered && s.tables != nil {
-		s.tables.wrote(s, w)
+	if s.recovered && s.acks != nil {
+		s.acks.Wrote(s, s.topic, w.key, w)
 	}
 	return nil
 }
@@ -378,22 +383,27 @@ func (s *diskStore) GetOffset(def int64) (int64, error) {
 }
 
 // SetOffset is called after the writes of each record that is read. goka also calls it after acknowledgements, without
-// saying of what, and not for offset 0; where those come from the producer it is ignored.
+// saying for which record, and not for offset 0. It is ignored where the producer reports the acknowledgements.
 func (s *diskStore) SetOffset(offset int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.emits || s.latest == nil {
 		return nil
 	}
-	if s.recovered && s.tables != nil {
-		s.tables.followed(s, s.queue[s.ready:])
+	if s.recovered && s.acks != nil {
+		for _, w := range s.queue[s.ready:] {
+			s.acks.Followed(s.topic, w.key, w)
+		}
 	}
 	s.ready, s.state.Offset = len(s.queue), offset
 	return nil
 }
 
-// emitted notes that this is the table of a processor that handles messages now.
-func (s *diskStore) emitted() {
+// Track has writes become ready by acknowledgement once the table is recovered.
+func (s *diskStore) Track(t *acks.Tracker) { s.acks = t }
+
+// Emitting notes that this is the table of a processor that handles messages now.
+func (s *diskStore) Emitting() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.emits { // recovery has read everything that was there
@@ -401,7 +411,9 @@ func (s *diskStore) emitted() {
 	}
 }
 
-func (s *diskStore) acknowledged(w *diskWrite, offset int64) {
+// Acknowledged notes that the record of a write is in the topic at that offset.
+func (s *diskStore) Acknowledged(write any, offset int64) {
+	w := write.(*diskWrite)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.acked, w.offset = true, offset
@@ -414,7 +426,7 @@ func (s *diskStore) acknowledged(w *diskWrite, offset int64) {
 	}
 }
 
-// flush writes what is ready.
+// flush writes the rows that are ready to LevelDB.
 func (s *diskStore) flush() error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
@@ -464,7 +476,7 @@ func (s *diskStore) flush() error {
 func (s *diskStore) Iterator() (storage.Iterator, error) { return s.IteratorWithRange(nil, nil) }
 
 // IteratorWithRange iterates in key order over a snapshot of the rows from start up to and without limit. Without a
-// limit it iterates over the rows whose keys begin with start, as [MapStorage] and goka's LevelDB storage do.
+// limit it iterates over the rows whose keys begin with start, as gokaplus.MapStorage and goka's LevelDB storage do.
 func (s *diskStore) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
 	rows := util.BytesPrefix([]byte(diskRow + string(start)))
 	wanted := func(key string) bool { return strings.HasPrefix(key, string(start)) }
@@ -475,7 +487,7 @@ func (s *diskStore) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.latest == nil {
-		return nil, ErrStorageClosed
+		return nil, gokaplus.ErrStorageClosed
 	}
 	it := &diskIterator{disk: s.db.NewIterator(rows, &opt.ReadOptions{DontFillCache: true}), failed: s.failed}
 	for key, w := range s.latest {
@@ -487,8 +499,8 @@ func (s *diskStore) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	return it, nil
 }
 
-// diskIterator merges what is queued into what is on the disk. Both are at the present row or, where they do not have
-// it, at the one after it.
+// diskIterator merges the queued writes into the rows on disk. Both are at the current row or, where they do not have it,
+// at the one after it.
 type diskIterator struct {
 	queued  []*diskWrite
 	i       int
@@ -510,7 +522,7 @@ func (it *diskIterator) Next() bool {
 	return it.settle()
 }
 
-// Seek moves to the first row whose key is not below key, see the iterator of [MapStorage].
+// Seek moves to the first row whose key is not below key, as the iterator of gokaplus.MapStorage.
 func (it *diskIterator) Seek(key []byte) bool {
 	it.started = true
 	it.i, _ = slices.BinarySearchFunc(it.queued, string(key), func(w *diskWrite, k string) int { return strings.Compare(w.key, k) })
