@@ -64,6 +64,7 @@ var exceptions = []exception{
 	{"ops/doctor/", `mend(?:s|ed|ing)?`, `"mend"`, "a test of that field"},
 	{"cmd/ecupcakes/", `mend(?:s|ed|ing)?`, `"mend"`, "a test of that field"},
 	{"test/", `mend(?:s|ed|ing)?`, `"mend"`, "a test of that field"},
+	{"", `is none`, "there is none", "plain English with its subject"},
 	{"", `as (?:it is|they are)`, " long as ", "a condition of time: plain English"},
 	{"", `as (?:it is|they are)`, " soon as ", "a condition of time: plain English"},
 	{"", `as (?:it is|they are)`, " far as ", "a condition of extent: plain English"},
