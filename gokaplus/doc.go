@@ -47,7 +47,7 @@
 //   - The cluster keeps acknowledged records: acks=all, and min.insync.replicas of at least 2 on a replicated topic.
 //   - The partition strategy is not cooperative. goka does not support a cooperative one either.
 //   - A callback that returns has done its work. goka's Context.Fail returns instead of panicking once a shutdown has
-//     begun, and a callback that goes on after it counts as successful. Write ctx.Fail(err); panic(err).
+//     begun, and a callback that continues after it counts as successful. Write ctx.Fail(err); panic(err).
 //
 // # Writing callbacks
 //

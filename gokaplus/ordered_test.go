@@ -299,7 +299,7 @@ func TestInOrderClaimEndsWhileMessagesStaysOpen(t *testing.T) {
 		t.Fatalf("marked %d, want 1", fake.session.marked)
 	}
 
-	// What was not finished comes again in the next session, which knows nothing of the first.
+	// What was not finished comes again in the next session, which shares no state with the first.
 	fake.messages = make(chan *sarama.ConsumerMessage, 2)
 	fake.messages <- message(1)
 	fake.messages <- message(2)

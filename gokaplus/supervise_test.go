@@ -255,7 +255,7 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// TestHealthStalled lets a partition stand still, move, and stand still again.
+// TestHealthStalled lets a partition stall, progress, and stall again.
 func TestHealthStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -36,7 +36,7 @@ const renewing = 16
 // tried again after a tenth of the TTL. Any number of instances may run; a person
 // with screens at two of them has the claim renewed twice, which is harmless.
 func RenewClaims(ctx context.Context, o Claims) {
-	every(ctx, max(o.TTL/10, 10*time.Millisecond), o.Log, "claims could not be renewed; trying again", o.renew)
+	every(ctx, max(o.TTL/10, 10*time.Millisecond), o.Log, "renewing claims", o.renew)
 }
 
 func (o Claims) renew(ctx context.Context) error {

@@ -40,7 +40,7 @@ const (
 // still waits.
 func ForgetOrders(ctx context.Context, o Expiry) {
 	var s sweep
-	every(ctx, min(max(o.After/20, time.Second), time.Minute), o.Log, "orders could not be forgotten; trying again",
+	every(ctx, min(max(o.After/20, time.Second), time.Minute), o.Log, "forgetting orders",
 		func(ctx context.Context) error { return s.next(ctx, o) })
 }
 

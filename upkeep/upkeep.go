@@ -14,7 +14,7 @@ import (
 
 // every calls f at each interval until ctx ends. An error is logged, and f is
 // called again at the next interval.
-func every(ctx context.Context, interval time.Duration, log *slog.Logger, failure string, f func(context.Context) error) {
+func every(ctx context.Context, interval time.Duration, log *slog.Logger, job string, f func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -24,7 +24,7 @@ func every(ctx context.Context, interval time.Duration, log *slog.Logger, failur
 			return
 		}
 		if err := f(ctx); err != nil && ctx.Err() == nil {
-			log.Warn(failure, "error", err)
+			log.Warn("upkeep failed; trying again", "job", job, "error", err)
 		}
 	}
 }

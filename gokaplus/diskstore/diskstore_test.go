@@ -391,7 +391,7 @@ func TestDiskStoreHasOneUser(t *testing.T) {
 }
 
 // TestDiskStoreUnderGoka takes a processor, a join and a view through restarts, a row that Kafka refuses, and a topic
-// that is created anew.
+// that is created again.
 func TestDiskStoreUnderGoka(t *testing.T) {
 	k := kafkatest.Start(t, 2, "in", "group-table", "joined-table")
 	cl := k.Client(t, kgo.RecordPartitioner(franz.Partitioner(goka.DefaultHasher())))

@@ -103,7 +103,7 @@ func (w *watcher) check(ctx context.Context, now time.Time) {
 			continue
 		}
 		w.restarts.WithLabelValues(s.Name).Inc()
-		w.Log.Warn("restarting failed parts of a connector", "connector", s.Name, "why", strings.Join(why, "; "), "again after", b.wait)
+		w.Log.Warn("restarting failed parts of a connector", "connector", s.Name, "why", strings.Join(why, "; "), "again_after", b.wait)
 		if err := w.client.Restart(ctx, s.Name); err != nil {
 			w.refused.WithLabelValues(s.Name).Inc()
 			w.Log.Warn("Kafka Connect refused the restart", "connector", s.Name, "error", err)
