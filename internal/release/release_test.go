@@ -22,7 +22,7 @@ import (
 // Two checkouts of the same commit in different folders give the same bytes, and
 // what is in them runs and says which commit it is.
 func TestReleaseIsReproducible(t *testing.T) {
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func releaseOf(t *testing.T, root, checkout string) string {
 }
 
 func TestReleaseRejectsUncommittedChanges(t *testing.T) {
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +124,8 @@ func TestReleaseRejectsUncommittedChanges(t *testing.T) {
 }
 
 func TestLicenceInRecognisesLicences(t *testing.T) {
-	mit := read(t, filepath.Join("..", "node_modules", "react", "LICENSE"))
-	apache := read(t, filepath.Join("..", "LICENSE"))
+	mit := read(t, filepath.Join("../..", "node_modules", "react", "LICENSE"))
+	apache := read(t, filepath.Join("../..", "LICENSE"))
 	for name, c := range map[string]struct {
 		files   map[string]string
 		licence string
