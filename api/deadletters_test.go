@@ -46,7 +46,7 @@ type desk struct {
 func openDesk(t *testing.T) *desk {
 	t.Helper()
 	config, _ := startKafka(t)
-	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	client, err := config.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}

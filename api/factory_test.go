@@ -91,7 +91,7 @@ func open(t *testing.T) *factory {
 	}
 	t.Cleanup(producer.Close)
 	f := &factory{
-		views: views.New(line, quiet), goka: gokaplus.Options{Sarama: config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: config.Client()}), Logger: quiet},
+		views: views.New(line, quiet), goka: gokaplus.Options{Sarama: config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: config.ClientOptions}), Logger: quiet},
 		brokers: config.Brokers, metrics: processors.NewMetrics(prometheus.NewRegistry()), stages: make([]func(), len(line.Stages)),
 	}
 	for i := range line.Stages {

@@ -195,7 +195,7 @@ func (a *App) startKafka(ctx context.Context) error {
 	log := a.Log.With("from", "goka")
 	a.goka = gokaplus.Options{
 		InstanceID: a.Instance, Sarama: a.sarama, Logger: log,
-		Producer: franz.ProducerBuilder(franz.Options{Client: a.Kafka.Client(), Logger: log}),
+		Producer: franz.ProducerBuilder(franz.Options{Client: a.Kafka.ClientOptions, Logger: log}),
 		Progress: &gokaplus.Progress{},
 	}
 	a.addr.Kafka = strings.Join(a.Kafka.Brokers, ",")

@@ -292,7 +292,7 @@ func preload(ctx context.Context, addr string, orders int) error {
 	if err := admin.Apply(ctx, topics); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(franz.Partitioner(fnv.New32a)))...)
+	client, err := config.NewClient(kgo.RecordPartitioner(franz.Partitioner(fnv.New32a)))
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,9 @@ func TestOptionsTogether(t *testing.T) {
 		{"plaintext, franz-go", nil, Options{Producer: franz.ProducerBuilder(franz.Options{})}},
 		{"TLS and SASL, sarama", saslOverTLS, Options{InstanceID: "instance", Sarama: logIn}},
 		{"TLS and SASL, franz-go", saslOverTLS, Options{InstanceID: "instance", Sarama: logIn, Producer: franz.ProducerBuilder(franz.Options{
-			Client: []kgo.Opt{kgo.DialTLSConfig(secure), kgo.SASL(plain.Auth{User: "user", Pass: "secret"}.AsMechanism())},
+			Client: func() ([]kgo.Opt, error) {
+				return []kgo.Opt{kgo.DialTLSConfig(secure), kgo.SASL(plain.Auth{User: "user", Pass: "secret"}.AsMechanism())}, nil
+			},
 		})}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -157,19 +157,43 @@ func (c Config) mechanism() (sasl.Mechanism, error) {
 	}
 }
 
-// Client returns the options for a franz-go client. The configuration must have passed Validate.
-func (c Config) Client() []kgo.Opt {
+// NewClient returns a franz-go client of the cluster, with more options for its use. It fails as
+// ClientOptions does.
+func (c Config) NewClient(more ...kgo.Opt) (*kgo.Client, error) {
+	opts, err := c.ClientOptions()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("creating a Kafka client: %w", err)
+	}
+	return client, nil
+}
+
+// ClientOptions returns the options of every franz-go client of the cluster. It reads the files of
+// certificates and of the password, and fails if it cannot: a client without them would talk to
+// brokers in clear text.
+func (c Config) ClientOptions() ([]kgo.Opt, error) {
 	opts := append(franz.ClientOptions(), kgo.SeedBrokers(c.Brokers...), kgo.ClientID("ecupcakes"), kgo.DialTimeout(dialTimeout))
-	if t, _ := c.tls(); t != nil {
+	t, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
 		opts = append(opts, kgo.DialTLSConfig(t))
 	}
-	if m, _ := c.mechanism(); m != nil {
+	m, err := c.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
 		opts = append(opts, kgo.SASL(m))
 	}
 	if c.Metrics != nil {
 		opts = append(opts, kgo.WithHooks(c.Metrics))
 	}
-	return opts
+	return opts, nil
 }
 
 // Sarama sets the client ID, timeouts, TLS and SASL of a sarama configuration. It reads the files of certificates and of the password,

@@ -62,7 +62,7 @@ func newProducer(t *testing.T, c Config) *Producer {
 // read returns the first n records of a topic.
 func read(t *testing.T, c Config, topic string, n int) (records []*kgo.Record) {
 	t.Helper()
-	client, err := kgo.NewClient(append(c.Client(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	client, err := c.NewClient(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,6 +330,41 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
+// A file that becomes unreadable after the start fails the next client. The client must not connect
+// without TLS, or offer the password in clear text.
+func TestUnreadableCredentialsFailClients(t *testing.T) {
+	dir := t.TempDir()
+	gone := filepath.Join(dir, "gone")
+	one := []string{"localhost:9092"}
+	for name, c := range map[string]Config{
+		"CA file":             {Brokers: one, TLS: true, CAFile: gone},
+		"CA file, with user":  {Brokers: one, TLS: true, CAFile: gone, User: "u", Password: "s3cret", Mechanism: "PLAIN"},
+		"client certificate":  {Brokers: one, TLS: true, CertFile: gone, KeyFile: gone},
+		"password file":       {Brokers: one, User: "u", PasswordFile: gone, Mechanism: "PLAIN"},
+		"password file, TLS":  {Brokers: one, TLS: true, User: "u", PasswordFile: gone, Mechanism: "SCRAM-SHA-512"},
+		"no password at all":  {Brokers: one, User: "u", Mechanism: "SCRAM-SHA-256"},
+		"a directory as file": {Brokers: one, TLS: true, CAFile: dir},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if opts, err := c.ClientOptions(); err == nil {
+				t.Errorf("franz-go gets %d options", len(opts))
+			}
+			if _, err := c.NewClient(); err == nil {
+				t.Error("a franz-go client was created")
+			}
+			if _, err := NewAdmin(c); err == nil {
+				t.Error("an admin client was created")
+			}
+			if _, err := NewProducer(c); err == nil {
+				t.Error("a producer was created")
+			}
+			if err := c.Sarama(sarama.NewConfig()); err == nil {
+				t.Error("sarama is configured")
+			}
+		})
+	}
+}
+
 // Both client libraries authenticate with each mechanism, and only with the right password.
 func TestSASLNeedsTheRightPassword(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
@@ -361,7 +396,7 @@ func TestSASLNeedsTheRightPassword(t *testing.T) {
 }
 
 func pingKgo(t *testing.T, c Config) error {
-	client, err := kgo.NewClient(c.Client()...)
+	client, err := c.NewClient()
 	if err != nil {
 		t.Fatal(err)
 	}

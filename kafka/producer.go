@@ -31,16 +31,16 @@ type Producer struct {
 // NewProducer returns an idempotent producer that waits for all in-sync replicas and assigns keys
 // to the same partitions as goka. It connects on the first Send. It must be closed.
 func NewProducer(c Config) (*Producer, error) {
-	client, err := kgo.NewClient(append(c.Client(),
+	client, err := c.NewClient(
 		kgo.RecordPartitioner(franz.Partitioner(fnv.New32a)),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.AlwaysRetryEOF(), // A proxy closes the connection while its broker is away.
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
-	)...)
+	)
 	if err != nil {
-		return nil, fmt.Errorf("making a Kafka producer: %w", err)
+		return nil, fmt.Errorf("producer: %w", err)
 	}
 	return &Producer{client, c.Metrics}, nil
 }

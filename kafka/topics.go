@@ -46,9 +46,9 @@ type Admin struct {
 // NewAdmin returns an Admin for the cluster. It must be closed.
 func NewAdmin(c Config) (*Admin, error) {
 	// With older metadata the client would not see topics that were just created.
-	client, err := kgo.NewClient(append(c.Client(), kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
+	client, err := c.NewClient(kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
-		return nil, fmt.Errorf("making a Kafka client: %w", err)
+		return nil, err
 	}
 	return &Admin{c, client, kadm.NewClient(client)}, nil
 }

@@ -56,7 +56,7 @@ func TestViewFollowsTheTables(t *testing.T) {
 	v := New(line, quiet)
 	start := func(stage int) (stop func()) {
 		t.Helper()
-		view, err := v.View(ctx, stage, config.Brokers, admin.EndOffsets, gokaplus.Options{Sarama: config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: config.Client()}), Logger: quiet})
+		view, err := v.View(ctx, stage, config.Brokers, admin.EndOffsets, gokaplus.Options{Sarama: config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: config.ClientOptions}), Logger: quiet})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,8 +27,10 @@ const (
 
 // Options configures [ProducerBuilder]. The zero value works with a cluster that needs neither TLS nor SASL.
 type Options struct {
-	// Client holds options of franz-go, for example for TLS and SASL. They override those that ProducerBuilder sets.
-	Client []kgo.Opt
+	// Client returns options of franz-go, for example for TLS and SASL. They override those that ProducerBuilder sets.
+	// Client is called for each producer, so a certificate or password that it reads can be replaced between restarts of
+	// a processor. Its error fails the producer. Nil means no options.
+	Client func() ([]kgo.Opt, error)
 
 	// Logger receives the warnings and errors of franz-go, see [Logger]. Nil discards them.
 	Logger *slog.Logger
@@ -50,7 +52,7 @@ type Options struct {
 //   - the producer is closed;
 //   - kgo.RecordDeliveryTimeout is in Options.Client and has passed. The record may be written nevertheless.
 //
-// The builder does not connect to the brokers, and fails only if Options.Client is invalid.
+// The builder does not connect to the brokers. It fails only if Options.Client fails or its options are invalid.
 //
 // Close waits up to Options.CloseTimeout for the acknowledgement of buffered records. Then it fails those that are left,
 // as well as the emits that are blocked, and returns an error. Emits after Close fail. A second Close returns the result
@@ -61,6 +63,13 @@ func ProducerBuilder(o Options) goka.ProducerBuilder {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return func(brokers []string, clientID string, hasher func() hash.Hash32) (goka.Producer, error) {
+		var opts []kgo.Opt
+		if o.Client != nil {
+			var err error
+			if opts, err = o.Client(); err != nil {
+				return nil, fmt.Errorf("getting the options of the producer's client: %w", err)
+			}
+		}
 		cl, err := kgo.NewClient(append(append(ClientOptions(),
 			kgo.SeedBrokers(brokers...),
 			kgo.ClientID(clientID),
@@ -72,7 +81,7 @@ func ProducerBuilder(o Options) goka.ProducerBuilder {
 			kgo.DisableClientMetrics(), // they would delay Close by a second while the brokers are away
 			kgo.MaxBufferedRecords(MaxBufferedRecords),
 			kgo.MaxBufferedBytes(MaxBufferedBytes),
-		), o.Client...)...)
+		), opts...)...)
 		if err != nil {
 			return nil, fmt.Errorf("creating the producer: %w", err)
 		}

@@ -23,6 +23,10 @@ import (
 	"pgregory.net/rapid"
 )
 
+func options(opts ...kgo.Opt) func() ([]kgo.Opt, error) {
+	return func() ([]kgo.Opt, error) { return opts, nil }
+}
+
 func TestPartitionerIsThatOfGoka(t *testing.T) {
 	for name, hasher := range map[string]func() hash.Hash32{"default": goka.DefaultHasher(), "fnv1": fnv.New32, "crc32": crc32.NewIEEE} {
 		theirs, ours := sarama.NewCustomHashPartitioner(hasher)("topic"), Partitioner(hasher).ForTopic("topic")
@@ -52,7 +56,7 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 func newTestProducer(t testing.TB, k *kafkatest.Kafka, closeTimeout time.Duration, opts ...kgo.Opt) goka.Producer {
 	t.Helper()
-	p, err := ProducerBuilder(Options{Client: opts, CloseTimeout: closeTimeout})(k.ListenAddrs(), "test", goka.DefaultHasher())
+	p, err := ProducerBuilder(Options{Client: options(opts...), CloseTimeout: closeTimeout})(k.ListenAddrs(), "test", goka.DefaultHasher())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +206,12 @@ func TestProducerReportsWhatTheBrokerRefuses(t *testing.T) {
 }
 
 func TestProducerBuilderRefusesWrongOptions(t *testing.T) {
-	if _, err := ProducerBuilder(Options{Client: []kgo.Opt{kgo.MaxBufferedRecords(-1)}})(nil, "test", goka.DefaultHasher()); err == nil {
+	unreadable := errors.New("no such file")
+	broken := Options{Client: func() ([]kgo.Opt, error) { return nil, unreadable }}
+	if _, err := ProducerBuilder(broken)(nil, "test", goka.DefaultHasher()); !errors.Is(err, unreadable) {
+		t.Errorf("options that cannot be had gave %v", err)
+	}
+	if _, err := ProducerBuilder(Options{Client: options(kgo.MaxBufferedRecords(-1))})(nil, "test", goka.DefaultHasher()); err == nil {
 		t.Fatal("a negative buffer was accepted")
 	}
 }

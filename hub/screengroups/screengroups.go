@@ -136,7 +136,7 @@ func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 		present: newPresence(screens, people), assignment: Assignment{Partitions: map[int32]bool{}},
 	}
 	of := func(assigned map[string][]int32) []int32 { return assigned[k.topic] }
-	client, err := kgo.NewClient(append(g.kafka.Client(),
+	client, err := g.kafka.NewClient(
 		kgo.ConsumerGroup(ID(k.group, k.topic)), kgo.ConsumeTopics(k.topic), kgo.Balancers(balancer{m}),
 		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(sessionTimeout),
@@ -149,7 +149,7 @@ func (g *Groups) join(k key, screens int, people []string) (*member, error) {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
 			m.update(func(a *Assignment) { a.remove(of(p)); a.Joined = false })
 		}),
-	)...)
+	)
 	if err != nil {
 		return nil, fmt.Errorf("join the consumer group %s: %w", ID(k.group, k.topic), err)
 	}

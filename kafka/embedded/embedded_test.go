@@ -55,7 +55,7 @@ func newProducer(t *testing.T, c kafka.Config) *kafka.Producer {
 // read returns the first n records of a topic.
 func read(t *testing.T, c kafka.Config, topic string, n int) (records []*kgo.Record) {
 	t.Helper()
-	client, err := kgo.NewClient(append(c.Client(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	client, err := c.NewClient(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestBrokerKeepsOldMessages(t *testing.T) {
 	if findings, err := admin.Check(t.Context(), kafka.RequiredTopics(topology.Cupcakes, 1, 1)); err != nil || len(findings) > 0 {
 		t.Errorf("%v, %v", findings, err)
 	}
-	client, err := kgo.NewClient(config.Client()...)
+	client, err := config.NewClient()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -253,7 +253,7 @@ func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func
 	if err != nil || letter.Resolved != "" {
 		return letter, err == nil, err
 	}
-	client, err := kgo.NewClient(append(l.kafka.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	client, err := l.kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return letter, false, fmt.Errorf("creating a Kafka producer: %w", err)
 	}
@@ -322,9 +322,9 @@ func (l *Letters) read(ctx context.Context, topic string, p int32, r kafka.Range
 	if r.Begin >= r.End {
 		return nil
 	}
-	client, err := kgo.NewClient(append(l.kafka.Client(), kafka.ReadOptions()...)...)
+	client, err := l.kafka.NewClient(kafka.ReadOptions()...)
 	if err != nil {
-		return fmt.Errorf("creating a Kafka client: %w", err)
+		return err
 	}
 	defer client.Close()
 	return kafka.Read(ctx, client, topic, p, r, func(m *kgo.Record) error { f(m); return nil })

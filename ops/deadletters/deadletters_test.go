@@ -35,7 +35,7 @@ func open(t *testing.T) *desk {
 	letters, err := Open(config, line)
 	fatal(t, err)
 	t.Cleanup(letters.Close)
-	client, err := kgo.NewClient(append(config.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	client, err := config.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	fatal(t, err)
 	t.Cleanup(client.Close)
 	return &desk{letters, t, ctx, client}

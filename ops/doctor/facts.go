@@ -104,9 +104,9 @@ const commitWait = 3 * time.Second
 func Collect(ctx context.Context, config kafka.Config, p Target, data string) (*Facts, error) {
 	limits := kversion.Stable()
 	limits.SetMaxKeyVersion(kmsg.DescribeGroups.Int16(), 5) // Later versions do not return the permissions on a group that does not exist yet.
-	client, err := kgo.NewClient(append(config.Client(), kgo.RetryTimeout(10*time.Second), kgo.AlwaysRetryEOF(), kgo.MaxVersions(limits))...)
+	client, err := config.NewClient(kgo.RetryTimeout(10*time.Second), kgo.AlwaysRetryEOF(), kgo.MaxVersions(limits))
 	if err != nil {
-		return nil, fmt.Errorf("creating a Kafka client: %w", err)
+		return nil, err
 	}
 	defer client.Close()
 	e := &collector{Target: p, client: client, admin: kadm.NewClient(client), Facts: &Facts{

@@ -35,13 +35,13 @@ func dial(name string, config kafka.Config, progress func(string, int64, int64))
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append(append(config.Client(), kafka.ReadOptions()...),
+	client, err := config.NewClient(append(kafka.ReadOptions(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(maxBatch), kgo.MaxBufferedBytes(maxBuffered),
 	)...)
 	if err != nil {
 		admin.Close()
-		return nil, fmt.Errorf("creating a Kafka client: %w", err)
+		return nil, err
 	}
 	return &cluster{Admin: admin, name: name, progress: progress, client: client, admin: kadm.NewClient(client)}, nil
 }

@@ -131,7 +131,7 @@ func (k *testLine) poison(key string) {
 // transaction places an order in a transaction: its end takes an offset.
 func (k *testLine) transaction(id string) {
 	k.t.Helper()
-	client, err := kgo.NewClient(append(k.config.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("messy"))...)
+	client, err := k.config.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("messy"))
 	fatal(k.t, err)
 	defer client.Close()
 	fatal(k.t, client.BeginTransaction())
@@ -151,7 +151,7 @@ func (k *testLine) work() (stop func(), registry *prometheus.Registry) {
 		go func() {
 			ended <- gokaplus.Supervise(ctx, s.Name, func(context.Context) (gokaplus.Runner, error) {
 				return gokaplus.NewProcessor(k.config.Brokers, processors.Graph(line, i, int32(len(must(k.EndOffsets(ctx, s.Input))(k.t))), processors.Instruments{Metrics: metrics, Log: testkit.Quiet}),
-					gokaplus.Options{Sarama: k.config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: k.config.Client()}), Logger: testkit.Quiet}, processors.Options()...)
+					gokaplus.Options{Sarama: k.config.Sarama, Producer: franz.ProducerBuilder(franz.Options{Client: k.config.ClientOptions}), Logger: testkit.Quiet}, processors.Options()...)
 			}, gokaplus.SuperviseOptions{})
 		}()
 	}

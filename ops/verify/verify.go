@@ -104,9 +104,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 			return nil, fmt.Errorf("topic %s has %d partitions, but %s has %d: see `ecupcakes topics check`", topic, n, o.Line.Output, partitions)
 		}
 	}
-	log.client, err = kgo.NewClient(append(o.Kafka.Client(), kafka.ReadOptions()...)...)
+	log.client, err = o.Kafka.NewClient(kafka.ReadOptions()...)
 	if err != nil {
-		return nil, fmt.Errorf("creating a Kafka client: %w", err)
+		return nil, err
 	}
 	defer log.client.Close()
 

@@ -141,7 +141,7 @@ func (w *world) audit() *Result {
 	ctx := testkit.Context(t)
 	config, admin := testbroker.StartLine(t, line, partitions)
 	o.Kafka, o.Line = config, line
-	client, err := kgo.NewClient(append(o.Kafka.Client(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	client, err := o.Kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	ok(t, client, err)
 	defer client.Close()
 	for _, topic := range slices.Sorted(maps.Keys(w.topics)) {

@@ -124,7 +124,7 @@ func TestMissingFollowsTheChanges(t *testing.T) {
 func TestViewFollowsTheTopic(t *testing.T) {
 	ctx := testkit.Context(t)
 	config, _ := testbroker.StartLine(t, topology.Cupcakes, 1)
-	client, err := kgo.NewClient(config.Client()...)
+	client, err := config.NewClient()
 	if err != nil {
 		t.Fatal(err)
 	}
