@@ -51,10 +51,14 @@ func components(ctx context.Context, builds []build) ([]component, error) {
 }
 
 // modules returns the Go modules that are linked into any of the builds, and the standard library.
+// Modules of this repository, such as gokaplus, are parts of the program and share its licence.
 func modules(ctx context.Context, builds []build) ([]component, error) {
 	paths := map[string]string{} // module@version to import path
 	for _, b := range builds {
 		for _, m := range b.info.Deps {
+			if strings.HasPrefix(m.Path, b.info.Main.Path+"/") {
+				continue
+			}
 			if m.Replace != nil {
 				return nil, fmt.Errorf("the module %s is replaced: remove the replace directive, because a release may contain published modules only", m.Path)
 			}
