@@ -147,7 +147,10 @@ func (a *api) register(h huma.API) {
 		}
 	}
 	query := func(id, path, summary string, errors ...int) huma.Operation {
-		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: "/api/v1" + path, Summary: summary, Errors: append(errors, 503), Tags: []string{"queries"}}
+		return huma.Operation{
+			OperationID: id, Method: http.MethodGet, Path: "/api/v1" + path, Summary: summary,
+			Errors: append(errors, 503), Tags: []string{"queries"},
+		}
 	}
 	place := command("place", "/order", "Place an order")
 	place.DefaultStatus, place.Errors = http.StatusCreated, []int{400, 409, 413, 422, 503}
@@ -172,7 +175,8 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, again, a.remake)
 
 	few := huma.Middlewares{a.limit(h, a.aside)}
-	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue", "Requeue a dead letter: send its message to its original topic once more")
+	requeue := command("requeuedeadletter", "/deadletters/{id}/requeue",
+		"Requeue a dead letter: send its message to its original topic once more")
 	drop := command("dropdeadletter", "/deadletters/{id}/drop", "Drop a dead letter: its message is not needed")
 	letters := query("deadletters", "/deadletters", "Dead letters: messages that the line could not process, oldest first", 422)
 	letter := query("deadletter", "/deadletters/{id}", "A dead letter with its message", 404, 422)
@@ -183,7 +187,8 @@ func (a *api) register(h huma.API) {
 	huma.Register(h, letter, a.letter)
 
 	huma.Register(h, query("order", "/order/{id}", "An order and its history", 404), a.get)
-	huma.Register(h, query("estimate", "/order/{id}/estimate", "When an order is expected to be shipped, estimated from recent orders", 404, 409), a.estimate)
+	huma.Register(h, query("estimate", "/order/{id}/estimate",
+		"When an order is expected to be shipped, estimated from recent orders", 404, 409), a.estimate)
 	huma.Register(h, query("orders", "/orders", "All orders, newest first", 422), a.list)
 	huma.Register(h, query("stations", "/stations", "The stages of the line and their queues"), a.stations)
 	huma.Register(h, query("queue", "/stations/{stage}/orders", "The orders that wait at a stage, oldest first", 404), a.queue)
@@ -204,7 +209,7 @@ func (a *api) limit(h huma.API, slots chan struct{}) func(huma.Context, func(hum
 			p := busy()
 			ctx.SetHeader("Content-Type", p.ContentType(""))
 			ctx.SetStatus(p.Status)
-			_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)
+			_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // The error means that the client has hung up.
 		}
 	}
 }

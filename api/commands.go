@@ -109,7 +109,10 @@ func text(limit int, description string) *huma.Schema {
 func reportSchema(fields map[string]*huma.Schema, more map[string]*huma.Schema, required ...string) *huma.RequestBody {
 	fields["Id"] = text(order.MaxID, "The order's id.")
 	o := &huma.Schema{Type: huma.TypeObject, Properties: fields, Required: []string{"Id"}, AdditionalProperties: true}
-	body := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"Order": o}, Required: append(required, "Order"), AdditionalProperties: true}
+	body := &huma.Schema{
+		Type: huma.TypeObject, Properties: map[string]*huma.Schema{"Order": o},
+		Required: append(required, "Order"), AdditionalProperties: true,
+	}
 	for name, s := range more {
 		body.Properties[name] = s
 	}

@@ -171,17 +171,21 @@ func (a *api) letterProblem(id string, err error) *Problem {
 	var reading *deadletters.ReadingError
 	switch {
 	case errors.Is(err, deadletters.ErrUnknown):
-		return problem("unknown-dead-letter", http.StatusNotFound, "There is no dead letter %.80q, or not any more: see GET /api/v1/deadletters.", id)
+		return problem("unknown-dead-letter", http.StatusNotFound,
+			"There is no dead letter %.80q, or not any more: see GET /api/v1/deadletters.", id)
 	case errors.As(err, &stuck):
 		return problem("cannot-requeue", http.StatusConflict, "The dead letter cannot be requeued: %s.", stuck.Why)
 	case errors.As(err, &reading):
-		return problem(notReady, http.StatusServiceUnavailable, "The dead letters are still being read, %d %% are done: try again.", reading.Percent).retry(time.Second)
+		return problem(notReady, http.StatusServiceUnavailable,
+			"The dead letters are still being read, %d %% are done: try again.", reading.Percent).retry(time.Second)
 	case errors.Is(err, deadletters.ErrBusy):
-		return problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests about dead letters are being served: try again.").retry(time.Second)
+		return problem(tooManyAtOnce, http.StatusServiceUnavailable,
+			"Too many requests about dead letters are being served: try again.").retry(time.Second)
 	}
 	if !errors.Is(err, context.Canceled) { // A client that has hung up is no fault of the broker.
 		a.Log.Warn("a request about dead letters was not answered by Kafka", "error", err)
 	}
 	return problem(noBroker, http.StatusServiceUnavailable,
-		"The broker has not answered; a command may still be carried out. Try again: what is done already is not done twice.").retry(2 * time.Second)
+		"The broker has not answered; a command may still be carried out. "+
+			"Try again: what is done already is not done twice.").retry(2 * time.Second)
 }

@@ -64,10 +64,10 @@ func (a *api) refused(err error) error {
 		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: f.Message, Location: "body." + f.Field, Value: f.Value})
 	}
 	if e.Order != nil {
-		p.about(a.order(*e.Order))
+		p = p.about(a.order(*e.Order))
 	}
 	if e.RetryAfter > 0 {
-		p.retry(e.RetryAfter)
+		p = p.retry(e.RetryAfter)
 	}
 	return p
 }
@@ -82,12 +82,16 @@ func (a *api) ready() error {
 }
 
 func problem(kind string, status int, format string, args ...any) *Problem {
-	return &Problem{Type: "urn:ecupcakes:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+	return &Problem{
+		Type: "urn:ecupcakes:problem:" + kind, Title: http.StatusText(status), Status: status,
+		Detail: fmt.Sprintf(format, args...),
+	}
 }
 
 // busy returns the problem of a request beyond a bound on concurrent requests.
 func busy() *Problem {
-	return problem(tooManyAtOnce, http.StatusServiceUnavailable, "Too many requests of this kind are being carried out: try again.").retry(time.Second)
+	return problem(tooManyAtOnce, http.StatusServiceUnavailable,
+		"Too many requests of this kind are being carried out: try again.").retry(time.Second)
 }
 
 // broken returns the problem of an internal error. Only the log has the details.

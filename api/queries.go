@@ -40,7 +40,7 @@ func (in *getInput) wait() time.Duration {
 func preferredWait(prefer string) time.Duration {
 	seconds := 0
 	if m := preferWait.FindStringSubmatch(prefer); m != nil {
-		seconds, _ = strconv.Atoi(m[1])
+		seconds, _ = strconv.Atoi(m[1]) // One to four digits are always a number.
 	}
 	return min(time.Duration(seconds)*time.Second, maxWait)
 }
@@ -106,7 +106,7 @@ func (a *api) change(ctx context.Context, o views.Order) {
 		ctx, cancel = context.WithDeadline(ctx, o.Until)
 		defer cancel()
 	}
-	_, _ = a.Views.Await(ctx, id, func(o views.Order) bool { return a.etag(o) != etag })
+	_, _ = a.Views.Await(ctx, id, func(o views.Order) bool { return a.etag(o) != etag }) // The caller then reads the order again.
 }
 
 func matches(ifNoneMatch, etag string) bool {

@@ -75,14 +75,14 @@ func (a *App) startViews(d *doors) error {
 	d.stock = inventory.New(order.DefaultMenu, a.Log)
 	var stops []func() error
 	for i, s := range a.Line.Stages {
-		stops = append(stops, a.supervise("view", s.Name, gokaplus.SuperviseOptions{ShutdownTimeout: viewsTimeout}, func(ctx context.Context) (gokaplus.Runner, error) {
+		build := func(ctx context.Context) (gokaplus.Runner, error) {
 			return d.views.View(ctx, i, a.Kafka.Brokers, a.admin.EndOffsets, a.goka)
-		}))
+		}
+		stops = append(stops, a.supervise("view", s.Name, gokaplus.SuperviseOptions{ShutdownTimeout: viewsTimeout}, build))
 	}
 	if topic := a.Line.Ingredients; topic != "" {
-		stops = append(stops, a.keep("view of "+topic, gokaplus.SuperviseOptions{ShutdownTimeout: viewsTimeout}, func(context.Context) (gokaplus.Runner, error) {
-			return d.stock.View(topic, a.Kafka.Brokers, a.goka)
-		}))
+		build := func(context.Context) (gokaplus.Runner, error) { return d.stock.View(topic, a.Kafka.Brokers, a.goka) }
+		stops = append(stops, a.keep("view of "+topic, gokaplus.SuperviseOptions{ShutdownTimeout: viewsTimeout}, build))
 	}
 	a.stops.push("stopping the views", func() error {
 		if err := together(stops)(); !errors.Is(err, gokaplus.ErrAbandoned) { // A view that hangs on a broker loses nothing.
@@ -105,7 +105,8 @@ func (a *App) startFreshness(d *doors) error {
 
 func (a *App) startCommands(d *doors) error {
 	d.commands = commands.New(commands.Config{
-		Line: a.Line, Menu: order.DefaultMenu, Stock: d.stock, Views: d.views, Send: d.producer.Send, Trace: a.trace, Log: a.Log, ClaimTTL: a.ClaimTTL,
+		Line: a.Line, Menu: order.DefaultMenu, Stock: d.stock, Views: d.views,
+		Send: d.producer.Send, Trace: a.trace, Log: a.Log, ClaimTTL: a.ClaimTTL,
 	})
 	var stopping context.Context
 	stopping, d.endWaits = context.WithCancel(context.Background())

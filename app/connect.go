@@ -31,7 +31,10 @@ type ConnectorOptions struct {
 // ctx ends, and serves their state as metrics. It returns nil after a clean stop.
 func SuperviseConnectors(ctx context.Context, o ConnectorOptions) (err error) {
 	if o.Every <= 0 || o.MaxBackoff < o.Every {
-		return fmt.Errorf("--every %s and --max-backoff %s do not fit: --every must be positive, and --max-backoff not less than --every", o.Every, o.MaxBackoff)
+		return fmt.Errorf(
+			"--every %s and --max-backoff %s do not fit: --every must be positive, and --max-backoff not less than --every",
+			o.Every, o.MaxBackoff,
+		)
 	}
 	var stops stack
 	defer func() { err = errors.Join(err, stops.unwind()) }()
@@ -55,7 +58,10 @@ func SuperviseConnectors(ctx context.Context, o ConnectorOptions) (err error) {
 	})
 	failed := make(chan error, 1)
 	stops.background("the supervision of the connectors", func(ctx context.Context) {
-		o.Connect.Watch(ctx, o.Connectors, connect.WatchOptions{Every: o.Every, MinBackoff: o.Every, MaxBackoff: o.MaxBackoff, Registry: registry, Log: o.Log}, func() {
+		options := connect.WatchOptions{
+			Every: o.Every, MinBackoff: o.Every, MaxBackoff: o.MaxBackoff, Registry: registry, Log: o.Log,
+		}
+		o.Connect.Watch(ctx, o.Connectors, options, func() {
 			go func() { failed <- server.Serve(listener) }()
 		})
 	})

@@ -70,7 +70,8 @@ func (a *App) unhealthy() error {
 			errs = append(errs, fmt.Errorf("%s is %s: %d %% of its table is read", n.name(), s.State, s.RecoveredPercent))
 		case gokaplus.Stalled:
 			first := s.Stalled[0]
-			errs = append(errs, fmt.Errorf("%s is %s: %d events wait in partition %d of %s and none is finished", n.name(), s.State, first.Lag(), first.Partition, first.Topic))
+			errs = append(errs, fmt.Errorf("%s is %s: %d events wait in partition %d of %s and none is finished",
+				n.name(), s.State, first.Lag(), first.Partition, first.Topic))
 		default:
 			errs = append(errs, fmt.Errorf("%s is %s", n.name(), s.State))
 		}

@@ -77,7 +77,10 @@ func (a *App) fail(err error) {
 // supervise runs what build returns until stop is called, and restarts it when it
 // fails. stop waits for the ShutdownTimeout at most. The process is not ready
 // unless the part runs.
-func (a *App) supervise(kind, stage string, s gokaplus.SuperviseOptions, build func(context.Context) (gokaplus.Runner, error)) (stop func() error) {
+func (a *App) supervise(
+	kind, stage string, s gokaplus.SuperviseOptions,
+	build func(context.Context) (gokaplus.Runner, error),
+) (stop func() error) {
 	of := part{kind, stage, &gokaplus.Health{}}
 	a.mu.Lock()
 	a.parts = append(a.parts, of)

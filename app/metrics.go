@@ -51,7 +51,9 @@ var (
 	restartsDesc = prometheus.NewDesc("ecupcakes_part_restarts_total",
 		"Restarts of a processor or a view of this process after a failure.", []string{"part", "stage"}, nil)
 	recoveredDesc = prometheus.NewDesc("ecupcakes_part_recovered_ratio",
-		"Fraction of its table that a processor or a view of this process has recovered since it started or was assigned partitions; 1 while it runs.", []string{"part", "stage"}, nil)
+		"Fraction of its table that a processor or a view of this process has recovered since it started or was assigned partitions; "+
+			"1 while it runs.",
+		[]string{"part", "stage"}, nil)
 )
 
 // newMetrics registers the metrics of the process, of the Go runtime and of the
@@ -64,8 +66,9 @@ func newMetrics(r prometheus.Registerer, o Options, progress *gokaplus.Progress,
 			Help: "Rebalances that assigned partitions to the processors of a stage, the first assignment included.",
 		}, []string{"stage"}),
 		pauses: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:                            "ecupcakes_rebalance_pause_seconds",
-			Help:                            "Time during which this process handled no event of a stage because of a rebalance and the recovery of its tables.",
+			Name: "ecupcakes_rebalance_pause_seconds",
+			Help: "Time during which this process handled no event of a stage " +
+				"because of a rebalance and the recovery of its tables.",
 			Buckets:                         []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,
@@ -81,7 +84,10 @@ func newMetrics(r prometheus.Registerer, o Options, progress *gokaplus.Progress,
 		Name: "ecupcakes_build_info", Help: "Always 1, labelled with the version of the program and of Go.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "go": runtime.Version()},
 	}, func() float64 { return 1 })
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build, m.rebalances, m.pauses, m)
+	r.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		build, m.rebalances, m.pauses, m,
+	)
 	return m
 }
 

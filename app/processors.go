@@ -20,7 +20,9 @@ func (a *App) startProcessors() {
 		stop := a.supervise("processor", s.Name, gokaplus.SuperviseOptions{
 			ShutdownTimeout: stopTimeout, Progress: a.goka.Progress, Group: goka.Group(s.Group()),
 		}, func(context.Context) (gokaplus.Runner, error) {
-			return gokaplus.NewProcessor(a.Kafka.Brokers, processors.Graph(a.Line, i, a.Partitions, processors.Instruments{Metrics: a.stages, Log: a.Log, Trace: a.trace}), a.goka, processors.Options()...)
+			instruments := processors.Instruments{Metrics: a.stages, Log: a.Log, Trace: a.trace}
+			graph := processors.Graph(a.Line, i, a.Partitions, instruments)
+			return gokaplus.NewProcessor(a.Kafka.Brokers, graph, a.goka, processors.Options()...)
 		})
 		all = append(all, func() error {
 			defer a.leave(s.Group())

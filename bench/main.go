@@ -139,7 +139,8 @@ func (f *Figures) idle(ctx context.Context, binary, dir string, rate float64) er
 	}
 	f.ReadyMS = millis(time.Since(p.began))
 	f.IdleMB, _ = p.memory()
-	if _, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(2 * rate), Watch: true, Out: io.Discard}); err != nil { // Warm up.
+	warmUp := load.Options{URL: p.URL, Rate: rate, Orders: int(2 * rate), Watch: true, Out: io.Discard}
+	if _, err := load.Run(ctx, warmUp); err != nil {
 		return err
 	}
 	r, err := load.Run(ctx, load.Options{URL: p.URL, Rate: rate, Orders: int(20 * rate), Watch: true, Out: io.Discard})
@@ -201,7 +202,11 @@ func (f *Figures) verify(ctx context.Context, binary, addr string) error {
 func (f *Figures) limit(ctx context.Context, addr string) error {
 	stages := len(topology.Cupcakes.Stages)
 	f.RecordsPerOrder = float64(stages * 5) // Each stage reads an order and a report, and writes two rows and an order.
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.Output), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.ProducerLinger(0))
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.Output),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.ProducerLinger(0),
+	)
 	if err != nil {
 		return err
 	}
@@ -218,7 +223,10 @@ func (f *Figures) limit(ctx context.Context, addr string) error {
 	if err := client.Flush(ctx); err != nil {
 		return err
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.DeadLetters), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	reader, err := kgo.NewClient(
+		kgo.SeedBrokers(addr), kgo.ConsumeTopics(topology.Cupcakes.DeadLetters),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)
 	if err != nil {
 		return err
 	}
@@ -276,7 +284,10 @@ func (f *Figures) up(ctx context.Context, binary, dir string) error {
 }
 
 func sampleOrder(id string, placed time.Time) *order.Order {
-	return &order.Order{ID: id, Flavour: "Strawberry", Size: "M", Quantity: 12, Status: order.StatusPlaced, PlacedOn: placed.UTC().Truncate(time.Millisecond)}
+	return &order.Order{
+		ID: id, Flavour: "Strawberry", Size: "M", Quantity: 12,
+		Status: order.StatusPlaced, PlacedOn: placed.UTC().Truncate(time.Millisecond),
+	}
 }
 
 // preload creates the topics and writes the orders and the reports of all stages about them.
@@ -448,7 +459,8 @@ func report(f *Figures, out string) error {
 	}
 	fmt.Fprintf(w, "| %s, %d orders\t| measured\t|\n|---\t|---\t|\n", f.Machine, f.Orders)
 	row(f.OrdersPerSecond, "orders/s through all stages, processors in a process of their own", "%.0f", f.OrdersPerSecond)
-	row(f.LimitPerSecond, "… as part of what franz-go alone can write and read", "%.2f of %.0f", f.OrdersPerSecond/max(1, f.LimitPerSecond), f.LimitPerSecond)
+	row(f.LimitPerSecond, "… as part of what franz-go alone can write and read", "%.2f of %.0f",
+		f.OrdersPerSecond/max(1, f.LimitPerSecond), f.LimitPerSecond)
 	row(f.CPUPerOrder, "CPU µs per order: processors, broker", "%.0f, %.0f", f.CPUPerOrder, f.BrokerCPU)
 	row(f.UpPerSecond, "orders/s through all stages, everything in one process", "%.0f", f.UpPerSecond)
 	row(f.PostP50, "POST to the mixer's screen at 500 orders/s, ms: p50, p99", "%.1f, %.1f", f.PostP50, f.PostP99)

@@ -101,7 +101,8 @@ func enoughFiles(screens int) error {
 		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
 	if need := uint64(screens) + 200; limit.Max < need {
-		return fmt.Errorf("%d screens need %d open files in a process and %d are allowed: raise the limit (ulimit -Hn %d, as root) or try fewer with -screens",
+		return fmt.Errorf("%d screens need %d open files in a process and %d are allowed: "+
+			"raise the limit (ulimit -Hn %d, as root) or try fewer with -screens",
 			screens, need, limit.Max, need)
 	}
 	limit.Cur = limit.Max
@@ -424,9 +425,12 @@ func reportFanouts(w io.Writer, all []Fanout) {
 	if len(all) == 0 {
 		return
 	}
-	fmt.Fprint(w, "\n| one event on all screens\t| screens\t| ms: p50, p99, last\t| CPU µs a screen\t| resident kB an idle screen\t| load\t|\n|---\t|---\t|---\t|---\t|---\t|---\t|\n")
+	fmt.Fprint(w, "\n| one event on all screens\t| screens\t| ms: p50, p99, last\t| CPU µs a screen\t"+
+		"| resident kB an idle screen\t| load\t|\n"+
+		"|---\t|---\t|---\t|---\t|---\t|---\t|\n")
 	for _, m := range all {
-		fmt.Fprintf(w, "| %s\t| %d\t| %.0f, %.0f, %.0f\t| %.1f\t| %.1f\t| %s\t|\n", m.Server, m.Screens, m.P50, m.P99, m.Last, m.CPU, m.ResidentKB, m.Load)
+		fmt.Fprintf(w, "| %s\t| %d\t| %.0f, %.0f, %.0f\t| %.1f\t| %.1f\t| %s\t|\n",
+			m.Server, m.Screens, m.P50, m.P99, m.Last, m.CPU, m.ResidentKB, m.Load)
 	}
 	for _, hub := range all {
 		for _, other := range all {
@@ -477,7 +481,11 @@ func (announcements) Waiting(string) (iter.Seq[hub.Order], int, uint64, error) {
 func (a announcements) Changes(ctx context.Context, after uint64) ([]hub.Change, error) {
 	select {
 	case <-a:
-		o := hub.Order{ID: "01a210bf-3ff0-714b-bb0c-5e1b7f2ff3eb", ClaimedBy: func(time.Time) string { return "" }, JSON: func() json.RawMessage { return eventOrder }}
+		o := hub.Order{
+			ID:        "01a210bf-3ff0-714b-bb0c-5e1b7f2ff3eb",
+			ClaimedBy: func(time.Time) string { return "" },
+			JSON:      func() json.RawMessage { return eventOrder },
+		}
 		return []hub.Change{{Position: after + 1, Arrived: "orderrequests", ID: o.ID, Order: o}}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

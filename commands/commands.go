@@ -116,6 +116,7 @@ func (c *Commands) acknowledged(topic string, err error) error {
 	}
 	return &Error{
 		Code: BrokerUnavailable, RetryAfter: 2 * time.Second,
-		Message: "The broker has not acknowledged it; it may still be carried out. Try again, with the same Idempotency-Key so that it is not done twice.",
+		Message: "The broker has not acknowledged it; it may still be carried out. " +
+			"Try again, with the same Idempotency-Key so that it is not done twice.",
 	}
 }

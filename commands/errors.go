@@ -42,12 +42,16 @@ func (e *Error) Error() string { return e.Message }
 
 // Unknown returns the error about an order that the views do not have.
 func Unknown(id string) *Error {
-	return &Error{Code: UnknownOrder, Message: fmt.Sprintf("There is no order %.80q. If it was placed just now, ask again with the header Prefer: wait=3.", id)}
+	const message = "There is no order %.80q. If it was placed just now, ask again with the header Prefer: wait=3."
+	return &Error{Code: UnknownOrder, Message: fmt.Sprintf(message, id)}
 }
 
 // NotReadyYet returns the error about views that have not caught up.
 func NotReadyYet(e *views.NotReadyError) *Error {
-	return &Error{Code: NotReady, Message: fmt.Sprintf("The orders are still being read, %d %% are done: try again.", e.Percent), RetryAfter: time.Second}
+	return &Error{
+		Code: NotReady, RetryAfter: time.Second,
+		Message: fmt.Sprintf("The orders are still being read, %d %% are done: try again.", e.Percent),
+	}
 }
 
 func reused() *Error {
@@ -59,8 +63,9 @@ func empty(field, message, value string) *Error {
 }
 
 func soldOut(flavour string, missing []string) *Error {
-	return &Error{Code: SoldOut, Message: fmt.Sprintf("%s is sold out: there is no %s. Choose another flavour; GET /api/v1/menu tells which there are.",
-		flavour, strings.Join(missing, ", no "))}
+	message := fmt.Sprintf("%s is sold out: there is no %s. Choose another flavour; GET /api/v1/menu tells which there are.",
+		flavour, strings.Join(missing, ", no "))
+	return &Error{Code: SoldOut, Message: message}
 }
 
 // taken returns the error about an order that somebody else has claimed.

@@ -31,7 +31,8 @@ func (l gokaLogger) write(text string) {
 		attrs, text = []any{"part", inside}, rest
 	}
 	level := slog.LevelInfo
-	if lower := strings.ToLower(text); strings.Contains(lower, "error") || strings.Contains(lower, "warning") || strings.Contains(lower, "did not shutdown") {
+	lower := strings.ToLower(text)
+	if strings.Contains(lower, "error") || strings.Contains(lower, "warning") || strings.Contains(lower, "did not shutdown") {
 		level = slog.LevelWarn
 	}
 	l.log.Log(context.Background(), level, text, attrs...)

@@ -43,7 +43,11 @@ func saramaProducerBuilder(o Options) goka.ProducerBuilder {
 }
 
 // unless returns the back-off of f, or d if f is nil, and 0 once the producer is abandoned.
-func unless(abandoned *atomic.Bool, f func(retries, maxRetries int) time.Duration, d time.Duration) func(retries, maxRetries int) time.Duration {
+func unless(
+	abandoned *atomic.Bool,
+	f func(retries, maxRetries int) time.Duration,
+	d time.Duration,
+) func(retries, maxRetries int) time.Duration {
 	return func(retries, maxRetries int) time.Duration {
 		switch {
 		case abandoned.Load():
@@ -121,9 +125,8 @@ func (p *saramaProducer) Close() error { return p.close() }
 
 func (p *saramaProducer) shutDown() error {
 	close(p.closing)
-	p.senders.Lock() // every sender has returned, and none will come
-	//lint:ignore SA2001 the lock is a barrier
-	p.senders.Unlock()
+	p.senders.Lock()   // every sender has returned, and none will come
+	p.senders.Unlock() //nolint:staticcheck // SA2001: the lock is a barrier.
 	p.async.AsyncClose()
 	select {
 	case <-p.drained:

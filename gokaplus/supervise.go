@@ -131,7 +131,10 @@ func Supervise(ctx context.Context, name string, build func(context.Context) (Ru
 }
 
 // live builds and runs one Runner, and reports whether it has stopped.
-func (s SuperviseOptions) live(ctx context.Context, log *slog.Logger, build func(context.Context) (Runner, error)) (stopped bool, err error) {
+func (s SuperviseOptions) live(
+	ctx context.Context, log *slog.Logger,
+	build func(context.Context) (Runner, error),
+) (stopped bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- s.buildAndRun(ctx, build) }()
 	var look <-chan time.Time

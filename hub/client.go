@@ -112,7 +112,9 @@ func (c *client) tooSlow() {
 
 // cut ends the connection without a farewell: all its reads and writes fail from now on. Unlike
 // closing the WebSocket, it never blocks.
-func (c *client) cut() { _ = c.conn.SetDeadline(time.Unix(1, 0)) }
+func (c *client) cut() {
+	_ = c.conn.SetDeadline(time.Unix(1, 0)) // The error means that the connection is closed already.
+}
 
 // check applies the timeouts and keeps the connection alive.
 func (c *client) check() {

@@ -103,7 +103,7 @@ func (h *Hub) reportPresence(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			for k := range reported {
-				_ = groups.Set(k.group, k.topic, 0, nil)
+				_ = groups.Set(k.group, k.topic, 0, nil) // Set fails only when it joins a group.
 			}
 			return
 		case <-h.presence:
@@ -111,7 +111,7 @@ func (h *Hub) reportPresence(ctx context.Context) {
 		present := h.groupsPresent()
 		for k := range reported {
 			if _, still := present[k]; !still {
-				_ = groups.Set(k.group, k.topic, 0, nil)
+				_ = groups.Set(k.group, k.topic, 0, nil) // Set fails only when it joins a group.
 				delete(reported, k)
 			}
 		}

@@ -83,7 +83,8 @@ func negotiate(w http.ResponseWriter, r *http.Request) {
 		"connectionId":        rand.Text(),
 		"availableTransports": []any{map[string]any{"transport": "WebSockets", "transferFormats": []string{"Text"}}},
 	}
-	if version, _ := strconv.Atoi(r.URL.Query().Get("negotiateVersion")); version >= 1 {
+	version, _ := strconv.Atoi(r.URL.Query().Get("negotiateVersion")) // Without a version the client gets no token.
+	if version >= 1 {
 		answer["negotiateVersion"], answer["connectionToken"] = 1, rand.Text()
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -126,7 +127,7 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) {
 	c.clock.written.Store(now)
 	ws.SetReadLimit(h.options.ReadLimit)
 	if !h.add(c) {
-		_ = ws.CloseNow()
+		_ = ws.CloseNow() // The connection is refused, whatever its state.
 		return
 	}
 	defer h.remove(c)

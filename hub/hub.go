@@ -340,7 +340,8 @@ func (h *Hub) join(c *client) {
 	c.start(&feed{log: &s.log, snapshot: orders, count: count, position: position})
 }
 
-// resume makes the client a screen of its station that resumes after the position it came with. It reports whether the log still has every change after that.
+// resume makes the client a screen of its station that resumes after the position it came with. It
+// reports whether the log still has every change after that.
 func (h *Hub) resume(c *client) bool {
 	number, ours := strings.CutPrefix(c.resume.after, h.epoch+"-")
 	after, err := strconv.ParseUint(number, 10, 64)

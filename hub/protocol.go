@@ -48,7 +48,7 @@ func encode(m message) []byte {
 }
 
 func quote(s string) json.RawMessage {
-	b, _ := json.Marshal(s)
+	b, _ := json.Marshal(s) // A string can always be encoded.
 	return b
 }
 

@@ -137,7 +137,11 @@ func Least(acls []ACL) []ACL {
 		}
 	}
 	slices.SortFunc(least, func(a, b ACL) int {
-		return cmp.Or(strings.Compare(b.Resource, a.Resource), strings.Compare(a.Name, b.Name), strings.Compare(camel(a.Operation), camel(b.Operation)))
+		return cmp.Or(
+			strings.Compare(b.Resource, a.Resource),
+			strings.Compare(a.Name, b.Name),
+			strings.Compare(camel(a.Operation), camel(b.Operation)),
+		)
 	})
 	return least
 }

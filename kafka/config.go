@@ -126,7 +126,8 @@ func (c Config) password() (string, error) {
 		password = strings.TrimRight(string(b), "\r\n")
 	}
 	if password == "" {
-		return "", errors.New("a Kafka user is given without a password: set ENV_KAFKA_USER_PASSWORD, or name a file that contains it with --kafka-password-file")
+		return "", errors.New("a Kafka user is given without a password: " +
+			"set ENV_KAFKA_USER_PASSWORD, or name a file that contains it with --kafka-password-file")
 	}
 	return password, nil
 }

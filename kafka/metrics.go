@@ -23,7 +23,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_broker_errors_total",
-			Help: "Network failures on connections to brokers, by operation: connect, write (a request) or read (its response). The client sarama reports only connect.",
+			Help: "Network failures on connections to brokers, by operation: connect, write (a request) or read (its response). " +
+				"The client sarama reports only connect.",
 		}, []string{"client", "operation"}),
 		sends: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                            "ecupcakes_send_duration_seconds",

@@ -30,14 +30,18 @@ func (c Config) refusal(at string, err error) (reason error, final bool) {
 	}
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return say("does not let the user %q in with this password by %s: one of them is wrong, and Kafka does not say which; check that the user exists there with this mechanism, then set ENV_KAFKA_USER_NAME and ENV_KAFKA_USER_PASSWORD",
-			c.User, strings.ToUpper(c.Mechanism)), true
+		return say(
+			"does not let the user %q in with this password by %s: one of them is wrong, and Kafka does not say which; "+
+				"check that the user exists there with this mechanism, then set ENV_KAFKA_USER_NAME and ENV_KAFKA_USER_PASSWORD",
+			c.User, strings.ToUpper(c.Mechanism),
+		), true
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return say("does not support %s: choose another mechanism with --kafka-sasl", strings.ToUpper(c.Mechanism)), true
 	case errors.Is(err, kerr.IllegalSaslState):
 		return say("accepts no SASL user on this listener: use the address of its SASL listener, or remove --kafka-user"), true
 	case errors.As(err, &name):
-		return say("has a certificate for another host: use an address whose name is in the certificate, or issue a certificate for this name"), true
+		return say("has a certificate for another host: " +
+			"use an address whose name is in the certificate, or issue a certificate for this name"), true
 	case errors.As(err, &authority) && c.CAFile == "":
 		return say("has a certificate from an authority that this machine does not trust: give the authority's certificate with --kafka-ca"), true
 	case errors.As(err, &authority):
@@ -47,7 +51,8 @@ func (c Config) refusal(at string, err error) (reason error, final bool) {
 	case alert(err) && c.CertFile == "":
 		return say("requires a client certificate: give one with --kafka-cert and --kafka-key"), true
 	case alert(err):
-		return say("rejects the client certificate %s: have it signed by an authority that the broker trusts, and check that it has not expired", c.CertFile), true
+		return say("rejects the client certificate %s: have it signed by an authority that the broker trusts, and check that it has not expired",
+			c.CertFile), true
 	case errors.As(err, &record):
 		return say("does not use TLS on this listener: use the address of its TLS listener, or --no-kafka-tls"), true
 	case !c.TLS && strings.Contains(err.Error(), "tls alert"): // franz-go has no type for this error.
@@ -110,7 +115,8 @@ func (a *Admin) meet(ctx context.Context, brokers []kmsg.MetadataResponseBroker)
 		}
 		at := net.JoinHostPort(b.Host, fmt.Sprint(b.Port))
 		reason, _ := a.config.refusal(at, err)
-		errs = append(errs, fmt.Errorf("the cluster advertises %s, which must be reachable from here (see the broker's advertised.listeners): %w", at, reason))
+		errs = append(errs, fmt.Errorf("the cluster advertises %s, which must be reachable from here (see the broker's advertised.listeners): %w",
+			at, reason))
 	}
 	return errors.Join(errs...)
 }

@@ -164,7 +164,9 @@ func (a *Admin) Check(ctx context.Context, needed []Topic) ([]TopicProblem, erro
 			return nil, fmt.Errorf("describing topic %s: %w", t.Name, unauthorized(h.Err))
 		case len(h.Partitions) != int(t.Partitions):
 			findings = append(findings, TopicProblem{Topic: t.Name, What: fmt.Sprintf(
-				"has %d partitions, not %d: run with --partitions %d; the number cannot be changed, because existing orders would then be searched in the wrong partition; to get more partitions, start a new line on another cluster and drain this one",
+				"has %d partitions, not %d: run with --partitions %d; "+
+					"the number cannot be changed, because existing orders would then be searched in the wrong partition; "+
+					"to get more partitions, start a new line on another cluster and drain this one",
 				len(h.Partitions), t.Partitions, len(h.Partitions))})
 		}
 		present = append(present, t.Name)

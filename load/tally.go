@@ -230,7 +230,7 @@ func (t *tally) show(o Options) (stop func()) {
 			case <-tick.C:
 				_, _ = io.WriteString(o.Out, "\r"+t.bar()) // If writing fails, writing the summary reports it.
 			case <-quit:
-				_, _ = io.WriteString(o.Out, "\r\x1b[K")
+				_, _ = io.WriteString(o.Out, "\r\x1b[K") // If writing fails, writing the summary reports it.
 				return
 			}
 		}

@@ -53,5 +53,7 @@ func (s *deadLetterRatio) exceeds(now time.Time, limit float64) error {
 	if dead < minDeadLetters || float64(dead) <= limit*float64(events) {
 		return nil
 	}
-	return fmt.Errorf("%d of the last minute's %d events are dead letters: look at the reasons in the dead-letter topic, and find the producer of these messages", dead, events)
+	return fmt.Errorf("%d of the last minute's %d events are dead letters: "+
+		"look at the reasons in the dead-letter topic, and find the producer of these messages",
+		dead, events)
 }

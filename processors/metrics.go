@@ -78,7 +78,10 @@ func (m *Metrics) of(stage string) stageCounters {
 		events: map[order.Verdict][2]prometheus.Counter{}, orders: map[outcome]prometheus.Counter{}, letters: map[Reason]prometheus.Counter{},
 		seconds: m.seconds.WithLabelValues(stage), ratio: m.ratio(stage),
 	}
-	for _, v := range []order.Verdict{order.VerdictApplied, order.VerdictRedelivered, order.VerdictForgotten, order.VerdictIgnored, order.VerdictInvalid, deadLettered} {
+	for _, v := range []order.Verdict{
+		order.VerdictApplied, order.VerdictRedelivered, order.VerdictForgotten,
+		order.VerdictIgnored, order.VerdictInvalid, deadLettered,
+	} {
 		c.events[v] = [2]prometheus.Counter{
 			order.Arrivals: m.events.WithLabelValues(stage, "arrivals", string(v)),
 			order.Reports:  m.events.WithLabelValues(stage, "reports", string(v)),

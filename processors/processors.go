@@ -109,7 +109,8 @@ func (p *stage) startSpan(ctx goka.Context) (goka.Context, func(order.Verdict)) 
 		return ctx, func(order.Verdict) {}
 	}
 	topic := string(ctx.Topic())
-	in, span := p.trace.Start(tracing.From(ctx.Context(), string(ctx.Headers()[codecs.TraceHeader])), ctx.Key(), p.decides.Name+" takes "+topic,
+	parent := tracing.From(ctx.Context(), string(ctx.Headers()[codecs.TraceHeader]))
+	in, span := p.trace.Start(parent, ctx.Key(), p.decides.Name+" takes "+topic,
 		tracing.Receives, tracing.Place(topic, ctx.Partition(), ctx.Offset())...)
 	header := goka.WithCtxEmitHeaders(goka.Headers{codecs.TraceHeader: []byte(tracing.Header(in))})
 	return traced{gokaContext: ctx, header: header}, func(v order.Verdict) {
@@ -142,7 +143,8 @@ func place(ctx goka.Context) []any {
 
 // process applies a message and returns the verdict on it.
 func (p *stage) process(ctx goka.Context, in order.Input, msg any) order.Verdict {
-	event, reason, why := Event(msg, Origin{Key: ctx.Key(), Partition: ctx.Partition(), Offset: ctx.Offset(), Time: ctx.Timestamp()}, p.partitions)
+	from := Origin{Key: ctx.Key(), Partition: ctx.Partition(), Offset: ctx.Offset(), Time: ctx.Timestamp()}
+	event, reason, why := Event(msg, from, p.partitions)
 	if why != "" {
 		p.deadLetter(ctx, msg, reason, why)
 		return deadLettered
@@ -202,7 +204,10 @@ func Event(msg any, from Origin, partitions int32) (e order.Event, reason Reason
 		return e, WrongKey, fmt.Sprintf("its key %.80q is not its order's id %q", from.Key, id)
 	}
 	if p := gokaplus.Partition([]byte(from.Key), int(partitions)); p != from.Partition {
-		return e, WrongPartition, fmt.Sprintf("it is in partition %d, but its key belongs to partition %d: produce it with the partitioner of the line (FNV-1a)", from.Partition, p)
+		why = fmt.Sprintf("it is in partition %d, but its key belongs to partition %d: "+
+			"produce it with the partitioner of the line (FNV-1a)",
+			from.Partition, p)
+		return e, WrongPartition, why
 	}
 	return e, "", ""
 }
@@ -247,13 +252,17 @@ func (p *stage) deadLetter(ctx goka.Context, msg any, reason Reason, why string)
 	p.counters.letters[reason].Inc()
 	p.log.Info("dead letter", append(place(ctx), "reason", reason, "why", why)...)
 	var raw []byte
+	var err error
 	switch m := msg.(type) {
 	case *codecs.Undecodable:
 		raw = m.Raw
 	case *order.Order:
-		raw, _ = codecs.EncodeOrder(m)
+		raw, err = codecs.EncodeOrder(m)
 	case *order.Report:
-		raw, _ = codecs.EncodeReport(m)
+		raw, err = codecs.EncodeReport(m)
+	}
+	if err != nil {
+		p.log.Error("a dead letter is written without its value", append(place(ctx), "error", err)...)
 	}
 	h := goka.Headers{
 		"reason":    []byte(why),

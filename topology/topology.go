@@ -270,7 +270,14 @@ func (l Line) Validate() error {
 		}
 	}
 	for _, s := range l.Stages {
-		for _, n := range [][2]string{{"stage", s.Name}, {"verb", s.Verb}, {"page", s.Page}, {"event", s.Event}, {"status", string(s.Done)}, {"role", s.Role}} {
+		for _, n := range [][2]string{
+			{"stage", s.Name},
+			{"verb", s.Verb},
+			{"page", s.Page},
+			{"event", s.Event},
+			{"status", string(s.Done)},
+			{"role", s.Role},
+		} {
 			if err := unique(n[0], n[1]); err != nil {
 				return err
 			}
@@ -278,7 +285,8 @@ func (l Line) Validate() error {
 	}
 	for _, s := range l.Stages {
 		if !s.Age.valid() {
-			return fmt.Errorf("the age of stage %q is %s/%s: both times must be whole seconds, and the first less than the second", s.Name, s.Age.Warn, s.Age.Late)
+			return fmt.Errorf("the age of stage %q is %s/%s: both times must be whole seconds, and the first less than the second",
+				s.Name, s.Age.Warn, s.Age.Late)
 		}
 	}
 	for _, reserved := range []order.Status{order.StatusPlaced, order.StatusRejected} {

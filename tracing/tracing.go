@@ -62,7 +62,10 @@ func New(e Exporter, version, instance string) *Tracer {
 		trace.WithBatcher(e, trace.WithBatchTimeout(time.Second), trace.WithMaxQueueSize(maxQueued)),
 		trace.WithIDGenerator(ids{}),
 		trace.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", "ecupcakes"), attribute.String("service.version", version), attribute.String("service.instance.id", instance))),
+			attribute.String("service.name", "ecupcakes"),
+			attribute.String("service.version", version),
+			attribute.String("service.instance.id", instance),
+		)),
 	)
 	return &Tracer{provider: p, tracer: p.Tracer("ecupcakes")}
 }
@@ -86,7 +89,9 @@ const Failed = codes.Error
 
 // Start starts a span in the order's trace. The span in ctx becomes its parent if it belongs to the
 // same trace, and is linked to if it belongs to another one.
-func (t *Tracer) Start(ctx context.Context, orderID, name string, kind api.SpanKind, attributes ...attribute.KeyValue) (context.Context, api.Span) {
+func (t *Tracer) Start(
+	ctx context.Context, orderID, name string, kind api.SpanKind, attributes ...attribute.KeyValue,
+) (context.Context, api.Span) {
 	if t == nil {
 		return ctx, noop.Span{}
 	}

@@ -117,8 +117,8 @@ func (x *index) update(stage int, id string, offset int64, data []byte, trace st
 		x.remove(stage, id)
 		return nil
 	}
-	data = bytes.Clone(data) // The row must not keep the whole fetch buffer alive.
-	v, _ := codecs.Row{}.Decode(data)
+	data = bytes.Clone(data)          // The row must not keep the whole fetch buffer alive.
+	v, _ := codecs.Row{}.Decode(data) // The error is always nil.
 	row, ok := v.(*order.Row)
 	if !ok {
 		return v.(*codecs.Undecodable)
@@ -167,7 +167,9 @@ func (e *entry) olderThan(stage int, row *order.Row, offset int64) bool {
 	if stage != e.stage {
 		return stage > e.stage
 	}
-	return offset > e.offset && row.NextOffset[order.Arrivals] >= e.applied[order.Arrivals] && row.NextOffset[order.Reports] >= e.applied[order.Reports]
+	return offset > e.offset &&
+		row.NextOffset[order.Arrivals] >= e.applied[order.Arrivals] &&
+		row.NextOffset[order.Reports] >= e.applied[order.Reports]
 }
 
 // replace makes e the current entry of s and pushes the change, if it concerns the stages' queues.

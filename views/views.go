@@ -58,8 +58,8 @@ type Order struct {
 
 // order decodes the order.
 func (e *entry) order() Order {
-	v, _ := codecs.Row{}.Decode(e.raw)
-	row := v.(*order.Row) // update has decoded the same bytes before.
+	v, _ := codecs.Row{}.Decode(e.raw) // The error is always nil.
+	row := v.(*order.Row)              // update has decoded the same bytes before.
 	claim, until := e.claimedBy(time.Now()), e.until
 	if claim == "" {
 		until = time.Time{}

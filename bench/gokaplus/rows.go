@@ -265,7 +265,8 @@ func recovery(ctx context.Context, k *kafka, s settings, f *figures) error {
 	}
 	type build func(storage.Builder) (gokaplus.Runner, error)
 	stockView := func(b storage.Builder) (gokaplus.Runner, error) {
-		return goka.NewView([]string{k.addr}, table, new(codec.Bytes), goka.WithViewStorageBuilder(b), goka.WithViewLogger(log.New(io.Discard, "", 0)))
+		return goka.NewView([]string{k.addr}, table, new(codec.Bytes),
+			goka.WithViewStorageBuilder(b), goka.WithViewLogger(log.New(io.Discard, "", 0)))
 	}
 	plusView := func(b storage.Builder) (gokaplus.Runner, error) {
 		return gokaplus.NewView([]string{k.addr}, table, new(codec.Bytes), gokaplus.Options{Storage: b})

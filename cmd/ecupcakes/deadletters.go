@@ -63,7 +63,9 @@ func (c *letterList) Run(g *global) error {
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "id\ttime\tstage\tfrom\tkey\treason\tdone")
 		for _, d := range list.Letters {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s %d-%d\t%.40q\t%.80s\t%s\n", d.ID, d.Time.Local().Format(time.DateTime), d.Stage, d.Topic, d.Partition, d.Offset, d.Key, d.Reason, d.Resolved)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s %d-%d\t%.40q\t%.80s\t%s\n",
+				d.ID, d.Time.Local().Format(time.DateTime), d.Stage,
+				d.Topic, d.Partition, d.Offset, d.Key, d.Reason, d.Resolved)
 		}
 		if err := w.Flush(); err != nil {
 			return err

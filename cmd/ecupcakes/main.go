@@ -142,14 +142,15 @@ func (s server) options(g *global) (app.Options, error) {
 	}
 	v, _ := version()
 	return app.Options{
-		Traces: traces, Line: line, Kafka: s.config(), Partitions: s.Partitions, Instance: s.Instance, Expiry: s.Expiry, ClaimTTL: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
+		Traces: traces, Line: line, Kafka: s.config(), Partitions: s.Partitions,
+		Instance: s.Instance, Expiry: s.Expiry, ClaimTTL: s.ClaimLapse, MaxDead: s.MaxDead, Session: s.SessionTimeout,
 		Listen: s.Listen, Monitor: s.Monitor, Version: v, Log: g.log,
 	}, nil
 }
 
 func (s server) started(a app.Addresses) {
 	if s.JSON {
-		_ = json.NewEncoder(os.Stdout).Encode(a)
+		_ = json.NewEncoder(os.Stdout).Encode(a) // The server runs even if nobody reads its standard output.
 		return
 	}
 	if a.URL != "" {

@@ -39,7 +39,8 @@ func (c *migrateCmd) Run(g *global) (err error) {
 		err = errors.Join(err, printMoved(os.Stdout, report))
 	}
 	if err == nil {
-		fmt.Printf("\nThe line has been moved, and its audit found no fault. Start it there: ecupcakes up --brokers %s\n", strings.Join(to.Brokers, ","))
+		fmt.Printf("\nThe line has been moved, and its audit found no fault. Start it there: ecupcakes up --brokers %s\n",
+			strings.Join(to.Brokers, ","))
 	}
 	return err
 }

@@ -31,7 +31,11 @@ func (k cluster) lineTopics(brokers int) []kafka.Topic {
 }
 
 // compared compares the required topics with those of the cluster and calls f with the result.
-func (k cluster) compared(g *global, need func(brokers int) []kafka.Topic, f func(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.TopicProblem) error) error {
+func (k cluster) compared(
+	g *global,
+	need func(brokers int) []kafka.Topic,
+	f func(ctx context.Context, a *kafka.Admin, needed []kafka.Topic, findings []kafka.TopicProblem) error,
+) error {
 	c := k.config()
 	if err := c.Validate(); err != nil {
 		return err

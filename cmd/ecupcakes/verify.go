@@ -79,7 +79,8 @@ func printReport(out io.Writer, r *verify.Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "stage\twaiting\tdone\trejected\texpired\tearly\trepeated\tbad\told\t")
 	for _, s := range r.Stages {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", s.Name, s.Waiting, s.Done, s.Rejected, s.Expired, s.Early, s.Repeated, s.Bad, s.Old)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n",
+			s.Name, s.Waiting, s.Done, s.Rejected, s.Expired, s.Early, s.Repeated, s.Bad, s.Old)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -91,7 +92,8 @@ func printReport(out io.Writer, r *verify.Result) error {
 		}
 		fmt.Fprintf(out, " %s: %d", place, r.Places[place])
 	}
-	fmt.Fprintf(out, "\nlost %d, doubled %d, wrong %d; dead letters %d, events in flight %d\n", r.Lost, r.Doubled, r.Wrong, r.DeadLetters, r.InFlight)
+	fmt.Fprintf(out, "\nlost %d, doubled %d, wrong %d; dead letters %d, events in flight %d\n",
+		r.Lost, r.Doubled, r.Wrong, r.DeadLetters, r.InFlight)
 	for _, f := range r.Findings {
 		fmt.Fprintln(out, "-", f)
 	}

@@ -80,7 +80,7 @@ func (balancer) Balance(c *kgo.ConsumerBalancer, topics map[string]int32) kgo.In
 	var all []*candidate
 	c.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
 		n := &candidate{member: m, owned: map[string][]int32{}}
-		_ = json.Unmarshal(meta.UserData, &n.presence)
+		_ = json.Unmarshal(meta.UserData, &n.presence) // A member whose data is invalid counts as one without screens.
 		for _, o := range meta.OwnedPartitions {
 			n.owned[o.Topic] = o.Partitions
 		}
@@ -191,7 +191,7 @@ func (p planWithPlaces) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignm
 		if a.ReadFrom(all[i].MemberAssignment) != nil {
 			continue // This cannot happen: the plan has just encoded it.
 		}
-		a.UserData, _ = json.Marshal(where)
+		a.UserData, _ = json.Marshal(where) // Lists of strings can always be encoded.
 		all[i].MemberAssignment = a.AppendTo(nil)
 	}
 	return all

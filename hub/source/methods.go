@@ -26,7 +26,11 @@ func Methods(c *commands.Commands, log *slog.Logger) map[string]hub.Method {
 	return map[string]hub.Method{"Claim": method("Claim", c, c.Claim, log), "Release": method("Release", c, c.Release, log)}
 }
 
-func method(name string, c *commands.Commands, command func(context.Context, commands.Hold) (commands.Outcome, error), log *slog.Logger) hub.Method {
+func method(
+	name string, c *commands.Commands,
+	command func(context.Context, commands.Hold) (commands.Outcome, error),
+	log *slog.Logger,
+) hub.Method {
 	return func(ctx context.Context, by hub.Caller, arguments []json.RawMessage) (json.RawMessage, error) {
 		var id string
 		switch {
@@ -47,7 +51,10 @@ func method(name string, c *commands.Commands, command func(context.Context, com
 			log.Error("a screen's call failed", "method", name, "error", err)
 			return nil, &commands.Error{Code: internal, Message: "Something went wrong here; try again, and tell the factory if it stays."}
 		case out.Pending:
-			return nil, &commands.Error{Code: commands.NotReady, Message: "Nobody has answered yet; it may still be carried out. Look at the order again in a moment."}
+			return nil, &commands.Error{
+				Code:    commands.NotReady,
+				Message: "Nobody has answered yet; it may still be carried out. Look at the order again in a moment.",
+			}
 		}
 		return json.Marshal(present.New(c.Line, out.Order))
 	}

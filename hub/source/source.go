@@ -93,7 +93,8 @@ func (s source) Changes(ctx context.Context, after uint64) ([]hub.Change, error)
 		if c.Arrived >= 0 {
 			h.Arrived, h.Order = s.line.Stages[c.Arrived].Input, s.order(c.Lazy())
 			if c.Trace != "" && s.trace != nil {
-				_, span := s.trace.Start(tracing.From(context.Background(), c.Trace), c.ID, "screens of "+s.line.Stages[c.Arrived].Name, tracing.Receives)
+				ctx, name := tracing.From(context.Background(), c.Trace), "screens of "+s.line.Stages[c.Arrived].Name
+				_, span := s.trace.Start(ctx, c.ID, name, tracing.Receives)
 				h.Order.Shown = sync.OnceFunc(func() { span.End() })
 			}
 		}

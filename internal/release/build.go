@@ -36,7 +36,7 @@ func compile(ctx context.Context, platform string) (b build, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(dir)
+			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
 	b = build{goos: goos, goarch: goarch, path: filepath.Join(dir, "ecupcakes")}
@@ -75,7 +75,8 @@ func compile(ctx context.Context, platform string) (b build, err error) {
 		return build{}, err
 	}
 	if file.Size() > maxBinary {
-		return build{}, fmt.Errorf("the binary for %s has %d bytes, more than the limit of %d: find the dependency that was added", platform, file.Size(), maxBinary)
+		return build{}, fmt.Errorf("the binary for %s has %d bytes, more than the limit of %d: find the dependency that was added",
+			platform, file.Size(), maxBinary)
 	}
 	return b, nil
 }
@@ -93,7 +94,12 @@ func archive(out string, b build, notices string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	entries := []entry{{filepath.Base(b.path), 0o755, nil}, {"LICENSE", 0o644, nil}, {"README.md", 0o644, nil}, {"THIRD_PARTY_LICENSES.txt", 0o644, []byte(notices)}}
+	entries := []entry{
+		{filepath.Base(b.path), 0o755, nil},
+		{"LICENSE", 0o644, nil},
+		{"README.md", 0o644, nil},
+		{"THIRD_PARTY_LICENSES.txt", 0o644, []byte(notices)},
+	}
 	for i, from := range []string{b.path, "LICENSE", "README.md"} {
 		if entries[i].content, err = os.ReadFile(from); err != nil {
 			return err

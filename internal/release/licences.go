@@ -19,7 +19,10 @@ import (
 
 // allowed lists the licences under which everybody may use, change and redistribute the release, as
 // long as it contains the licence texts.
-var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-2-Clause-Views", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense"}
+var allowed = []string{
+	"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-2-Clause-Views", "BSD-3-Clause",
+	"ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense",
+}
 
 // component is a third-party module or package that is part of the program.
 type component struct {
@@ -43,7 +46,11 @@ func components(ctx context.Context, builds []build) ([]component, error) {
 	var wrong []error
 	for _, c := range found {
 		if !slices.Contains(allowed, c.licence) {
-			wrong = append(wrong, fmt.Errorf("%s %s has the licence %q, which is not one of %s: remove the dependency, or add the licence to the list if it permits use and redistribution by everybody", c.name, c.version, c.licence, strings.Join(allowed, ", ")))
+			wrong = append(wrong, fmt.Errorf(
+				"%s %s has the licence %q, which is not one of %s: "+
+					"remove the dependency, or add the licence to the list if it permits use and redistribution by everybody",
+				c.name, c.version, c.licence, strings.Join(allowed, ", "),
+			))
 		}
 	}
 	slices.SortFunc(found, func(a, b component) int { return cmp.Compare(a.purl, b.purl) })
@@ -60,7 +67,9 @@ func modules(ctx context.Context, builds []build) ([]component, error) {
 				continue
 			}
 			if m.Replace != nil {
-				return nil, fmt.Errorf("the module %s is replaced: remove the replace directive, because a release may contain published modules only", m.Path)
+				return nil, fmt.Errorf("the module %s is replaced: "+
+					"remove the replace directive, because a release may contain published modules only",
+					m.Path)
 			}
 			paths[m.Path+"@"+m.Version] = m.Path
 		}
@@ -145,7 +154,10 @@ func licenceIn(dir string) (licence, text string, err error) {
 	var texts []string
 	for _, e := range entries {
 		upper := strings.ToUpper(e.Name())
-		if e.IsDir() || !slices.ContainsFunc([]string{"LICEN", "COPYING", "UNLICENSE", "NOTICE", "PATENTS"}, func(start string) bool { return strings.HasPrefix(upper, start) }) {
+		legal := slices.ContainsFunc([]string{"LICEN", "COPYING", "UNLICENSE", "NOTICE", "PATENTS"}, func(start string) bool {
+			return strings.HasPrefix(upper, start)
+		})
+		if e.IsDir() || !legal {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))

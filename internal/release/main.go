@@ -51,7 +51,7 @@ func release(ctx context.Context, out string, platforms []string) error {
 	var builds []build
 	defer func() {
 		for _, b := range builds {
-			_ = os.RemoveAll(filepath.Dir(b.path))
+			_ = os.RemoveAll(filepath.Dir(b.path)) // What is left is in the system's temporary directory.
 		}
 	}()
 	for _, platform := range platforms {

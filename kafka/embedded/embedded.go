@@ -36,7 +36,8 @@ func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 		return nil, fmt.Errorf("the address %q of the embedded broker is not host:port: %w", address, err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		return nil, fmt.Errorf("the embedded broker advertises its address to clients, so %q cannot be used: name a host that they can reach", address)
+		return nil, fmt.Errorf("the embedded broker advertises its address to clients, so %q cannot be used: "+
+			"name a host that they can reach", address)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
@@ -62,9 +63,10 @@ func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 		kfake.WithLogger(kfakeLog{log}),
 	)
 	if err != nil {
-		_ = lock.Unlock()
+		err = errors.Join(err, lock.Unlock())
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("starting the embedded broker: %w; choose another address with --kafka-listen, or use the broker that listens there with --brokers", err)
+			return nil, fmt.Errorf("starting the embedded broker: %w; "+
+				"choose another address with --kafka-listen, or use the broker that listens there with --brokers", err)
 		}
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
@@ -72,12 +74,12 @@ func Start(dir, address string, log *slog.Logger) (*Broker, error) {
 }
 
 // Addr returns the address on which the broker listens, host:port.
-func (e *Broker) Addr() string { return e.cluster.ListenAddrs()[0] }
+func (b *Broker) Addr() string { return b.cluster.ListenAddrs()[0] }
 
 // Close writes all data to the directory, stops the broker and unlocks the directory.
-func (e *Broker) Close() error {
-	e.cluster.Close()
-	if err := e.lock.Unlock(); err != nil {
+func (b *Broker) Close() error {
+	b.cluster.Close()
+	if err := b.lock.Unlock(); err != nil {
 		return fmt.Errorf("unlocking the data directory: %w", err)
 	}
 	return nil

@@ -80,7 +80,9 @@ func (c *Client) valid(ctx context.Context, want Connector) error {
 	case err == nil:
 		return nil
 	case databaseOnly:
-		return fmt.Errorf("the worker cannot use the database: %w; check that the database runs and that --mongodb-uri, or the worker's ECUPCAKES_MONGODB_URI, is its address", err)
+		return fmt.Errorf("the worker cannot use the database: %w; "+
+			"check that the database runs and that --mongodb-uri, or the worker's ECUPCAKES_MONGODB_URI, is its address",
+			err)
 	default:
 		return final{err}
 	}

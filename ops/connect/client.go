@@ -200,7 +200,8 @@ func (c *Client) installed(ctx context.Context, want Connector) error {
 	}
 	class := want.Config["connector.class"]
 	if !slices.ContainsFunc(plugins, func(p struct{ Class string }) bool { return p.Class == class }) {
-		return final{fmt.Errorf("the worker has no plugin with the class %s: put its jars below the worker's plugin.path and restart the worker", class)}
+		return final{fmt.Errorf("the worker has no plugin with the class %s: "+
+			"put its jars below the worker's plugin.path and restart the worker", class)}
 	}
 	return nil
 }

@@ -58,16 +58,35 @@ type watcher struct {
 
 func newWatcher(c *Client, names []string, o WatchOptions) *watcher {
 	w := &watcher{WatchOptions: o, client: c, names: names, backoffs: map[string]*backoff{}}
-	for d, otherwise := range map[*time.Duration]time.Duration{&w.Every: 5 * time.Second, &w.MinBackoff: 5 * time.Second, &w.MaxBackoff: 2 * time.Minute} {
+	for d, otherwise := range map[*time.Duration]time.Duration{
+		&w.Every:      5 * time.Second,
+		&w.MinBackoff: 5 * time.Second,
+		&w.MaxBackoff: 2 * time.Minute,
+	} {
 		if *d == 0 {
 			*d = otherwise
 		}
 	}
-	w.up = prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecupcakes_connect_up", Help: "1 if Kafka Connect answers. While it is 0, the states of connectors and tasks are absent."})
-	w.connectors = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ecupcakes_connect_connector_state", Help: "1 for the connector's current state, 0 for the other states."}, []string{"connector", "state"})
-	w.tasks = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ecupcakes_connect_task_state", Help: "1 for the task's current state, 0 for the other states."}, []string{"connector", "task", "state"})
-	w.restarts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecupcakes_connect_restarts_total", Help: "Restarts of a connector's failed parts."}, []string{"connector"})
-	w.refused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecupcakes_connect_restart_failures_total", Help: "Restarts that Kafka Connect refused."}, []string{"connector"})
+	w.up = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "ecupcakes_connect_up",
+		Help: "1 if Kafka Connect answers. While it is 0, the states of connectors and tasks are absent.",
+	})
+	w.connectors = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ecupcakes_connect_connector_state",
+		Help: "1 for the connector's current state, 0 for the other states.",
+	}, []string{"connector", "state"})
+	w.tasks = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ecupcakes_connect_task_state",
+		Help: "1 for the task's current state, 0 for the other states.",
+	}, []string{"connector", "task", "state"})
+	w.restarts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ecupcakes_connect_restarts_total",
+		Help: "Restarts of a connector's failed parts.",
+	}, []string{"connector"})
+	w.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ecupcakes_connect_restart_failures_total",
+		Help: "Restarts that Kafka Connect refused.",
+	}, []string{"connector"})
 	o.Registry.MustRegister(w.up, w.connectors, w.tasks, w.restarts, w.refused)
 	for _, name := range names {
 		w.backoffs[name] = &backoff{min: w.MinBackoff, max: w.MaxBackoff}

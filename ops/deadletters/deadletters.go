@@ -76,7 +76,9 @@ func (e *StuckError) Error() string {
 }
 
 func gone(l Letter) error {
-	return &StuckError{Letter: l, Why: fmt.Sprintf("it has only the beginning of its message, and %s has deleted the original (partition %d, offset %d): drop it", l.Topic, l.Partition, l.Offset)}
+	why := fmt.Sprintf("it has only the beginning of its message, and %s has deleted the original (partition %d, offset %d): drop it",
+		l.Topic, l.Partition, l.Offset)
+	return &StuckError{Letter: l, Why: why}
 }
 
 // Filter selects dead letters.
@@ -210,7 +212,8 @@ func (l *Letters) Requeue(ctx context.Context, id, by string) (now Letter, befor
 // resend sends the message of a dead letter to its topic.
 func (l *Letters) resend(ctx context.Context, letter Letter, client *kgo.Client) error {
 	if !slices.Contains(l.inputs(), letter.Topic) {
-		return &StuckError{Letter: letter, Why: fmt.Sprintf("its header names the topic %.80q, which the line does not read: drop it", letter.Topic)}
+		why := fmt.Sprintf("its header names the topic %.80q, which the line does not read: drop it", letter.Topic)
+		return &StuckError{Letter: letter, Why: why}
 	}
 	if letter.Truncated {
 		whole, err := l.origin(ctx, letter)
@@ -243,7 +246,10 @@ func (l *Letters) Drop(ctx context.Context, id, by string) (now Letter, before b
 
 // handle resolves a dead letter: it calls do unless the letter is resolved, then writes the
 // resolution.
-func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func(context.Context, Letter, *kgo.Client) error) (now Letter, before bool, err error) {
+func (l *Letters) handle(
+	ctx context.Context, id, resolution, by string,
+	do func(context.Context, Letter, *kgo.Client) error,
+) (now Letter, before bool, err error) {
 	leave, err := l.enter(ctx)
 	if err != nil {
 		return now, false, err
@@ -263,7 +269,11 @@ func (l *Letters) handle(ctx context.Context, id, resolution, by string, do func
 	}
 	r := &kgo.Record{
 		Topic: l.line.DeadLetters, Partition: at.partition, Key: []byte(letter.Key), Value: []byte{},
-		Headers: []kgo.RecordHeader{{Key: resolutionHeader, Value: []byte(resolution)}, {Key: letterHeader, Value: []byte(at.String())}, {Key: byHeader, Value: []byte(by)}},
+		Headers: []kgo.RecordHeader{
+			{Key: resolutionHeader, Value: []byte(resolution)},
+			{Key: letterHeader, Value: []byte(at.String())},
+			{Key: byHeader, Value: []byte(by)},
+		},
 	}
 	if err := send(ctx, client, r); err != nil {
 		return letter, false, err
@@ -332,15 +342,16 @@ func (l *Letters) read(ctx context.Context, topic string, p int32, r kafka.Range
 
 // parse returns the dead letter in a message. Fields whose header is missing or invalid stay zero.
 func parse(r *kgo.Record) Letter {
-	partition, _ := strconv.ParseInt(header(r, "partition"), 10, 32)
-	offset, _ := strconv.ParseInt(header(r, "offset"), 10, 64)
-	size, _ := strconv.Atoi(header(r, "truncated"))
+	partition, _ := strconv.ParseInt(header(r, "partition"), 10, 32) // Only a header that no processor wrote is invalid.
+	offset, _ := strconv.ParseInt(header(r, "offset"), 10, 64)       // Only a header that no processor wrote is invalid.
+	size, _ := strconv.Atoi(header(r, "truncated"))                  // Only a header that no processor wrote is invalid.
 	when := r.Timestamp.UTC()
 	if when.Year() < 1970 || when.Year() > 9998 { // JSON times (RFC 3339) cannot represent every Kafka timestamp.
 		when = time.Unix(0, 0).UTC()
 	}
 	return Letter{
-		ID: place{r.Partition, r.Offset}.String(), Key: string(r.Key), Value: r.Value, Size: max(size, len(r.Value)), Truncated: header(r, "truncated") != "",
+		ID: place{r.Partition, r.Offset}.String(), Key: string(r.Key), Value: r.Value,
+		Size: max(size, len(r.Value)), Truncated: header(r, "truncated") != "",
 		Reason: header(r, "reason"), Stage: header(r, "stage"), Topic: header(r, "topic"),
 		Partition: int32(partition), Offset: offset, Time: when, Trace: codecs.Trace([]byte(header(r, codecs.TraceHeader))),
 	}

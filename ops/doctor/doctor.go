@@ -116,7 +116,10 @@ func (p Target) alter(topic, setting string) string {
 func brokers(_ Target, f *Facts) (found []Finding) {
 	for _, b := range f.Brokers {
 		if b.Failure != "" {
-			found = append(found, Finding{What: fmt.Sprintf("broker %d at %s does not answer: %s", b.ID, b.Address, b.Failure), Fix: "start it, and check that its advertised.listeners can be reached from here"})
+			found = append(found, Finding{
+				What: fmt.Sprintf("broker %d at %s does not answer: %s", b.ID, b.Address, b.Failure),
+				Fix:  "start it, and check that its advertised.listeners can be reached from here",
+			})
 		}
 	}
 	return found
@@ -130,11 +133,19 @@ func versions(_ Target, f *Facts) (found []Finding) {
 		}
 		seen[b.Version] = true
 		if b.Old {
-			found = append(found, Finding{What: fmt.Sprintf("broker %d runs Kafka %s, which lacks features that the line needs (static membership, idempotent writes)", b.ID, b.Version), Fix: "upgrade it to Kafka 2.8 or later"})
+			found = append(found, Finding{
+				What: fmt.Sprintf("broker %d runs Kafka %s, which lacks features that the line needs "+
+					"(static membership, idempotent writes)",
+					b.ID, b.Version),
+				Fix: "upgrade it to Kafka 2.8 or later",
+			})
 		}
 	}
 	if len(seen) > 1 {
-		found = append(found, Finding{What: "the brokers have different versions: " + strings.Join(slices.Sorted(maps.Keys(seen)), ", "), Fix: "finish the upgrade"})
+		found = append(found, Finding{
+			What: "the brokers have different versions: " + strings.Join(slices.Sorted(maps.Keys(seen)), ", "),
+			Fix:  "finish the upgrade",
+		})
 	}
 	return found
 }
@@ -159,7 +170,8 @@ func topics(p Target, f *Facts) (found []Finding) {
 		case t.Name == p.Line.Ingredients && n != 1:
 			found = append(found, Finding{
 				What: fmt.Sprintf("topic %s has %d partitions, not 1: an ingredient that has run out may be shown as available", t.Name, n),
-				Fix: fmt.Sprintf("kafka-topics --bootstrap-server %s --delete --topic %s, then ecupcakes topics apply --brokers %s, then a new snapshot by its connector",
+				Fix: fmt.Sprintf("kafka-topics --bootstrap-server %s --delete --topic %s, "+
+					"then ecupcakes topics apply --brokers %s, then a new snapshot by its connector",
 					p.bootstrap(), t.Name, p.bootstrap()),
 			})
 		case t.Name != p.Line.Ingredients:
@@ -172,7 +184,10 @@ func topics(p Target, f *Facts) (found []Finding) {
 		found = append(found, settings(p, t, h)...)
 	}
 	for _, n := range slices.Sorted(maps.Keys(other)) {
-		f := Finding{What: fmt.Sprintf("the topics %s have %d partitions, not %d: orders would be searched in the wrong partition", strings.Join(other[n], ", "), n, p.Partitions)}
+		f := Finding{
+			What: fmt.Sprintf("the topics %s have %d partitions, not %d: orders would be searched in the wrong partition",
+				strings.Join(other[n], ", "), n, p.Partitions),
+		}
 		if len(other[n]) == orders {
 			f.Fix = fmt.Sprintf("ecupcakes serve --partitions %d --brokers %s", n, p.bootstrap())
 		} else {
@@ -181,7 +196,10 @@ func topics(p Target, f *Facts) (found []Finding) {
 		found = append(found, f)
 	}
 	if len(missing) > 0 {
-		found = append(found, Finding{What: "missing topics: " + strings.Join(missing, ", "), Fix: fmt.Sprintf("ecupcakes topics apply --brokers %s --partitions %d", p.bootstrap(), p.Partitions)})
+		found = append(found, Finding{
+			What: "missing topics: " + strings.Join(missing, ", "),
+			Fix:  fmt.Sprintf("ecupcakes topics apply --brokers %s --partitions %d", p.bootstrap(), p.Partitions),
+		})
 	}
 	return found
 }
@@ -204,7 +222,9 @@ func replicas(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	if least > 0 && least < int(t.Replication) {
 		found = append(found, Finding{
 			What: fmt.Sprintf("topic %s has %d of %d replicas: losing a disk can lose orders", t.Name, least, t.Replication),
-			Fix:  fmt.Sprintf("kafka-reassign-partitions --bootstrap-server %s --execute --reassignment-json-file FILE, where FILE gives each of its partitions %d replicas", p.bootstrap(), t.Replication),
+			Fix: fmt.Sprintf("kafka-reassign-partitions --bootstrap-server %s --execute --reassignment-json-file FILE, "+
+				"where FILE gives each of its partitions %d replicas",
+				p.bootstrap(), t.Replication),
 		})
 	}
 	if len(leaderless) > 0 {
@@ -215,8 +235,11 @@ func replicas(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	}
 	if len(few) > 0 {
 		found = append(found, Finding{
-			What: fmt.Sprintf("partitions %s of topic %s are under-replicated: one more failing broker could stop the line", strings.Join(few, ", "), t.Name),
-			Fix:  fmt.Sprintf("kafka-topics --bootstrap-server %s --describe --under-replicated-partitions, then start the brokers that are missing from Isr", p.bootstrap()),
+			What: fmt.Sprintf("partitions %s of topic %s are under-replicated: one more failing broker could stop the line",
+				strings.Join(few, ", "), t.Name),
+			Fix: fmt.Sprintf("kafka-topics --bootstrap-server %s --describe --under-replicated-partitions, "+
+				"then start the brokers that are missing from Isr",
+				p.bootstrap()),
 		})
 	}
 	return found
@@ -246,8 +269,9 @@ func settings(p Target, t kafka.Topic, h Topic) (found []Finding) {
 	for _, part := range h.Partitions {
 		if err == nil && insync > 1 && insync >= part.Replicas {
 			found = append(found, Finding{
-				What: fmt.Sprintf("topic %s has min.insync.replicas=%d and %d replicas: the line stops whenever a broker stops", t.Name, insync, part.Replicas),
-				Fix:  p.alter(t.Name, fmt.Sprint("min.insync.replicas=", max(1, part.Replicas-1))),
+				What: fmt.Sprintf("topic %s has min.insync.replicas=%d and %d replicas: the line stops whenever a broker stops",
+					t.Name, insync, part.Replicas),
+				Fix: p.alter(t.Name, fmt.Sprint("min.insync.replicas=", max(1, part.Replicas-1))),
 			})
 			break
 		}
@@ -271,7 +295,9 @@ func groups(p Target, f *Facts) (found []Finding) {
 		if g.Leaderless {
 			found = append(found, Finding{
 				What: fmt.Sprintf("no broker coordinates the group %s: it cannot commit offsets", s.Group()),
-				Fix:  fmt.Sprintf("if the cluster is new, run the doctor again in a minute; otherwise start the brokers that kafka-topics --bootstrap-server %s --describe --topic __consumer_offsets shows", p.bootstrap()),
+				Fix: fmt.Sprintf("if the cluster is new, run the doctor again in a minute; "+
+					"otherwise start the brokers that kafka-topics --bootstrap-server %s --describe --topic __consumer_offsets shows",
+					p.bootstrap()),
 			})
 			continue
 		}
@@ -296,20 +322,25 @@ func offsets(p Target, group string, members int, at GroupProgress) (f Finding, 
 	switch {
 	case at.Begin > at.Committed:
 		return Finding{
-			What: fmt.Sprintf("%d events of %s were deleted before the group %s committed them: their orders may be lost", at.Begin-at.Committed, where, group),
-			Fix:  fmt.Sprintf("ecupcakes verify --brokers %s, which counts lost orders; then check the retention of the topic", p.bootstrap()),
+			What: fmt.Sprintf("%d events of %s were deleted before the group %s committed them: their orders may be lost",
+				at.Begin-at.Committed, where, group),
+			Fix: fmt.Sprintf("ecupcakes verify --brokers %s, which counts lost orders; then check the retention of the topic", p.bootstrap()),
 		}, true
 	case at.Committed > at.End:
 		return Finding{
-			What: fmt.Sprintf("the group %s has committed offset %d of %s, which ends at %d: the topic was deleted and created again, or a broker has lost events",
+			What: fmt.Sprintf("the group %s has committed offset %d of %s, which ends at %d: "+
+				"the topic was deleted and created again, or a broker has lost events",
 				group, at.Committed, where, at.End),
-			Fix: fmt.Sprintf("kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-earliest --execute, while its processors are stopped",
+			Fix: fmt.Sprintf("kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d "+
+				"--reset-offsets --to-earliest --execute, while its processors are stopped",
 				p.bootstrap(), group, at.Topic, at.Partition),
 		}, true
 	case members > 0 && at.Stuck:
 		return Finding{
-			What: fmt.Sprintf("%d events of %s wait for the group %s, which committed nothing within %s", at.Lag(at.Committed), where, group, commitWait),
-			Fix: fmt.Sprintf("read the log of its process, then restart it: kafka-consumer-groups --bootstrap-server %s --describe --group %s --members names it",
+			What: fmt.Sprintf("%d events of %s wait for the group %s, which committed nothing within %s",
+				at.Lag(at.Committed), where, group, commitWait),
+			Fix: fmt.Sprintf("read the log of its process, then restart it: "+
+				"kafka-consumer-groups --bootstrap-server %s --describe --group %s --members names it",
 				p.bootstrap(), group),
 		}, true
 	}
@@ -319,7 +350,8 @@ func offsets(p Target, group string, members int, at GroupProgress) (f Finding, 
 func acls(p Target, f *Facts) (found []Finding) {
 	var missing []kafka.ACL
 	for _, a := range kafka.ACLs(p.Line, p.Roles...) {
-		if may, seen := f.Permissions[Resource{Kind: a.Resource, Name: a.Name}]; seen && !slices.Contains(may, a.Operation) && !slices.Contains(may, kadm.OpAll) {
+		may, seen := f.Permissions[Resource{Kind: a.Resource, Name: a.Name}]
+		if seen && !slices.Contains(may, a.Operation) && !slices.Contains(may, kadm.OpAll) {
 			missing = append(missing, a)
 		}
 	}
@@ -336,13 +368,18 @@ func clocks(_ Target, f *Facts) (found []Finding) {
 	for _, t := range slices.Sorted(maps.Keys(f.Topics)) {
 		if ahead := f.Topics[t].Newest.Sub(f.Now); ahead > maxSkew {
 			return []Finding{{
-				What: fmt.Sprintf("topic %s has a message from %s in the future: the clock of its producer or of this machine is wrong, so times and estimates are, too", t, ahead.Round(time.Second)),
-				Fix:  "timedatectl set-ntp true, on the machines of the line",
+				What: fmt.Sprintf("topic %s has a message from %s in the future: "+
+					"the clock of its producer or of this machine is wrong, so times and estimates are, too",
+					t, ahead.Round(time.Second)),
+				Fix: "timedatectl set-ntp true, on the machines of the line",
 			}}
 		}
 	}
 	if skew := f.ConnectClock; skew.Abs() > maxSkew {
-		found = append(found, Finding{What: fmt.Sprintf("the clock of Kafka Connect differs from this machine's by %s", skew.Round(time.Second)), Fix: "timedatectl set-ntp true, on both machines"})
+		found = append(found, Finding{
+			What: fmt.Sprintf("the clock of Kafka Connect differs from this machine's by %s", skew.Round(time.Second)),
+			Fix:  "timedatectl set-ntp true, on both machines",
+		})
 	}
 	return found
 }
@@ -350,13 +387,17 @@ func clocks(_ Target, f *Facts) (found []Finding) {
 func disks(_ Target, f *Facts) (found []Finding) {
 	for _, d := range f.Disks {
 		if d.Failure != "" {
-			found = append(found, Finding{What: fmt.Sprintf("the directory %s of %s cannot be used: %s", d.Directory, d.Of, d.Failure), Fix: "read the broker's log, and replace the disk"})
+			found = append(found, Finding{
+				What: fmt.Sprintf("the directory %s of %s cannot be used: %s", d.Directory, d.Of, d.Failure),
+				Fix:  "read the broker's log, and replace the disk",
+			})
 			continue
 		}
 		if free := float64(d.Free) / float64(max(d.Total, 1)); free < minFree || d.Free < minFreeBytes {
 			found = append(found, Finding{
-				What: fmt.Sprintf("the disk with %s of %s has %.1f of %.1f GB free: when it is full, orders can no longer be placed", d.Directory, d.Of, float64(d.Free)/1e9, float64(d.Total)/1e9),
-				Fix:  "free space, or move the directory to a larger disk: du -xh --max-depth 1 " + d.Directory + " | sort -h",
+				What: fmt.Sprintf("the disk with %s of %s has %.1f of %.1f GB free: when it is full, orders can no longer be placed",
+					d.Directory, d.Of, float64(d.Free)/1e9, float64(d.Total)/1e9),
+				Fix: "free space, or move the directory to a larger disk: du -xh --max-depth 1 " + d.Directory + " | sort -h",
 			})
 		}
 	}
@@ -371,7 +412,10 @@ func connectors(p Target, f *Facts) (found []Finding) {
 		at := p.Connect + "/connectors/" + c.Name
 		switch {
 		case c.Connector.Paused():
-			found = append(found, Finding{What: fmt.Sprintf("the connector %s is %s", c.Name, strings.ToLower(c.Connector.State)), Fix: "curl -X PUT " + at + "/resume"})
+			found = append(found, Finding{
+				What: fmt.Sprintf("the connector %s is %s", c.Name, strings.ToLower(c.Connector.State)),
+				Fix:  "curl -X PUT " + at + "/resume",
+			})
 			continue
 		case c.Connector.Failed():
 			found = append(found, Finding{
@@ -380,7 +424,10 @@ func connectors(p Target, f *Facts) (found []Finding) {
 			})
 			continue
 		case len(c.Tasks) == 0:
-			found = append(found, Finding{What: fmt.Sprintf("the connector %s has no task: it copies nothing", c.Name), Fix: "curl " + at + "/status, and read the worker's log"})
+			found = append(found, Finding{
+				What: fmt.Sprintf("the connector %s has no task: it copies nothing", c.Name),
+				Fix:  "curl " + at + "/status, and read the worker's log",
+			})
 		}
 		for _, t := range c.Tasks {
 			if t.Failed() {

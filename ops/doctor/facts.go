@@ -431,7 +431,10 @@ func (e *collector) disks(ctx context.Context) error {
 			case d.Err != nil && !errors.Is(d.Err, kerr.ClusterAuthorizationFailed):
 				e.Facts.Disks = append(e.Facts.Disks, Disk{Of: fmt.Sprint("broker ", d.Broker), Directory: d.Dir, Failure: d.Err.Error()})
 			case d.Err == nil && d.TotalBytes > 0:
-				e.Facts.Disks = append(e.Facts.Disks, Disk{Of: fmt.Sprint("broker ", d.Broker), Directory: d.Dir, Free: d.UsableBytes, Total: d.TotalBytes})
+				e.Facts.Disks = append(e.Facts.Disks, Disk{
+					Of: fmt.Sprint("broker ", d.Broker), Directory: d.Dir,
+					Free: d.UsableBytes, Total: d.TotalBytes,
+				})
 			}
 		}
 	}

@@ -89,7 +89,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	defer m.close()
-	for topic, kind := range o.Line.Topics() { // Inputs of a stage come before its table, and the dead letters last: they need the offset mappings.
+	// Inputs of a stage come before its table, and the dead letters last: they need the offset mappings.
+	for topic, kind := range o.Line.Topics() {
 		if err := m.copy(ctx, topic, kind); err != nil {
 			return nil, err
 		}
@@ -107,7 +108,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, fmt.Errorf("auditing the line on the target: %w", err)
 	}
 	if a := m.report.Audit; !a.OK() {
-		err = fmt.Errorf("the audit of the target finds %d lost, %d doubled, %d wrong, although the target equals the source: audit the source, too", a.Lost, a.Doubled, a.Wrong)
+		err = fmt.Errorf("the audit of the target finds %d lost, %d doubled, %d wrong, "+
+			"although the target equals the source: audit the source, too",
+			a.Lost, a.Doubled, a.Wrong)
 	}
 	return &m.report, err
 }
@@ -137,7 +140,8 @@ func (m *migration) connectSource(ctx context.Context) (err error) {
 	// Read the offsets first: an embedded broker soon deletes those of groups that have not run for a
 	// week.
 	if err := m.source.look(ctx, m.Line); err != nil {
-		return fmt.Errorf("reading the source: %w; if it has only run with another version of the program, start and stop it once with this one", err)
+		return fmt.Errorf("reading the source: %w; "+
+			"if it has only run with another version of the program, start and stop it once with this one", err)
 	}
 	m.partitions = int32(len(m.source.ranges[m.Line.Output]))
 	for topic := range m.Line.Topics() {
@@ -202,7 +206,9 @@ func (m *migration) idle(ctx context.Context) error {
 			return fmt.Errorf("describing group %s on the target: %w", s.Group(), err)
 		}
 		if n := len(group.Members); n > 0 {
-			return fmt.Errorf("the consumer group %s has %d members on the target: the line runs there. Stop it, wait until its session has timed out, and %s", s.Group(), n, again)
+			return fmt.Errorf("the consumer group %s has %d members on the target: the line runs there. "+
+				"Stop it, wait until its session has timed out, and %s",
+				s.Group(), n, again)
 		}
 	}
 	return nil
@@ -272,9 +278,11 @@ func (m *migration) copyPartition(ctx context.Context, topic string, kind topolo
 			silence.Reset(targetTimeout)
 			switch {
 			case err != nil:
-				fail(fmt.Errorf("writing to the target: %w; if its topic rejects the message, change the topic's settings and run the migration again", err))
+				fail(fmt.Errorf("writing to the target: %w; "+
+					"if its topic rejects the message, change the topic's settings and run the migration again", err))
 			case at >= 0 && r.Offset != at:
-				fail(fmt.Errorf("the target has given offset %d to the message that must have offset %d: something else writes there; %s", r.Offset, at, again))
+				fail(fmt.Errorf("the target has given offset %d to the message that must have offset %d: something else writes there; %s",
+					r.Offset, at, again))
 			}
 		})
 	}
@@ -330,7 +338,12 @@ func (m *migration) commit(ctx context.Context) error {
 				have, there := m.target.committed[i][topic][p]
 				switch {
 				case there && (!moved || have != to):
-					return fmt.Errorf("group %s has committed offset %d of partition %d of %s on the target, not %d as on the source: the line has run there since it was moved. If it should continue there, nothing is left to do; otherwise %s", s.Group(), have, p, topic, to, again)
+					return fmt.Errorf(
+						"group %s has committed offset %d of partition %d of %s on the target, not %d as on the source: "+
+							"the line has run there since it was moved. "+
+							"If it should continue there, nothing is left to do; otherwise %s",
+						s.Group(), have, p, topic, to, again,
+					)
 				case moved && !there:
 					commits[i].AddOffset(topic, p, to, -1)
 				}

@@ -20,7 +20,11 @@ func (m *migration) expected(ctx context.Context, topic string, p int32, f func(
 	o := &offsets{end: has.End}
 	mark := func() error {
 		o.base = 1
-		return f(0, &kgo.Record{Topic: topic, Partition: p, Value: []byte("the beginning of this partition was gone before it was moved"), Timestamp: time.UnixMilli(0)})
+		return f(0, &kgo.Record{
+			Topic: topic, Partition: p,
+			Value:     []byte("the beginning of this partition was gone before it was moved"),
+			Timestamp: time.UnixMilli(0),
+		})
 	}
 	if has.Begin > 0 || m.lost(topic, p) {
 		if err := mark(); err != nil {
@@ -114,7 +118,9 @@ func (m *migration) copyStream(ctx context.Context, topic string, p int32, write
 		case at < there.End-1:
 		case at == there.End-1:
 			if last != 0 && last != digest(r) {
-				return fmt.Errorf("the target's last message, at offset %d, differs from the source's: the target has another line, or the source has deleted its oldest messages since the migration began; %s", at, again)
+				return fmt.Errorf("the target's last message, at offset %d, differs from the source's: "+
+					"the target has another line, or the source has deleted its oldest messages since the migration began; %s",
+					at, again)
 			}
 		case m.sealed:
 			return m.ran()
@@ -127,7 +133,10 @@ func (m *migration) copyStream(ctx context.Context, topic string, p int32, write
 		return 0, err
 	}
 	if there.End > o.next() {
-		return 0, fmt.Errorf("the target has %d messages where the source has %d: the line has run there, or something else has written. If the line was moved before and should continue there, nothing is left to do; otherwise %s", there.End, o.next(), again)
+		return 0, fmt.Errorf("the target has %d messages where the source has %d: "+
+			"the line has run there, or something else has written. "+
+			"If the line was moved before and should continue there, nothing is left to do; otherwise %s",
+			there.End, o.next(), again)
 	}
 	m.offsets[topic] = append(m.offsets[topic], o)
 	return o.n, nil
@@ -135,7 +144,10 @@ func (m *migration) copyStream(ctx context.Context, topic string, p int32, write
 
 // ran returns the error for a target that has committed offsets but lacks messages of the source.
 func (m *migration) ran() error {
-	return fmt.Errorf("the target has committed offsets but lacks messages of the source: the line has run on one of the clusters after it was moved, or was never moved to this target. If it should continue on the target, nothing is left to do; otherwise %s", again)
+	return fmt.Errorf("the target has committed offsets but lacks messages of the source: "+
+		"the line has run on one of the clusters after it was moved, or was never moved to this target. "+
+		"If it should continue on the target, nothing is left to do; otherwise %s",
+		again)
 }
 
 // deleteMarker deletes the marker in place of a lost beginning.
@@ -158,7 +170,8 @@ func (m *migration) deleteMarker(ctx context.Context, topic string, p int32) err
 func (m *migration) compareStream(ctx context.Context, topic string, p int32) error {
 	has, o := m.target.ranges[topic][p], m.offsets[topic][p]
 	if has.End != o.next() || has.Begin < o.base {
-		return fmt.Errorf("the target has offsets %d to %d, not %d to %d: something else has written to it; %s", has.Begin, has.End, o.base, o.next(), again)
+		return fmt.Errorf("the target has offsets %d to %d, not %d to %d: something else has written to it; %s",
+			has.Begin, has.End, o.base, o.next(), again)
 	}
 	var got, want maphash.Hash
 	got.SetSeed(seed)

@@ -19,7 +19,10 @@ type latest struct {
 
 // rows returns the last message of each key in a table partition, with the digest of what moved makes
 // of it.
-func (c *cluster) rows(ctx context.Context, topic string, p int32, moved func(*kgo.Record) (*kgo.Record, error)) (map[string]latest, error) {
+func (c *cluster) rows(
+	ctx context.Context, topic string, p int32,
+	moved func(*kgo.Record) (*kgo.Record, error),
+) (map[string]latest, error) {
 	rows, has := map[string]latest{}, c.ranges[topic][p]
 	err := c.read(ctx, topic, p, has.Begin, has.End, func(r *kgo.Record) error {
 		if r.Key == nil {

@@ -162,8 +162,8 @@ func (r *Result) deadLetters(ctx context.Context, log *log, topic string, partit
 			for _, h := range m.Headers {
 				headers[h.Key] = string(h.Value)
 			}
-			partition, _ := strconv.ParseInt(headers["partition"], 10, 32)
-			offset, _ := strconv.ParseInt(headers["offset"], 10, 64)
+			partition, _ := strconv.ParseInt(headers["partition"], 10, 32) // Only a header that no processor wrote is invalid.
+			offset, _ := strconv.ParseInt(headers["offset"], 10, 64)       // Only a header that no processor wrote is invalid.
 			if letters != nil {
 				letters[origin{headers["topic"], int32(partition), offset}] = true
 			}
@@ -281,7 +281,11 @@ func (a *audit) stage(ctx context.Context, i int) error {
 }
 
 // fold replays the messages of one input of a stage on the states.
-func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ Decode([]byte) (any, error) }, states map[string]*state, arrived func(m *kgo.Record, first bool)) error {
+func (a *audit) fold(
+	ctx context.Context, i int, topic string, codec interface{ Decode([]byte) (any, error) },
+	states map[string]*state,
+	arrived func(m *kgo.Record, first bool),
+) error {
 	count, decides := &a.Stages[i], a.Line.DecisionStage(i)
 	committed := a.log.committed[i][topic][a.p]
 	return a.log.read(ctx, topic, a.p, func(m *kgo.Record) {
@@ -293,7 +297,8 @@ func (a *audit) fold(ctx context.Context, i int, topic string, codec interface{ 
 		if m.Value != nil {
 			msg, _ = codec.Decode(m.Value) // Codecs return undecodable bytes as a value, never an error.
 		}
-		event, _, why := processors.Event(msg, processors.Origin{Key: string(m.Key), Partition: a.p, Offset: m.Offset, Time: m.Timestamp}, a.partitions)
+		from := processors.Origin{Key: string(m.Key), Partition: a.p, Offset: m.Offset, Time: m.Timestamp}
+		event, _, why := processors.Event(msg, from, a.partitions)
 		st := states[string(m.Key)]
 		if why == "" {
 			if st == nil {

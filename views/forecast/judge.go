@@ -52,7 +52,8 @@ func NewAccuracy(v Orders, registry prometheus.Registerer) *Accuracy {
 		}),
 		within: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecupcakes_estimate_within_total",
-			Help: "Checked orders that were shipped by their first estimate. Divided by ecupcakes_estimate_total it should be 0.5 for p50 and 0.9 for p90.",
+			Help: "Checked orders that were shipped by their first estimate. " +
+				"Divided by ecupcakes_estimate_total it should be 0.5 for p50 and 0.9 for p90.",
 		}, []string{"estimate"}),
 	}
 	a.within.WithLabelValues("p50")

@@ -82,7 +82,7 @@ func (g *Gate) Down() {
 	g.shut, g.refused = true, 0
 	for _, c := range g.conns {
 		if g.meant(c) {
-			c.Close()
+			_ = c.Close() // The connection is cut, whatever its state.
 		}
 	}
 }
@@ -122,9 +122,9 @@ func (l *GatedListener) Accept() (net.Conn, error) {
 	defer l.gate.mu.Unlock()
 	if l.gate.shut && l.gate.meant(c) {
 		// With what it was sent unread, the client would see a reset instead of an end.
-		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = c.Read(make([]byte, 1<<10))
-		c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // An error means that the client has closed the connection.
+		_, _ = c.Read(make([]byte, 1<<10))                            // The client's bytes are only discarded.
+		_ = c.Close()                                                 // The connection is refused, whatever its state.
 		l.gate.refused++
 	} else {
 		l.gate.conns = append(l.gate.conns, c)

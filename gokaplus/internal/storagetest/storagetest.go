@@ -233,8 +233,14 @@ func offsetApart(t *testing.T, build storage.Builder) {
 	if err := errors.Join(s.Set("__offset", []byte("a row")), s.SetOffset(7)); err != nil {
 		t.Fatal(err)
 	}
-	v, _ := s.Get("__offset")
-	o, _ := s.GetOffset(0)
+	v, err := s.Get("__offset")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.GetOffset(0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if string(v) != "a row" || o != 7 {
 		t.Fatalf("row %q, offset %d", v, o)
 	}

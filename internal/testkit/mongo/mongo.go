@@ -54,7 +54,11 @@ func Start(ctx context.Context, dir string, databases ...string) (*Server, error
 	}
 	s.Program = java.Program{
 		Name: "the stand-in for MongoDB", Log: filepath.Join(dir, "mongo.log"),
-		Args: append([]string{"-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*") + ":" + classes, "ReplicaSet", fmt.Sprint(ports[0]), filepath.Join(dir, "mongo.h2")}, databases...),
+		Args: append([]string{
+			"-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+			"-cp", filepath.Join(jars, "*") + ":" + classes,
+			"ReplicaSet", fmt.Sprint(ports[0]), filepath.Join(dir, "mongo.h2"),
+		}, databases...),
 		Up: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()

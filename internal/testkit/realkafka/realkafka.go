@@ -53,7 +53,10 @@ func directly(listen string) (string, error) { return listen, nil }
 // StartBehind is Start with something between the nodes and everybody who talks
 // to them, each other included: front gets the address where a node is going to
 // listen, and returns the one that it is to be known by.
-func StartBehind(ctx context.Context, dir string, nodes int, front func(listen string) (string, error), settings ...string) (*Cluster, error) {
+func StartBehind(
+	ctx context.Context, dir string, nodes int,
+	front func(listen string) (string, error), settings ...string,
+) (*Cluster, error) {
 	return start(ctx, dir, nodes, front, nil, settings)
 }
 
@@ -61,7 +64,11 @@ func StartBehind(ctx context.Context, dir string, nodes int, front func(listen s
 // name it has.
 type listener struct{ protocol, address string }
 
-func start(ctx context.Context, dir string, nodes int, front func(listen string) (string, error), besides []listener, settings []string) (*Cluster, error) {
+func start(
+	ctx context.Context, dir string, nodes int,
+	front func(listen string) (string, error),
+	besides []listener, settings []string,
+) (*Cluster, error) {
 	jars, err := java.Jars(ctx, "kafka", pom)
 	if err != nil {
 		return nil, err
@@ -167,16 +174,23 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		"logger.a.additivity = false",
 		"logger.a.appenderRef.a.ref = A",
 	}
-	for file, lines := range map[string][]string{n.properties(): append(properties, settings...), filepath.Join(n.dir, "log4j2.properties"): logging} {
+	for file, lines := range map[string][]string{
+		n.properties(): append(properties, settings...),
+		filepath.Join(n.dir, "log4j2.properties"): logging,
+	} {
 		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
 	}
-	if out, err := n.tool(ctx, "kafka.tools.StorageTool", "format", "-t", "cupcakesTestCluster000", "-c", n.properties()).CombinedOutput(); err != nil {
+	format := n.tool(ctx, "kafka.tools.StorageTool", "format", "-t", "cupcakesTestCluster000", "-c", n.properties())
+	if out, err := format.CombinedOutput(); err != nil {
 		return fmt.Errorf("formatting the storage of Kafka node %d: %w\n%s", id, err, out)
 	}
 	n.Program.Name = "the Kafka node " + n.Address
-	n.Program.Args = append(n.java("-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"), "kafka.Kafka", n.properties())
+	n.Program.Args = append(
+		n.java("-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
+		"kafka.Kafka", n.properties(),
+	)
 	n.Program.Log = n.log() // Both append to it.
 	n.Program.Up = n.up
 	return nil
