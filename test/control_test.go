@@ -67,7 +67,7 @@ func TestControl(t *testing.T) {
 		}}},
 		{"an order comes again", orderComesAgain, []part{{
 			"a row remembers its order", "order/next.go",
-			"if row.State != None && row.State != Early {", "if false {",
+			"if row.State != StateNone && row.State != StateEarly {", "if false {",
 		}}},
 	} {
 		t.Run(scenario.name, func(t *testing.T) {
