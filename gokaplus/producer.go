@@ -125,9 +125,9 @@ func (p *saramaProducer) Close() error { return p.close() }
 
 func (p *saramaProducer) shutDown() error {
 	close(p.closing)
-	p.senders.Lock()   // every sender has returned, and none will come
-	p.senders.Unlock() //nolint:staticcheck // SA2001: the lock is a barrier.
+	p.senders.Lock() // every sender has returned, and none will come
 	p.async.AsyncClose()
+	p.senders.Unlock()
 	select {
 	case <-p.drained:
 		return p.client.Close()
