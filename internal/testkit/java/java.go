@@ -38,7 +38,7 @@ func Jars(ctx context.Context, name string, pom []byte) (string, error) {
 			return "", ErrMissing
 		}
 	}
-	return cached(name, pom, func(dir string) error {
+	return Cached(name, pom, func(dir string) error {
 		project := filepath.Join(dir, "pom.xml")
 		if err := os.WriteFile(project, pom, 0o644); err != nil {
 			return err
@@ -52,19 +52,25 @@ func Jars(ctx context.Context, name string, pom []byte) (string, error) {
 	})
 }
 
-// Compile compiles a Java source file against the jars of a directory, once for
-// all tests, and returns the directory of its classes in the user's cache. A
-// source that java runs directly is compiled at each start, which takes seconds.
-func Compile(ctx context.Context, name, jars string, source []byte) (string, error) {
+// Release returns the path of java without symbolic links, which contains its
+// version: what one release of Java has compiled, another may not load.
+func Release() (string, error) {
 	program, err := exec.LookPath("java")
 	if err != nil {
 		return "", ErrMissing
 	}
-	// Another release of Java may not load the classes. Its path has its version.
-	if program, err = filepath.EvalSymlinks(program); err != nil {
+	return filepath.EvalSymlinks(program)
+}
+
+// Compile compiles a Java source file against the jars of a directory, once for
+// all tests, and returns the directory of its classes in the user's cache. A
+// source that java runs directly is compiled at each start, which takes seconds.
+func Compile(ctx context.Context, name, jars string, source []byte) (string, error) {
+	program, err := Release()
+	if err != nil {
 		return "", err
 	}
-	return cached(name+"-classes", slices.Concat([]byte(program), []byte(jars), source), func(dir string) error {
+	return Cached(name+"-classes", slices.Concat([]byte(program), []byte(jars), source), func(dir string) error {
 		file := filepath.Join(dir, name+".java")
 		if err := os.WriteFile(file, source, 0o644); err != nil {
 			return err
@@ -81,9 +87,9 @@ func Compile(ctx context.Context, name, jars string, source []byte) (string, err
 	})
 }
 
-// cached returns a directory of the user's cache for a name and a key. fill fills
+// Cached returns a directory of the user's cache for a name and a key. fill fills
 // it if no test has done so before; other processes wait meanwhile.
-func cached(name string, key []byte, fill func(dir string) error) (string, error) {
+func Cached(name string, key []byte, fill func(dir string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("looking for the user's cache directory for %s: %w", name, err)

@@ -8,17 +8,20 @@ package realkafka
 import (
 	"context"
 	_ "embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
+	"github.com/google/uuid"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,6 +42,8 @@ type Node struct {
 	listen  string // Where it listens: there, unless something stands between.
 	dir     string
 	jars    string
+
+	prepared string // See prepare; empty for the node that it runs itself.
 }
 
 // Start runs a cluster of one or three nodes with their data below dir, and
@@ -73,6 +78,10 @@ func start(
 	if err != nil {
 		return nil, err
 	}
+	ready, err := prepare(ctx, jars)
+	if err != nil {
+		return nil, err
+	}
 	ports, err := java.Ports(2 * nodes)
 	if err != nil {
 		return nil, err
@@ -83,7 +92,7 @@ func start(
 	}
 	c := &Cluster{}
 	for i := range nodes {
-		n := &Node{listen: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), dir: filepath.Join(dir, fmt.Sprint("node", i+1)), jars: jars}
+		n := &Node{listen: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), dir: filepath.Join(dir, fmt.Sprint("node", i+1)), jars: jars, prepared: ready}
 		if n.Address, err = front(n.listen); err != nil {
 			return nil, err
 		}
@@ -144,7 +153,7 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 		fmt.Sprintf("listeners=%s,CONTROLLER://127.0.0.1:%d", listeners, controller),
 		"advertised.listeners=" + advertised,
 		"listener.security.protocol.map=" + protocols + ",CONTROLLER:PLAINTEXT",
-		"log.dirs=" + filepath.Join(n.dir, "data"),
+		"log.dirs=" + n.data(),
 		"auto.create.topics.enable=false",
 		fmt.Sprint("default.replication.factor=", replicas),
 		fmt.Sprint("offsets.topic.replication.factor=", replicas),
@@ -182,9 +191,8 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 			return err
 		}
 	}
-	format := n.tool(ctx, "kafka.tools.StorageTool", "format", "-t", "cupcakesTestCluster000", "-c", n.properties())
-	if out, err := format.CombinedOutput(); err != nil {
-		return fmt.Errorf("formatting the storage of Kafka node %d: %w\n%s", id, err, out)
+	if err := n.formatStorage(ctx, id); err != nil {
+		return err
 	}
 	n.Program.Name = "the Kafka node " + n.Address
 	n.Program.Args = append(
@@ -196,12 +204,78 @@ func (n *Node) format(ctx context.Context, id, nodes, controller int, voters str
 	return nil
 }
 
+const (
+	clusterID  = "cupcakesTestCluster000"
+	checkpoint = "bootstrap.checkpoint" // The metadata version, which a formatted storage begins with.
+	archive    = "kafka.jsa"
+)
+
+// prepare returns a directory of the user's cache with what takes seconds of CPU
+// at each start of Kafka: an archive of its classes for the JVM, which halves the
+// CPU of a start, and the file with which a storage begins. It is made once for
+// all tests, by a node that is formatted, started and stopped.
+func prepare(ctx context.Context, jars string) (string, error) {
+	release, err := java.Release()
+	if err != nil {
+		return "", err
+	}
+	return java.Cached("kafka-prepared", slices.Concat([]byte(release), []byte(jars)), func(dir string) error {
+		ports, err := java.Ports(2)
+		if err != nil {
+			return err
+		}
+		n := &Node{listen: fmt.Sprint("127.0.0.1:", ports[0]), dir: filepath.Join(dir, "node"), jars: jars}
+		n.Address = n.listen
+		if err := n.format(ctx, 1, 1, ports[1], fmt.Sprintf("1@127.0.0.1:%d", ports[1]), nil, nil); err != nil {
+			return err
+		}
+		begins, err := os.ReadFile(filepath.Join(n.data(), checkpoint))
+		if err != nil {
+			return err
+		}
+		// A JVM that cannot write the archive says so in the node's log, and the nodes start without it.
+		n.Args = slices.Insert(n.Args, 0, "-XX:ArchiveClassesAtExit="+filepath.Join(dir, archive))
+		if err := n.Start(ctx); err != nil {
+			return err
+		}
+		n.Stop()
+		return errors.Join(os.WriteFile(filepath.Join(dir, checkpoint), begins, 0o600), os.RemoveAll(n.dir))
+	})
+}
+
+// formatStorage does what kafka-storage.sh format does, with the prepared file
+// if there is one.
+func (n *Node) formatStorage(ctx context.Context, id int) error {
+	if n.prepared == "" {
+		format := n.tool(ctx, "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", n.properties())
+		if out, err := format.CombinedOutput(); err != nil {
+			return fmt.Errorf("formatting the storage of Kafka node %d: %w\n%s", id, err, out)
+		}
+		return nil
+	}
+	begins, err := os.ReadFile(filepath.Join(n.prepared, checkpoint))
+	if err != nil {
+		return err
+	}
+	directory := uuid.New()
+	meta := fmt.Sprintf("node.id=%d\ndirectory.id=%s\nversion=1\ncluster.id=%s\n",
+		id, base64.RawURLEncoding.EncodeToString(directory[:]), clusterID)
+	return errors.Join(os.MkdirAll(n.data(), 0o700),
+		os.WriteFile(filepath.Join(n.data(), "meta.properties"), []byte(meta), 0o600),
+		os.WriteFile(filepath.Join(n.data(), checkpoint), begins, 0o600))
+}
+
+func (n *Node) data() string { return filepath.Join(n.dir, "data") }
+
 func (n *Node) properties() string { return filepath.Join(n.dir, "server.properties") }
 
 func (n *Node) log() string { return filepath.Join(n.dir, "server.log") }
 
 // java are the arguments of java up to the class.
 func (n *Node) java(options ...string) []string {
+	if n.prepared != "" { // Without the file, or with other classes, the JVM starts as usual.
+		options = append(options, "-XX:SharedArchiveFile="+filepath.Join(n.prepared, archive), "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
+	}
 	return append(options, "-Dlog4j2.configurationFile="+filepath.Join(n.dir, "log4j2.properties"), "-cp", filepath.Join(n.jars, "*"))
 }
 
