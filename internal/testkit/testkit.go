@@ -19,7 +19,7 @@ import (
 
 // Deadline bounds every wait of a test for something that must happen. It is far
 // above what any of them needs, since all tests may share two cores.
-const Deadline = 60 * time.Second
+const Deadline = 2 * time.Minute
 
 // Quiet discards what is logged.
 var Quiet = slog.New(slog.DiscardHandler)

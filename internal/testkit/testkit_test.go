@@ -55,7 +55,7 @@ func TestEventuallySaysWhatWasAwaitedAndTheLastState(t *testing.T) {
 			Eventually(t, "pigs fly", func() bool { checks++; return false },
 				func() any { return struct{ Altitude int }{0} }, func() any { return "no wind" })
 		})
-		if want := "timed out after 1m0s waiting until pigs fly; last state: {Altitude:0}, no wind"; got != want {
+		if want := "timed out after 2m0s waiting until pigs fly; last state: {Altitude:0}, no wind"; got != want {
 			t.Errorf("it fails with %q, want %q", got, want)
 		}
 		if checks > int(Deadline/lastPause)+10 {
