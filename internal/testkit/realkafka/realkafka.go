@@ -7,6 +7,7 @@ package realkafka
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
 	"errors"
@@ -21,7 +22,6 @@ import (
 	"time"
 
 	"github.com/ecupcakes/ecupcakes/internal/testkit/java"
-	"github.com/google/uuid"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -257,7 +257,8 @@ func (n *Node) formatStorage(ctx context.Context, id int) error {
 	if err != nil {
 		return err
 	}
-	directory := uuid.New()
+	var directory [16]byte
+	_, _ = rand.Read(directory[:]) // It never fails.
 	meta := fmt.Sprintf("node.id=%d\ndirectory.id=%s\nversion=1\ncluster.id=%s\n",
 		id, base64.RawURLEncoding.EncodeToString(directory[:]), clusterID)
 	return errors.Join(os.MkdirAll(n.data(), 0o700),
