@@ -169,6 +169,7 @@ func (c *Commands) decided(ctx context.Context, stage int, r *order.Report) (Out
 	decision, o, err := pending.Outcome(ctx)
 	if err != nil { // The report is durable, but nothing has decided it yet.
 		o, _ = c.Views.Order(r.OrderID)
+		o.ID = r.OrderID // Also of an order that has been forgotten meanwhile.
 		return Outcome{Order: o, Pending: true}, nil
 	}
 	return c.answer(stage, decision.Result, o)

@@ -429,8 +429,8 @@ func TestLatestFiltersByStatusAndStage(t *testing.T) {
 		t.Errorf("the counts are %v, want %v", counts, want)
 	}
 	for id, want := range map[string]int{"placed": 0, "mixed": 1, "moving": 2, "leaving": 4, "shipped": -1, "rejected": -1} {
-		if o, ok := v.Order(id); !ok || v.Present(o) != want {
-			t.Errorf("%s is at stage %d, %v, want %d", id, v.Present(o), ok, want)
+		if o, ok := v.Order(id); !ok || o.Present(v.line) != want {
+			t.Errorf("%s is at stage %d, %v, want %d", id, o.Present(v.line), ok, want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package views
 
 import (
-	"github.com/ecupcakes/ecupcakes/order"
 	"github.com/ecupcakes/ecupcakes/topology"
 
 	"github.com/google/uuid"
@@ -45,6 +44,3 @@ func (x *index) entry(id string) *entry {
 // Present returns the index of the stage at which the order waits or to which it is on its way, or
 // -1 if it has left the line.
 func (o Order) Present(line topology.Line) int { return present(line, o.At, o.State) }
-
-// Rejected reports whether a stage has rejected the order.
-func (o Order) Rejected() bool { return o.State == order.StateRejected }

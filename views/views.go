@@ -128,8 +128,7 @@ func (v *Views) Order(id string) (Order, bool) {
 func (v *Views) Has(id string) bool {
 	v.index.mu.RLock()
 	defer v.index.mu.RUnlock()
-	s := v.index.slots[id]
-	return s != nil && s.now != nil
+	return v.index.entry(id) != nil
 }
 
 // read returns the order in s, and whether it still exists.
@@ -384,12 +383,8 @@ func (v *Views) selects(f Filter, e *entry) bool {
 		(f.Stage == nil || present(v.line, e.stage, e.state) == *f.Stage)
 }
 
-// Present returns the index of the stage at which o waits or to which it is on its way, or -1 if it
-// has left the line.
-func (v *Views) Present(o Order) int { return present(v.line, o.At, o.State) }
-
-// present does the same for an order that is in this state at the furthest stage that has a row for
-// it.
+// present is Order.Present of an order that is in this state at the furthest stage that has a row
+// for it.
 func present(line topology.Line, stage int, state order.State) int {
 	switch {
 	case state == order.StateCompleted && stage+1 < len(line.Stages):
